@@ -1,0 +1,1 @@
+"""Flambeau beside PyTorch, measured in one run: ``python -m benchmarks``."""

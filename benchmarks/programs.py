@@ -1,0 +1,60 @@
+"""Programs for a process of their own: ``python -m benchmarks.programs NAME MODULE`` prints one number."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def peak(module: str) -> float:
+    """Peak memory in MB of examples/digits.py, word for word the same program on either name space."""
+    import resource
+
+    source = (ROOT / "examples" / "digits.py").read_text("utf-8")
+    if module == "torch":
+        source = source.replace("import flambeau as torch", "import torch")
+        source = source.replace("from flambeau.data import", "from benchmarks.programs import")
+        source = source.replace("from flambeau", "from torch")
+    program: dict = {"__name__": "digits"}
+    exec(compile(source, "digits.py", "exec"), program)
+    program["train"]()
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most / (1e6 if sys.platform == "darwin" else 1e3)
+
+
+def load_digits():
+    """The digits as PyTorch tensors."""
+    import numpy
+    import torch
+
+    with numpy.load(ROOT / "flambeau" / "data" / "digits.npz") as archive:
+        return torch.from_numpy(archive["images"]), torch.from_numpy(archive["labels"].astype(numpy.int64))
+
+
+def growth(module: str) -> float:
+    """MB of memory that 2,000 training steps add after the first 300."""
+    from benchmarks.training import perceptron
+
+    torch = importlib.import_module(module)
+    torch.set_num_threads(2)
+    call = perceptron(32, "Adam", lr=1e-3)(torch)
+    for _ in range(300):
+        call()
+    before = resident()
+    for _ in range(2000):
+        call()
+    return resident() - before
+
+
+def resident() -> float:
+    """MB of memory that this process holds now (Linux)."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+if __name__ == "__main__":
+    print({"peak": peak, "growth": growth}[sys.argv[1]](sys.argv[2]))

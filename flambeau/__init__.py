@@ -1,0 +1,102 @@
+"""Flambeau: PyTorch's programming model in pure Python.
+
+>>> import flambeau as torch
+>>> x = torch.tensor([1.0, 2.0, 3.0], requires_grad=True)
+>>> (x * x).sum().backward()
+>>> x.grad
+tensor([2., 4., 6.])
+"""
+
+from __future__ import annotations
+
+from importlib import import_module as _import_module
+
+from . import ops as _ops  # noqa: F401  registers the operators
+from .base.device import device, set_default_device
+from .base.dtype import ALIASES as _ALIASES
+from .base.dtype import DTYPES as _DTYPES
+from .base.dtype import dtype, promote_types
+from .base.layout import Size
+from .ops import define as _define
+from .tensor import dispatch as _dispatch
+from .tensor import interop as _interop
+from .tensor import surface as _surface
+from .tensor.grad_modes import (
+    enable_grad, inference_mode, is_grad_enabled, is_inference_mode_enabled, no_grad, set_grad_enabled,
+)  # fmt: skip
+from .tensor.interop import as_tensor, from_numpy, tensor
+from .tensor.tensor import Tensor, install_methods
+
+__version__ = "0.1.0"
+
+globals().update({name: kind for name, kind in _DTYPES.items()}, **_ALIASES)
+install_methods()
+
+_SUBMODULES = {
+    "nn", "optim", "utils", "autograd", "linalg", "fft", "special", "func", "testing", "amp", "distributions", "random",
+    "backends", "cpu", "cuda", "jit", "hub", "onnx", "compiler", "lens", "learn", "vision", "audio", "overrides",
+    "serialization", "types", "_C",
+}  # fmt: skip
+_ELSEWHERE = {"save": "serialization", "load": "serialization"}
+
+
+def __getattr__(name: str):
+    if name in _SUBMODULES:
+        try:
+            return _import_module(f"{__name__}.{name}")
+        except ModuleNotFoundError as error:
+            if error.name != f"{__name__}.{name}":
+                raise
+            raise AttributeError(f"module 'flambeau' has no attribute '{name}'") from None
+    if name in _ELSEWHERE:
+        found = getattr(_import_module(f"{__name__}.{_ELSEWHERE[name]}"), name)
+    else:
+        found = _define.public("", name)
+    globals()[name] = found
+    return found
+
+
+def __dir__():
+    return sorted({*globals(), *_SUBMODULES, *_ELSEWHERE, *_define.names("")})
+
+
+def is_tensor(obj) -> bool:
+    """Whether `obj` is a tensor."""
+    return isinstance(obj, Tensor)
+
+
+def get_default_dtype() -> dtype:
+    """The float type of new tensors that name none."""
+    from .base.dtype import default_float
+
+    return default_float()
+
+
+def set_default_dtype(d: dtype) -> None:
+    """Set the float type of new tensors that name none."""
+    from .base.dtype import set_default_float
+
+    if not isinstance(d, dtype) or not d.is_floating_point:
+        raise TypeError("only floating-point types are supported as the default type")
+    set_default_float(d)
+    for operator in _define.OPERATORS.values():
+        operator.plans.clear()
+        operator.inplace_plans.clear()
+
+
+def get_num_threads() -> int:
+    """Threads that share the work of one operator."""
+    return _dispatch.runtime().get_num_threads()
+
+
+def set_num_threads(threads: int) -> None:
+    """Share the work of each operator between this many threads; results do not depend on it."""
+    _dispatch.runtime().set_num_threads(threads)
+
+
+__all__ = [
+    "Size", "Tensor", "as_tensor", "device", "dtype", "enable_grad", "from_numpy", "get_default_dtype", "get_num_threads",
+    "inference_mode", "is_grad_enabled", "is_inference_mode_enabled", "is_tensor", "no_grad", "promote_types",
+    "set_default_device", "set_default_dtype", "set_grad_enabled", "set_num_threads", "tensor",
+]  # fmt: skip
+_ = (_interop, _surface)

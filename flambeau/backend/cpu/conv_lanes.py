@@ -1,0 +1,87 @@
+"""Vector operations with masks that the convolution and pooling kernels use: partial loads and stores, compress, expand."""
+
+from __future__ import annotations
+
+from .builder import Value
+from .native import static
+from .types import i1, i32, i64, vec
+
+
+@static
+def lane_mask(b, bits, lanes):
+    """A vector of bools from the low bits of an integer."""
+    if lanes == 1:
+        return b.emit(vec(i1, 1), f"bitcast i1 {b.convert(bits, i1).text} to <1 x i1>")
+    narrow = b.fresh()
+    b.lines.append(f"  {narrow} = trunc {b.convert(bits, i64)} to i{lanes}")
+    return b.emit(vec(i1, lanes), f"bitcast i{lanes} {narrow} to <{lanes} x i1>")
+
+
+@static
+def lanes_between(b, first, last, lanes):
+    """True in the lanes k with first <= k < last."""
+    numbers = Value(vec(i32, lanes), "<" + ", ".join(f"i32 {k}" for k in range(lanes)) + ">")
+    low = b.splat(b.convert(first, i32), lanes)
+    high = b.splat(b.convert(last, i32), lanes)
+    return b.binary("and", b.compare("ge", numbers, low), b.compare("lt", numbers, high))
+
+
+@static
+def first_lanes(b, count, lanes):
+    """True in the first `count` lanes."""
+    numbers = Value(vec(i32, lanes), "<" + ", ".join(f"i32 {k}" for k in range(lanes)) + ">")
+    return b.compare("lt", numbers, b.splat(b.convert(count, i32), lanes))
+
+
+def _name(t) -> str:
+    """LLVM's suffix of a vector type as it stands in memory."""
+    e = t.element.memory
+    return f"v{t.lanes}{ {'half': 'f16', 'float': 'f32', 'double': 'f64'}.get(e, e) }"
+
+
+@static
+def load_masked(b, pointer, t, mask):
+    """The vector `t` at `pointer`; lanes outside the mask are zero and their memory is not touched."""
+    name = f"llvm.masked.load.{_name(t)}.p0"
+    b.module.declares[name] = (
+        f"declare {t.memory} @{name}(ptr, i32 immarg, <{t.lanes} x i1>, {t.memory})"
+    )
+    raw = b.fresh()
+    b.lines.append(
+        f"  {raw} = call {t.memory} @{name}({b.value(pointer)}, i32 {t.element.bytes}, {b.value(mask)}, "
+        f"{t.memory} zeroinitializer)"
+    )
+    return b._widen(raw, t)
+
+
+@static
+def store_masked(b, pointer, value, mask):
+    """Write the lanes of the mask, rounded to the pointer's type."""
+    pointer, value = b.value(pointer), b.value(value)
+    t = vec(pointer.type.to, value.type.lanes)
+    raw = b._narrow(b.convert(value, t), t)
+    name = f"llvm.masked.store.{_name(t)}.p0"
+    b.module.declares[name] = f"declare void @{name}({t.memory}, ptr, i32 immarg, <{t.lanes} x i1>)"
+    b.do(f"call void @{name}({t.memory} {raw}, {pointer}, i32 {t.element.bytes}, {b.value(mask)})")
+
+
+@static
+def compress(b, x, mask):
+    """The lanes of the mask moved to the front; the rest is arbitrary."""
+    x = b.value(x)
+    name = f"llvm.experimental.vector.compress.{_name(x.type)}"
+    t, lanes = x.type.llvm, x.type.lanes
+    b.module.declares[name] = f"declare {t} @{name}({t}, <{lanes} x i1>, {t})"
+    return b.emit(x.type, f"call {t} @{name}({x}, {b.value(mask)}, {t} undef)")
+
+
+@static
+def load_expanded(b, pointer, t, mask):
+    """Consecutive elements spread over the lanes of the mask, zero in the others."""
+    name = f"llvm.masked.expandload.{_name(t)}"
+    b.module.declares[name] = f"declare {t.memory} @{name}(ptr, <{t.lanes} x i1>, {t.memory})"
+    raw = b.fresh()
+    b.lines.append(
+        f"  {raw} = call {t.memory} @{name}({b.value(pointer)}, {b.value(mask)}, {t.memory} zeroinitializer)"
+    )
+    return b._widen(raw, t)

@@ -1,0 +1,130 @@
+"""Scalar expressions -> LLVM, inside the kernel that a builder is writing."""
+
+from __future__ import annotations
+
+import hashlib
+
+from ...ir import math as lowering
+from ...ir.expr import Expr
+from .builder import Builder, Value
+from .types import BY_CODE, i1
+
+_DIRECT = {"add", "sub", "mul", "and", "or", "xor", "shl", "shr"}
+_COMPARE = {"lt", "le", "gt", "ge", "eq", "ne"}
+_INTRINSIC = {
+    "sqrt": "sqrt", "floor": "floor", "ceil": "ceil", "trunc": "trunc", "roundeven": "roundeven", "fabs": "fabs",
+    "fma": "fma", "copysign": "copysign",
+}  # fmt: skip
+
+
+class ScalarFunction:
+    """Expressions over leaves ("input", k) and ("scalar", k), callable inside kernels: gives the tuple of values."""
+
+    takes_builder = True
+
+    def __init__(self, outputs: list[Expr]):
+        self.outputs = outputs
+
+    def __call__(self, b: Builder, inputs, scalars=(), refuse=None) -> tuple[Value, ...]:
+        memo: dict[int, Value] = {}
+        return tuple(emit(b, e, inputs, scalars, memo, refuse) for e in self.outputs)
+
+    def fingerprint(self) -> str:
+        """Text that is equal for equal expressions."""
+        seen: dict[int, str] = {}
+        parts: list[str] = []
+
+        def visit(e) -> str:
+            if not isinstance(e, Expr):
+                return repr(e)
+            found = seen.get(id(e))
+            if found is None:
+                args = ",".join([visit(a) for a in e.args])
+                found = seen[id(e)] = f"t{len(seen)}"
+                parts.append(f"{found}={e.op}({args}):{e.type}")
+            return found
+
+        ends = [visit(e) for e in self.outputs]
+        return hashlib.sha256((";".join(parts) + "->" + ",".join(ends) + lowering.VERSION).encode()).hexdigest()
+
+
+def emit(b: Builder, root: Expr, inputs, scalars, memo: dict[int, Value], refuse=None) -> Value:
+    """The value of an expression; iterative, so deep graphs do not recurse."""
+    stack = [root]
+    while stack:
+        e = stack[-1]
+        if id(e) in memo:
+            stack.pop()
+            continue
+        lower = lowering.LOWER.get(e.op)
+        if lower is not None:
+            key = ("lowered", id(e))
+            lowered = memo.get(key)  # type: ignore[call-overload]
+            if lowered is None:
+                lowered = memo[key] = lower(*e.args)  # type: ignore[index]
+                memo.setdefault("keep", []).append(e)  # type: ignore[call-overload, attr-defined]
+            if id(lowered) in memo:
+                memo[id(e)] = memo[id(lowered)]
+                stack.pop()
+            else:
+                stack.append(lowered)
+            continue
+        waiting = [a for a in e.args if isinstance(a, Expr) and id(a) not in memo]
+        if waiting:
+            stack.extend(waiting)
+            continue
+        memo[id(e)] = _one(b, e, inputs, scalars, memo, refuse)
+        memo.setdefault("keep", []).append(e)  # type: ignore[call-overload, attr-defined]
+        stack.pop()
+    return memo[id(root)]
+
+
+def _one(b: Builder, e: Expr, inputs, scalars, memo, refuse) -> Value:
+    op, t = e.op, BY_CODE[e.type]
+    if op == "constant":
+        return b.constant(e.args[0], t)
+    if op == "input":
+        return b.convert(inputs[e.args[0]], t)
+    if op == "scalar":
+        return b.convert(scalars[e.args[0]], t)
+    args = [memo[id(a)] if isinstance(a, Expr) else a for a in e.args]
+    if op in _DIRECT:
+        return b.binary(op, *args)
+    if op == "div":
+        return b.binary("div", *args) if t.kind == "float" else _safe_integer(b, "div", *args)
+    if op == "mod":
+        return b.binary("mod", *args) if t.kind == "float" else _safe_integer(b, "mod", *args)
+    if op in _COMPARE:
+        return b.compare(op, *args)
+    if op in _INTRINSIC:
+        return b.intrinsic(_INTRINSIC[op], *args)
+    if op == "neg":
+        return b.negate(args[0])
+    if op == "invert":
+        return b.invert(args[0])
+    if op == "where":
+        return b.select(*args)
+    if op == "convert":
+        return b.convert(args[0], t)
+    if op == "bitcast":
+        return b.bitcast(args[0], t)
+    if op == "refuse":
+        assert refuse is not None, "this kernel cannot refuse"
+        seen = b.value(refuse)
+        b.assign(refuse, b.select(b.convert(args[0], i1), b.constant(args[1], seen.type), seen))
+        return args[2]
+    raise NotImplementedError(f"the CPU back end has no rule for {op}")
+
+
+def _safe_integer(b: Builder, op: str, x, y) -> Value:
+    """C division that cannot trap: x/0 gives 0, the smallest number over -1 wraps."""
+    t = x.type
+    zero = b.compare("eq", y, b.constant(0, t))
+    safe = b.select(zero, b.constant(1, t), y)
+    if not t.element.signed:
+        return b.select(zero, b.constant(0, t), b.binary(op, x, safe))
+    minus = b.compare("eq", y, b.constant(-1, t))
+    safe = b.select(minus, b.constant(1, t), safe)
+    found = b.binary(op, x, safe)
+    special = b.negate(x) if op == "div" else b.constant(0, t)
+    return b.select(zero, b.constant(0, t), b.select(minus, special, found))

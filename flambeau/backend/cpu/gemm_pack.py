@@ -1,0 +1,193 @@
+"""Copies of the operands of a matrix product in the order in which the tiles read them, converted to their type.
+
+`copy_*` bring one row tile of a into a small buffer; they are called by address from `multiply`. `pack_*` are program
+steps that write all of b as panels ``[panel][k][2 vectors]``, zero beyond the last column.
+"""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+from .conv_lanes import first_lanes, load_masked
+from .native import bitcast, load, native, shuffle, static, store, unroll
+from .types import f64, i8, i64, ptr, vec
+
+#: words of the parameters of a pack step; strides count elements, offsets bytes
+WORDS = (
+    "address", "offset", "k_stride", "column_stride", "k", "n", "to_address", "to_offset", "panels", "chunks", "chunk",
+    "sign", "dims",
+)  # fmt: skip
+at = SimpleNamespace(**{name: position for position, name in enumerate(WORDS)})
+BATCH = len(WORDS)
+
+
+# -- row tiles of a ------------------------------------------------------------------------------------------
+
+
+@native
+def copy_rows(a: ptr(M), a_row: i64, a_k: i64, rows: i64, k: i64, to: ptr(T), to_row: i64):
+    """Rows whose elements are consecutive."""
+    W = vec(M, L)
+    whole = k - k % L
+    mask = first_lanes(k - whole, L)
+    for i in range(rows, unroll=None):
+        source, goal = a + i * a_row, to + i * to_row
+        for p in range(0, whole, L, unroll=None):
+            store(goal + p, load(source + p, W))
+        if whole < k:
+            store(goal + whole, load_masked(source + whole, W, mask))
+
+
+@native
+def copy_columns(a: ptr(M), a_row: i64, a_k: i64, rows: i64, k: i64, to: ptr(T), to_row: i64):
+    """Columns whose elements are consecutive: 16 places for each k."""
+    W = vec(M, L)
+    mask = [first_lanes(rows - v * L, L) for v in unroll(16 // L)]
+    for p in range(k, unroll=None):
+        for v in unroll(16 // L):
+            store(to + (p * 16 + v * L), load_masked(a + (p * a_k + v * L), W, mask[v]))
+
+
+@native
+def copy_any(a: ptr(M), a_row: i64, a_k: i64, rows: i64, k: i64, to: ptr(T), to_row: i64):
+    """Any strides."""
+    for i in range(rows, unroll=None):
+        for p in range(k, unroll=None):
+            to[i * to_row + p] = a[i * a_row + p * a_k]
+
+
+@native
+def copy_pairs(a: ptr(M), a_row: i64, a_k: i64, rows: i64, k: i64, to: ptr(T), to_row: i64):
+    """Complex elements with any strides, seen as pairs of reals; strides and k count reals, a_k half a step."""
+    for i in range(rows, unroll=None):
+        for p in range(0, k, 2, unroll=None):
+            to[i * to_row + p] = a[i * a_row + p * a_k]
+            to[i * to_row + p + 1] = a[i * a_row + p * a_k + 1]
+
+
+# -- panels of b ---------------------------------------------------------------------------------------------
+
+
+@static
+def transposed(b, rows):
+    """The transpose of L vectors of L lanes, by swapping blocks of half the size until single lanes are swapped."""
+    lanes = len(rows)
+    half = lanes // 2
+    while half:
+        for i in range(lanes):
+            if not i & half:
+                x, y = rows[i], rows[i + half]
+                low = [k if not k & half else lanes + k - half for k in range(lanes)]
+                high = [k + half if not k & half else lanes + k for k in range(lanes)]
+                rows[i], rows[i + half] = shuffle.run(b, x, y, low), shuffle.run(b, x, y, high)
+        half //= 2
+    return rows
+
+
+@native
+def pack_place(params: ptr(i64), item: i64, WIDTH):
+    """Of one item: where it reads (elements), where it writes (elements), its first k, its end, its columns."""
+    chunks, panels = params[at.chunks], params[at.panels]
+    rest = item // chunks
+    p0 = (item - rest * chunks) * params[at.chunk]
+    batch = rest // panels
+    panel = rest - batch * panels
+    move = panel * WIDTH * params[at.column_stride]
+    left = batch
+    row = params + BATCH
+    for d in range(params[at.dims], unroll=None):
+        size = row[0]
+        move += (left % size) * row[1]
+        left = left // size
+        row = row + 2
+    k = params[at.k]
+    return move, rest * k * WIDTH, p0, min(p0 + params[at.chunk], k), min(params[at.n] - panel * WIDTH, i64(WIDTH))
+
+
+@native
+def pack_rows(frame: ptr(i64), params: ptr(i64), begin: i64, end: i64):
+    """b with consecutive columns."""
+    WIDTH = 2 * L
+    source = bitcast(frame[params[at.address]] + params[at.offset], ptr(M))
+    goal = bitcast(frame[params[at.to_address]] + params[at.to_offset], ptr(T))
+    stride = params[at.k_stride]
+    for item in range(begin, end, unroll=None):
+        move, place, p0, p1, columns = pack_place(params, item, WIDTH)
+        mask = [first_lanes(columns - v * L, L) for v in unroll(2)]
+        here, to = source + move, goal + place
+        for p in range(p0, p1, unroll=None):
+            for v in unroll(2):
+                store(to + (p * WIDTH + v * L), load_masked(here + (p * stride + v * L), vec(M, L), mask[v]))
+
+
+@native
+def pack_columns(frame: ptr(i64), params: ptr(i64), begin: i64, end: i64):
+    """b with consecutive k: blocks of L by L elements are transposed in registers."""
+    WIDTH = 2 * L
+    source = bitcast(frame[params[at.address]] + params[at.offset], ptr(M))
+    goal = bitcast(frame[params[at.to_address]] + params[at.to_offset], ptr(T))
+    stride = params[at.column_stride]
+    for item in range(begin, end, unroll=None):
+        move, place, p0, p1, columns = pack_place(params, item, WIDTH)
+        here, to = source + move, goal + place
+        for v in range(0, WIDTH, L, unroll=None):
+            for p in range(p0, p1, L, unroll=None):
+                transpose_block(M, L, WIDTH, here + (v * stride + p), stride, to + (p * WIDTH + v), columns - v, p1 - p)
+
+
+@native
+def transpose_block(M, L, WIDTH, source, stride, to, columns, count):
+    """Write up to L rows of one vector from up to L rows of b's transpose; missing rows give zero."""
+    W = vec(M, L)
+    if columns >= L and count >= L:
+        flipped = transposed([load(source + c * stride, W) for c in unroll(L)])
+        for p in unroll(L):
+            store(to + p * WIDTH, flipped[p])
+    else:
+        for p in range(min(count, i64(L)), unroll=None):
+            for c in range(L, unroll=None):
+                to[p * WIDTH + c] = 0
+            for c in range(min(columns, i64(L)), unroll=None):
+                to[p * WIDTH + c] = source[c * stride + p]
+
+
+@native
+def pack_any(frame: ptr(i64), params: ptr(i64), begin: i64, end: i64):
+    """Any strides."""
+    WIDTH = 2 * L
+    source = bitcast(frame[params[at.address]] + params[at.offset], ptr(M))
+    goal = bitcast(frame[params[at.to_address]] + params[at.to_offset], ptr(T))
+    k_stride, stride = params[at.k_stride], params[at.column_stride]
+    for item in range(begin, end, unroll=None):
+        move, place, p0, p1, columns = pack_place(params, item, WIDTH)
+        for p in range(p0, p1, unroll=None):
+            here, to = source + (move + p * k_stride), goal + (place + p * WIDTH)
+            for c in range(columns, unroll=None):
+                to[c] = here[c * stride]
+            for c in range(columns, WIDTH, unroll=None):
+                to[c] = 0
+
+
+@native
+def pack_pairs(frame: ptr(i64), params: ptr(i64), begin: i64, end: i64):
+    """Complex b as the real matrix [[re, im], [-im, re]] of twice the rows and columns; strides and sizes count reals,
+    the strides of k and columns half a step."""
+    WIDTH = 2 * L
+    source = bitcast(frame[params[at.address]] + params[at.offset], ptr(M))
+    goal = bitcast(frame[params[at.to_address]] + params[at.to_offset], ptr(T))
+    k_stride, stride = params[at.k_stride], params[at.column_stride]
+    for item in range(begin, end, unroll=None):
+        move, place, p0, p1, columns = pack_place(params, item, WIDTH)
+        for p in range(p0, p1, 2, unroll=None):
+            here, to = source + (move + p * k_stride), goal + (place + p * WIDTH)
+            for c in range(0, columns, 2, unroll=None):
+                re, im = here[c * stride], here[c * stride + 1]
+                to[c], to[c + 1] = re, im
+                to[WIDTH + c], to[WIDTH + c + 1] = -im, re
+            for c in range(columns, WIDTH, unroll=None):
+                to[c] = 0
+                to[WIDTH + c] = 0
+
+
+COPIES = {"rows": copy_rows, "columns": copy_columns, "any": copy_any, "pairs": copy_pairs}
+PACKS = {"rows": pack_rows, "columns": pack_columns, "any": pack_any, "pairs": pack_pairs}

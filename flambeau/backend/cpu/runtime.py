@@ -1,0 +1,204 @@
+"""Python's handle on the run-time core: memory, threads and programs.
+
+`allocate(nbytes)` gives memory from the pool, `program(...)` turns steps into a built-in function that Python calls
+like any other: it allocates outputs, runs the steps (split over threads), and returns the outputs' memory.
+"""
+
+from __future__ import annotations
+
+import atexit
+import ctypes
+import os
+import threading
+
+from . import jit, kernels_runtime
+from .builder import Module
+from .kernels_runtime import FIRST
+from .native import define
+
+_METH_FASTCALL = 0x80
+
+
+class _MethodDef(ctypes.Structure):
+    _fields_ = [("name", ctypes.c_char_p), ("function", ctypes.c_void_p), ("flags", ctypes.c_int), ("doc", ctypes.c_char_p)]
+
+
+def _write_module() -> str:
+    module = Module()
+    module.names.update(kernels_runtime.EXPORTS)
+    for name, kernel in kernels_runtime.EXPORTS.items():
+        define(module, name, kernel)
+    return module.text()
+
+
+def _fingerprint() -> str:
+    seen: set = set()
+    return "runtime" + "".join(k.fingerprint(seen) for k in kernels_runtime.EXPORTS.values())
+
+
+_addresses = dict(
+    zip(kernels_runtime.EXPORTS, jit.build(_fingerprint(), _write_module, list(kernels_runtime.EXPORTS)), strict=True)
+)
+_new_function = ctypes.pythonapi.PyCFunction_NewEx
+_new_function.restype = ctypes.py_object
+_new_function.argtypes = [ctypes.c_void_p, ctypes.py_object, ctypes.py_object]
+_definitions = []
+
+
+def _definition(symbol: str, name: str, doc: str = "") -> int:
+    made = _MethodDef(name.encode(), _addresses[symbol], _METH_FASTCALL, doc.encode())
+    _definitions.append(made)
+    return ctypes.addressof(made)
+
+
+def _builtin(symbol: str, name: str):
+    doc = kernels_runtime.EXPORTS[symbol].__doc__ or ""
+    return _new_function(_definition(symbol, name, doc), None, None)
+
+
+allocate = _builtin("py_allocate", "allocate")
+wrap = _builtin("py_wrap", "wrap")
+word = _builtin("py_word", "word")
+version = _builtin("py_version", "version")
+set_version = _builtin("py_set_version", "set_version")
+_launch = _definition("launch", "program")
+
+
+def _words(symbol: str, count: int):
+    address = ctypes.CFUNCTYPE(ctypes.c_void_p)(_addresses[symbol])()
+    return (ctypes.c_int64 * count).from_address(address)
+
+
+_pool = _words("pool_words", 16)
+_team = _words("team_words", 32)
+error_record = _words("error_words", 8)
+_pool[3] = 4 << 30  # bytes that may wait in the pool for reuse
+
+#: address of run_chunks(fn, frame, params, n, chunk), for kernels that split their own work
+team_run_address = _addresses["team_run"]
+
+
+def address(memory) -> int:
+    """Address of the first byte."""
+    return word(memory, 0)
+
+
+def nbytes(memory) -> int:
+    return word(memory, 1)
+
+
+def bump(memory) -> None:
+    """Count one more in-place write."""
+    set_version(memory, version(memory) + 1)
+
+
+def memory_stats() -> dict[str, int]:
+    """Bytes in use, the peak, bytes kept for reuse, and how many allocations were served (from the pool)."""
+    return dict(zip(("in_use", "peak", "cached", "cache_limit", "allocations", "reused"), _pool[:6]))
+
+
+def reset_peak() -> None:
+    _pool[1] = _pool[0]
+
+
+def empty_cache() -> None:
+    """Give the pool's unused blocks back to the system."""
+    ctypes.CFUNCTYPE(None, ctypes.c_int64)(_addresses["pool_release"])(0)
+
+
+# -- threads -------------------------------------------------------------------------------------------------
+
+_workers: list[threading.Thread] = []
+_enter = ctypes.CFUNCTYPE(None, ctypes.c_int64)(_addresses["worker"])
+_wake = ctypes.CFUNCTYPE(None, ctypes.c_int64)(_addresses["team_wake"])
+_wanted = [0]
+
+
+def _initial_threads() -> int:
+    chosen = os.environ.get("FLAMBEAU_NUM_THREADS") or os.environ.get("OMP_NUM_THREADS")
+    if chosen and chosen.isdigit() and int(chosen) > 0:
+        return int(chosen)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def get_num_threads() -> int:
+    """Threads that share one operator's work."""
+    return _wanted[0]
+
+
+def set_num_threads(count: int) -> None:
+    """Share each operator's work between `count` threads; results do not depend on it."""
+    if not isinstance(count, int) or count <= 0:
+        raise RuntimeError("set_num_threads expects a positive integer")
+    _wanted[0] = count
+    while len(_workers) < count - 1:
+        number = len(_workers)
+        thread = threading.Thread(target=_enter, args=(number,), name=f"flambeau-{number}", daemon=True)
+        _workers.append(thread)
+        thread.start()
+    _team[0] = len(_workers)
+    _team[1] = count - 1
+
+
+def _after_fork() -> None:
+    """A child has no workers: forget them, free the locks, start new ones."""
+    _workers.clear()
+    for k in (0, 1, 2, 3, 4, 11, 12):
+        _team[k] = 0
+    set_num_threads(_wanted[0])
+
+
+def _stop() -> None:
+    _team[12] = 1
+    _wake(0)
+    for thread in _workers:
+        thread.join(1.0)
+
+
+set_num_threads(_initial_threads())
+atexit.register(_stop)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+# -- programs ------------------------------------------------------------------------------------------------
+
+RELEASE_GIL = 1
+
+
+def words(values) -> object:
+    """A constant int64 array in native memory, for a kernel's parameters."""
+    memory = allocate(8 * max(1, len(values)))
+    (ctypes.c_int64 * len(values)).from_address(address(memory))[:] = [_as_word(v) for v in values]
+    return memory
+
+
+def _as_word(value) -> int:
+    if isinstance(value, float):
+        return ctypes.c_int64.from_buffer(ctypes.c_double(value)).value
+    return value
+
+
+def program(outputs, inputs, steps, *, scratch=(), scalars=(), written=0, release_gil=False):
+    """A built-in function that runs `steps` and returns the outputs' memory.
+
+    outputs: bytes of each output. inputs: per input 0 (a tensor: memory, byte offset) or 1 (a flat tuple of those).
+    steps: (function address, parameter words or None, n, chunk). scalars: per scalar 0 (float) or 1 (int).
+    written: bit mask of the inputs that the program writes; their versions are bumped.
+    The call returns memory, a tuple of memories, True (no outputs), or None when a kernel refused (`error_record`).
+    """
+    inputs = list(inputs) if not isinstance(inputs, int) else [0] * inputs
+    assert FIRST + len(outputs) + len(inputs) + len(scratch) + len(scalars) <= kernels_runtime.FRAME_WORDS
+    assert len(outputs) <= 16 and len(scratch) + sum(inputs) <= 32
+    keep = []
+    flat: list[int] = [len(outputs), len(inputs), len(scratch), len(scalars), len(steps), int(release_gil), written, 0]
+    flat += [*outputs, *scratch, *scalars, *inputs]
+    for function, parameters, n, chunk in steps:
+        where = 0
+        if parameters is not None:
+            memory = words(list(parameters))
+            keep.append(memory)
+            where = address(memory)
+        flat += [function, where, n, max(1, chunk)]
+    made = _new_function(_launch, words(flat), tuple(keep))
+    return made

@@ -1,0 +1,199 @@
+"""Builds the program of one operator call: which kernels run, on which buffers, in which order.
+
+A schedule is a function ``name(call)`` in a module of this package; an operator names it as ``algorithm = "module.name"``.
+Buffers are named by frame words: `call.out(k)`, `call.input(k)`, `call.scalar(k)`, `call.scratch(nbytes)`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import import_module
+
+from ...base.layout import Layout, contiguous_strides
+from ...ir.expr import Expr, Pair, convert, leaf
+from . import jit, pointwise, runtime
+from .builder import Module
+from .emit import ScalarFunction
+from .kernels_runtime import FIRST
+from .native import Native, define
+from .types import BY_CODE, Type
+
+_compiled: dict[tuple, int] = {}
+
+#: type in which an element is computed, by type code
+COMPUTE = {"f16": "f32", "bf16": "f32", "c64": "f32", "c128": "f64"}
+
+
+def compute_code(code: str) -> str:
+    return COMPUTE.get(code, code)
+
+
+def native_address(kernel: Native, statics: dict | None = None) -> int:
+    """Address of a compiled kernel-language function with these template arguments."""
+    statics = statics or {}
+    key = (kernel, tuple(sorted((k, _static_key(v)) for k, v in statics.items())))
+    found = _compiled.get(key)
+    if found is None:
+
+        def text() -> str:
+            module = Module()
+            define(module, "kernel", kernel, statics)
+            return module.text()
+
+        found = _compiled[key] = jit.build(f"native {kernel.fingerprint()} {key[1]!r}", text, ["kernel"])[0]
+    return found
+
+
+def _static_key(value) -> str:
+    if isinstance(value, ScalarFunction):
+        return value.fingerprint()
+    if isinstance(value, Native):
+        return value.fingerprint()
+    if isinstance(value, Type):
+        return value.name
+    return repr(value)
+
+
+class Call:
+    """One operator call on the CPU: layouts of inputs and outputs, plain arguments, and the program being built.
+
+    inputs: a Layout, a tuple of Layouts (a list of tensors), or None (an absent optional tensor) per tensor argument.
+    """
+
+    def __init__(self, inputs: Sequence, outputs: Sequence[Layout], values: dict | None = None, scalars: Sequence[str] = ()):
+        self.inputs, self.outputs, self.values = list(inputs), list(outputs), values or {}
+        self.steps: list[tuple] = []
+        self.scratches: list[int] = []
+        #: inputs that are there, in program order; the others take no frame word
+        self.present = [k for k, i in enumerate(self.inputs) if i is not None]
+        self.scalar_codes = list(scalars)
+        self.written = 0
+
+    # -- frame words --
+    def out(self, k: int = 0) -> int:
+        return FIRST + k
+
+    def input(self, k: int = 0) -> int:
+        return FIRST + len(self.outputs) + self.present.index(k)
+
+    def scalar(self, k: int = 0) -> int:
+        words = sum(2 if c in ("c64", "c128") else 1 for c in self.scalar_codes[:k])
+        return FIRST + len(self.outputs) + len(self.present) + words
+
+    def scratch(self, nbytes: int) -> int:
+        """A buffer of so many bytes that lives during the call."""
+        self.scratches.append(max(64, nbytes))
+        return self.scalar(len(self.scalar_codes)) + len(self.scratches) - 1
+
+    def mark_written(self, k: int) -> None:
+        """Input k is written in place: its version is bumped after the call."""
+        self.written |= 1 << self.present.index(k)
+
+    # -- steps --
+    def step(self, address: int, parameters, n: int, chunk: int) -> None:
+        self.steps.append((address, parameters, n, chunk))
+
+    def native(self, kernel: Native, statics: dict, parameters: Sequence[int], n: int, chunk: int) -> None:
+        """Run a kernel ``(frame, params, begin, end)`` over [0, n) in chunks; parameters are int64 or float words."""
+        self.step(native_address(kernel, statics), list(parameters), n, max(1, chunk))
+
+    def pointwise(self, outputs: Sequence, inputs: Sequence, rule, shape, scalars: Sequence[tuple[str, int]] = ()) -> None:
+        """One pointwise loop. outputs and inputs: (type code, strides, frame word); rule(*leaves) gives the values."""
+        leaves = input_leaves([i[0] for i in inputs])
+        numbers = scalar_leaves([s[0] for s in scalars])
+        found = rule(*leaves, *numbers)
+        function = ScalarFunction(flatten(found if isinstance(found, (tuple, list)) else [found], [o[0] for o in outputs]))
+        self.steps.append(
+            pointwise.step(function, shape, [*outputs, *inputs], len(outputs), scalars, cost=cost_of(function))
+        )
+
+    def contiguous(self, k: int, code: str | None = None) -> int:
+        """Frame word of input k as a contiguous buffer (of another type when `code` says so), copied if it must be."""
+        layout = self.inputs[k]
+        if layout.contiguous and code in (None, layout.dtype.code):
+            return self.input(k)
+        return self.copy_in(self.input(k), layout.shape, layout.strides, layout.dtype.code, code or layout.dtype.code)
+
+    def copy_in(self, word: int, shape, strides, code: str, to: str) -> int:
+        """Frame word of a contiguous scratch copy of a strided buffer, converted to type `to`."""
+        size = 1
+        for n in shape:
+            size *= n
+        place = self.scratch(size * item_bytes(to))
+        self.pointwise([(to, contiguous_strides(shape), place)], [(code, strides, word)], lambda x: x, shape)
+        return place
+
+    def finish(self):
+        """The program as a built-in function."""
+        work = sum(n for _, _, n, _ in self.steps)
+        sizes = [o.nbytes for o in self.outputs]
+        kinds = [1 if isinstance(self.inputs[k], tuple) else 0 for k in self.present]
+        words = []
+        for code in self.scalar_codes:
+            words += [0, 0] if code in ("c64", "c128") else [0 if compute_code(code) in ("f32", "f64") else 1]
+        return runtime.program(
+            sizes, kinds, self.steps, scratch=self.scratches, scalars=words, written=self.written,
+            release_gil=work > 20000 or any(s > 1 << 16 for s in sizes) or any(n > c for _, _, n, c in self.steps),
+        )  # fmt: skip
+
+
+def item_bytes(code: str) -> int:
+    return {"c64": 8, "c128": 16}.get(code) or BY_CODE[code].bytes
+
+
+def input_leaves(codes: Sequence[str], kind: str = "input") -> list:
+    """Expression leaves of operands of these types: an Expr, or a Pair of them for complex."""
+    leaves, at = [], 0
+    for code in codes:
+        if code in ("c64", "c128"):
+            t = compute_code(code)
+            leaves.append(Pair(leaf(kind, at, t), leaf(kind, at + 1, t)))
+            at += 2
+        else:
+            leaves.append(leaf(kind, at, compute_code(code)))
+            at += 1
+    return leaves
+
+
+def scalar_leaves(codes: Sequence[str]) -> list:
+    return input_leaves(codes, "scalar")
+
+
+def flatten(values: Sequence, codes: Sequence[str]) -> list[Expr]:
+    """Real expressions in the types in which outputs of these codes are stored."""
+    flat: list[Expr] = []
+    for value, code in zip(values, codes, strict=True):
+        t = compute_code(code)
+        if code in ("c64", "c128"):
+            pair = value if isinstance(value, Pair) else Pair(convert(value, t), convert(0.0, t))
+            flat += [convert(pair.re, t), convert(pair.im, t)]
+        elif code == "b1" and isinstance(value, Pair):
+            flat.append((value.re != 0) | (value.im != 0))
+        else:
+            flat.append(convert(value.re if isinstance(value, Pair) else value, t))
+    return flat
+
+
+def cost_of(function: ScalarFunction) -> int:
+    """Rough number of operations an element."""
+    seen: set[int] = set()
+    stack = list(function.outputs)
+    cost = 0
+    while stack:
+        e = stack.pop()
+        if isinstance(e, Expr) and id(e) not in seen:
+            seen.add(id(e))
+            cost += 20 if e.op in _HEAVY else 1
+            stack.extend(a for a in e.args if isinstance(a, Expr))
+    return cost
+
+
+_HEAVY = {
+    "exp", "log", "sin", "cos", "tan", "tanh", "erf", "pow", "lgamma", "atan2", "log1p", "expm1", "sqrt", "div", "mod",
+}  # fmt: skip
+
+
+def algorithm(name: str):
+    """The schedule function "module.function" of this package."""
+    module, _, function = name.rpartition(".")
+    return getattr(import_module(f"{__package__}.{module}"), function)

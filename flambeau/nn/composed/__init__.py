@@ -1,0 +1,1 @@
+"""Functions that are chains of operators, by family."""

@@ -1,0 +1,39 @@
+"""All parameters as one vector, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import flambeau
+from flambeau.tensor.tensor import Tensor
+
+__all__ = ["parameters_to_vector", "vector_to_parameters"]
+
+
+def _check_device(parameter: Tensor, device: object | None) -> object:
+    if device is not None and parameter.device != device:
+        raise TypeError("Found two parameters on different devices, this is currently not supported.")
+    return parameter.device
+
+
+def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:
+    """The elements of all parameters, one after the other."""
+    device = None
+    parts = []
+    for parameter in parameters:
+        device = _check_device(parameter, device)
+        parts.append(parameter.view(-1))
+    return flambeau.cat(parts)
+
+
+def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:
+    """Gives the parameters the values of a vector made by `parameters_to_vector`."""
+    if not isinstance(vec, Tensor):
+        raise TypeError(f"expected torch.Tensor, but got: {type(vec)}")
+    device = None
+    start = 0
+    for parameter in parameters:
+        device = _check_device(parameter, device)
+        count = parameter.numel()
+        parameter.data = vec[start : start + count].view_as(parameter).data
+        start += count

@@ -1,0 +1,225 @@
+"""How an operator is declared: one class, one place, registered by `@op(signature)`.
+
+    @op("sigmoid(Operand input, *, Tensor? out=None) -> Tensor", inplace=True, also="special.expit")
+    class Sigmoid(Pointwise): ...
+
+A rule is a plain function in the class body that names what it needs: arguments of the signature, `g` (incoming
+gradient), `result` (or `result0`, `result1`, ... of several outputs). What a derivative rule names is what is saved.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+#: public functions by (namespace, name); the namespace of `torch.add` is ""
+PUBLIC: dict[tuple[str, str], "Operator"] = {}
+#: methods of Tensor by name: (operator, variant)
+METHODS: dict[str, tuple["Operator", str]] = {}
+OPERATORS: dict[str, "Operator"] = {}
+
+TENSOR_TYPES = ("Tensor", "Tensor?", "Operand", "Operand?", "Tensor[]")
+_RULES = {"scalar", "check", "shape", "layouts", "view", "body", "combine", "finish", "map", "identity"}
+_MEMBERS = _RULES | {
+    "dtype", "accumulate", "algorithm", "batch", "fast", "onnx", "samples", "errors", "spec", "no_gradient", "bad",
+    "nondifferentiable", "value_kind", "strides", "data_dependent", "cost", "promote_integers",
+}  # fmt: skip
+_PARAM = re.compile(r"^(?P<type>[A-Za-z]+(?:\[[\d*]*\])?\??)\s+(?P<name>\w+)(?:=(?P<default>.+))?$")
+
+
+class Param:
+    """One parameter of a signature."""
+
+    __slots__ = ("type", "name", "default", "keyword_only", "required")
+
+    def __init__(self, type: str, name: str, default: Any, keyword_only: bool, required: bool):
+        self.type, self.name, self.default = type, name, default
+        self.keyword_only, self.required = keyword_only, required
+
+    @property
+    def is_tensor(self) -> bool:
+        return self.type in TENSOR_TYPES
+
+    @property
+    def spread(self) -> bool:
+        """Whether sizes may be given one by one, as in x.view(2, 3); written ``int[*] size``."""
+        return self.type == "int[*]"
+
+
+def _split(text: str) -> list[str]:
+    parts, depth, start = [], 0, 0
+    for i, c in enumerate(text):
+        depth += c in "([" and 1 or c in ")]" and -1 or 0
+        if c == "," and depth == 0:
+            parts.append(text[start:i].strip())
+            start = i + 1
+    parts.append(text[start:].strip())
+    return [p for p in parts if p]
+
+
+def parse(signature: str) -> tuple[str, list[Param], str]:
+    """Name, parameters and result of ``name(Type arg, Type arg=default, *, ...) -> Result``."""
+    found = re.match(r"^([\w.]+)\((.*)\)\s*->\s*(.+)$", signature.strip())
+    if not found:
+        raise ValueError(f"not an operator signature: {signature!r}")
+    params, keyword_only = [], False
+    for part in _split(found[2]):
+        if part == "*":
+            keyword_only = True
+            continue
+        one = _PARAM.match(part)
+        if not one:
+            raise ValueError(f"not a parameter: {part!r} in {signature!r}")
+        default = one["default"]
+        value = eval(default, {"inf": float("inf"), "nan": float("nan")}) if default is not None else None
+        params.append(Param(one["type"], one["name"], value, keyword_only, default is None))
+    return found[1], params, found[3].strip()
+
+
+class Operator:
+    """What the registry holds of one operator: its signature, its rules, and what was derived from them so far."""
+
+    def __init__(self, signature: str, rules: type, kind: str, *, inplace: bool, method: bool, function: bool):
+        full, self.params, self.returns = parse(signature)
+        self.namespace, _, self.name = full.rpartition(".")
+        self.full_name, self.signature, self.rules, self.kind = full, signature, rules, kind
+        self.doc = rules.__doc__ or ""
+        self.inplace, self.method, self.function = inplace, method, function
+        self.out = next((p for p in self.params if p.name == "out"), None)
+        self.arguments = [p for p in self.params if p.name != "out"]
+        self.names = [p.name for p in self.arguments]
+        self.tensors = [p.name for p in self.arguments if p.is_tensor]
+        self.plain = [p.name for p in self.arguments if not p.is_tensor]
+        self.outputs = 1 if self.returns in ("Tensor", "Tensor[]") else self.returns.count("Tensor")
+        self.plans: dict = {}
+        self.inplace_plans: dict = {}
+        self.derivatives: dict[str, tuple[Callable, tuple[str, ...]]] = {}
+        self.compiled: dict[str, Callable] = {}
+        self._collect()
+
+    def __repr__(self) -> str:
+        return f"<operator {self.signature}>"
+
+    def rule(self, name: str) -> Callable | None:
+        return getattr(self.rules, name, None)
+
+    def _collect(self) -> None:
+        allowed = set(self.names) | {"g", "result"} | {f"result{k}" for k in range(self.outputs)}
+        allowed |= {f"g{k}" for k in range(self.outputs)} | {"needs"} | {f"{n}_layout" for n in self.tensors}
+        for name, rule in self.rules.__dict__.items():
+            if name.startswith("__"):
+                continue
+            if name.startswith("d_"):
+                target = name[2:]
+                if target not in self.tensors:
+                    raise TypeError(f"{self.name}: {name} has no tensor input {target!r}")
+                self.derivatives[target] = (rule, argument_names(rule))
+                unknown = set(argument_names(rule)) - allowed
+                if unknown:
+                    raise TypeError(f"{self.name}.{name} names {sorted(unknown)}, which the signature lacks")
+            elif name not in _MEMBERS:
+                raise TypeError(f"{self.name}: unknown member {name!r}")
+        #: tensors and results that any derivative names, in the order in which a node saves them
+        named = [n for _, names in self.derivatives.values() for n in names]
+        results = ["result"] if self.outputs == 1 else [f"result{k}" for k in range(self.outputs)]
+        self.saved_inputs = [n for n in self.tensors if n in named]
+        self.saved_results = [n for n in results if n in named]
+        #: for each saved name, the inputs whose derivative names it: it is saved only when one of those needs a gradient
+        self.saved_for = {
+            name: tuple(t for t, (_, names) in self.derivatives.items() if name in names)
+            for name in (*self.saved_inputs, *self.saved_results)
+        }
+        self.differentiable = bool(self.derivatives)
+
+
+def argument_names(rule: Callable) -> tuple[str, ...]:
+    code = rule.__code__
+    return code.co_varnames[: code.co_argcount]
+
+
+def call_rule(rule: Callable, values: dict) -> Any:
+    """Call a rule with exactly the values that it names."""
+    return rule(*[values[n] for n in argument_names(rule)])
+
+
+def op(
+    signature: str, *, inplace: bool = False, method: bool = True, function: bool = True, also: str = "", methods: str = ""
+):
+    """Register the decorated class as an operator.
+
+    inplace: also `name_`. method: also a Tensor method. function: a public function. also: further public names,
+    dotted from the top (``nn.functional.relu``). methods: further method names (``__add__``).
+    """
+
+    def register(rules: type) -> type:
+        kind = next(k.__name__ for k in rules.__mro__ if k.__dict__.get("is_kind"))
+        made = Operator(signature, rules, kind, inplace=inplace, method=method and "." not in signature.split("(")[0],
+                        function=function)  # fmt: skip
+        assert made.full_name not in OPERATORS, f"{made.full_name} is defined twice"
+        OPERATORS[made.full_name] = made
+        rules.operator = made
+        if made.function:
+            PUBLIC[made.namespace, made.name] = made
+        for name in also.split():
+            namespace, _, last = name.rpartition(".")
+            PUBLIC[namespace, last] = made
+            if not namespace and made.method:
+                METHODS[last] = (made, "function")
+                if inplace:
+                    METHODS[last + "_"] = (made, "inplace")
+        if made.method:
+            METHODS[made.name] = (made, "function")
+        if inplace:
+            if made.method:
+                METHODS[made.name + "_"] = (made, "inplace")
+            PUBLIC[made.namespace, made.name + "_"] = made
+        for name in methods.split():
+            METHODS[name] = (made, "inplace" if name.startswith("__i") and name != "__invert__" else "function")
+        return rules
+
+    return register
+
+
+#: turns an operator and a variant ("function" or "inplace") into the function that users call; set by the tensor layer
+COMPILE: list[Callable[[Operator, str], Callable]] = []
+
+
+def function_of(operator: Operator, variant: str = "function") -> Callable:
+    found = operator.compiled.get(variant)
+    if found is None:
+        found = operator.compiled[variant] = COMPILE[0](operator, variant)
+    return found
+
+
+def public(namespace: str, name: str) -> Callable:
+    """The public function of this name; AttributeError when there is none."""
+    found = PUBLIC.get((namespace, name))
+    if found is None:
+        where = "flambeau" + ("." + namespace if namespace else "")
+        raise AttributeError(f"module '{where}' has no attribute '{name}'")
+    inplace = found.inplace and name.endswith("_") and PUBLIC.get((namespace, name[:-1])) is found
+    return function_of(found, "inplace" if inplace else "function")
+
+
+def names(namespace: str) -> list[str]:
+    return sorted(n for s, n in PUBLIC if s == namespace)
+
+
+class _Calls:
+    """Operators as attributes, for rules and bodies: ``ops.mm(a, b)``; dotted names use underscores or `get`."""
+
+    def __getattr__(self, name: str) -> Callable:
+        found = OPERATORS.get(name) or OPERATORS.get("nn.functional." + name)
+        if found is None:
+            if name.endswith("_") and name[:-1] in OPERATORS:
+                made = function_of(OPERATORS[name[:-1]], "inplace")
+            else:
+                raise AttributeError(f"no operator {name}")
+        else:
+            made = function_of(found)
+        setattr(self, name, made)
+        return made
+
+
+ops = _Calls()

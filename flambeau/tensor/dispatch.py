@@ -1,0 +1,798 @@
+"""From an operator's declaration to the Python function that users call.
+
+The function is generated from the signature: it looks the plan up by the operands' layouts, runs it, wraps the result,
+and records a node when a gradient is needed. Whatever is not the common case goes to `invoke`, which does the same in
+general form and fills the plan cache.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+from ..base.layout import Layout, broadcast_strides, layout
+from ..base.mode import mode
+from ..ir import expr
+from ..ops import define
+from ..ops.define import Operator, call_rule, ops
+from . import autograd, overrides, plan as plans
+from .autograd import Node, Part, next_number
+from .plan import NUMBERS, Plan, make_plan
+from .tensor import Tensor, make, new_object, track_view
+
+_runtime = None
+
+
+def runtime():
+    """The CPU run-time core, loaded when the first tensor is made."""
+    global _runtime
+    if _runtime is None:
+        from ..backend.cpu import runtime as loaded
+
+        _runtime = loaded
+        autograd.VERSION[0] = loaded.version
+        GLOBALS["version"] = loaded.version
+    return _runtime
+
+
+# -- generated functions -------------------------------------------------------------------------------------
+
+
+def compile_function(op: Operator, variant: str) -> Callable:
+    """The public function of an operator: variant "function" or "inplace"."""
+    if op.kind == "Composite":
+        return _composite(op)
+    source = _source_inplace(op) if variant == "inplace" else _source(op)
+    scope = dict(GLOBALS, op=op, plans=op.plans, inplace_plans=op.inplace_plans)
+    name = op.name + ("_" if variant == "inplace" else "")
+    exec(compile(source, f"<operator {name}>", "exec"), scope)
+    made = scope["function"]
+    made.__name__ = made.__qualname__ = name
+    made.__doc__ = op.doc
+    made.__module__ = "flambeau" + ("." + op.namespace if op.namespace else "")
+    made.operator = op
+    return made
+
+
+def header(op: Operator, out: bool = True) -> str:
+    parts, star = [], False
+    for p in op.arguments if not out else op.params:
+        if p.spread:
+            parts.append(f"*{p.name}_, {p.name}=None")
+            star = True
+            continue
+        if p.keyword_only and not star:
+            parts.append("*")
+            star = True
+        parts.append(p.name if p.required else f"{p.name}=DEFAULTS[{p.name!r}]")
+    return ", ".join(parts)
+
+
+def prelude(op: Operator) -> list[str]:
+    """Gather sizes that were given one by one."""
+    lines = []
+    for p in op.arguments:
+        if p.spread:
+            lines += [
+                f"    if {p.name} is None:",
+                f"        {p.name} = {p.name}_",
+                f"        if len({p.name}) == 1 and type({p.name}[0]) is not int and not hasattr({p.name}[0], '__index__'):",
+                f"            {p.name} = {p.name}[0]",
+            ]
+            if not p.required:
+                lines += [f"        elif len({p.name}) == 0:", f"            {p.name} = DEFAULTS[{p.name!r}]"]
+    return lines
+
+
+def _key(op: Operator, absent: set[str] = frozenset(), number: str | None = None) -> str:
+    parts = []
+    for p in op.arguments:
+        if p.name in absent:
+            parts.append("None")
+        elif p.name == number:
+            parts.append("kind")
+        elif p.is_tensor:
+            parts.append(f"{p.name}._layout")
+        elif p.type in ("Scalar", "float", "bool", "int"):
+            parts.append(p.name if p.type != "Scalar" else f"type({p.name})")
+        else:
+            parts.append(p.name)
+    if len(parts) == 1:
+        return parts[0]
+    return "(" + ", ".join(parts) + ")"
+
+
+def _run_arguments(op: Operator, absent=frozenset(), number: str | None = None) -> str:
+    parts = [f"{n}._memory, {n}._offset" for n in op.tensors if n not in absent and n != number]
+    parts += [number] if number else []
+    parts += [p.name for p in op.arguments if p.type == "Scalar"]
+    return ", ".join(parts)
+
+
+def _simple(op: Operator) -> bool:
+    """Whether the fast path covers the operator: a fixed number of tensors, one result."""
+    fits = all(p.type in ("Tensor", "Operand", "Tensor?") or not p.is_tensor for p in op.arguments)
+    optional = [p for p in op.arguments if p.type == "Tensor?"]
+    return fits and len(optional) <= 1 and op.outputs == 1 and not getattr(op.rules, "data_dependent", False)
+
+
+def _source(op: Operator) -> str:
+    names = ", ".join(op.names)
+    out = ", out" if op.out else ""
+    general = f"invoke(op, ({names},){out})"
+    lines = [f"def function({header(op)}):", *prelude(op)]
+    if op.out:
+        lines += ["    if out is not None:", f"        return {general}"]
+    if not _simple(op) or not op.tensors:
+        return "\n".join([*lines, f"    return {general}"])
+    optional = [p.name for p in op.arguments if p.type == "Tensor?"]
+    operand = next((p.name for p in reversed(op.arguments) if p.type == "Operand"), None) if len(op.tensors) == 2 else None
+    if operand == op.tensors[0]:
+        operand = None
+    if operand:
+        lines += [f"    kind = type({operand})", "    if kind in NUMBERS:"]
+        lines += _branch(op, general, "        ", number=operand)
+        lines.append("    else:")
+        lines += _branch(op, general, "        ")
+    elif optional:
+        lines.append(f"    if {optional[0]} is None:")
+        lines += _branch(op, general, "        ", absent={optional[0]})
+        lines.append("    else:")
+        lines += _branch(op, general, "        ")
+    else:
+        lines += _branch(op, general, "    ")
+    lines.append("    return result")
+    return "\n".join(lines)
+
+
+def _branch(op: Operator, general: str, indent: str, absent=frozenset(), number: str | None = None) -> list[str]:
+    """Look up, run, wrap, record: the fast path of one combination of operands."""
+    tensors = [n for n in op.tensors if n not in absent and n != number]
+    lines = [
+        "try:",
+        f"    plan = plans[{_key(op, absent, number)}]",
+        "except (KeyError, AttributeError, TypeError):",
+        f"    return {general}",
+    ]
+    if op.kind == "View":
+        (source,) = tensors
+        lines += [
+            "result = new(Tensor)",
+            f"result._memory = {source}._memory",
+            f"result._offset = {source}._offset + plan.move",
+            "result._layout = plan.layout",
+            f"base = {source}._base",
+            f"result._base = base = {source} if base is None else base",
+            "result._node = None",
+            "if plan.differentiable and mode.grad:",
+            "    track_view(base, result)",
+        ]
+    else:
+        lines += [
+            f"memory = plan.run({_run_arguments(op, absent, number)})",
+            "result = new(Tensor)",
+            "result._memory = memory",
+            "result._offset = 0",
+            "result._layout = plan.layout",
+            "result._base = None",
+            "result._node = None",
+        ]
+    if op.differentiable:
+        nodes = {n: f"node_{n}" for n in tensors}
+        lines += [f"{v} = {n}._node" for n, v in nodes.items()]
+        condition = " or ".join(f"{v} is not None" for v in nodes.values())
+        lines.append(f"if ({condition}) and mode.grad and plan.differentiable:")
+        lines += ["    " + text for text in _record(op, nodes, absent, number)]
+    return [indent + text for text in lines]
+
+
+def _record(op: Operator, nodes: dict[str, str], absent, number) -> list[str]:
+    """Statements that make the node of a call."""
+    edges = "".join(f"{nodes.get(n, 'None')}, " for n in op.tensors)
+    saved, versions = [], []
+    for name in op.saved_inputs:
+        if name in absent:
+            saved.append("None")
+            versions.append("0")
+        elif name == number:
+            saved.append(name)
+            versions.append("0")
+        else:
+            test = _saving_test(op, name, nodes)
+            saved.append(f"({name}{test})" if test else name)
+            versions.append(f"version({name}._memory)")
+    for name in op.saved_results:
+        test = _saving_test(op, name, nodes)
+        saved.append(f"(alias(result){test})" if test else "alias(result)")
+        versions.append("version(memory)" if op.kind != "View" else "version(result._memory)")
+    plain = "".join(f"{n}, " for n in op.plain)
+    return [
+        "node = new(Node)",
+        "node.op = op",
+        "node.plan = plan",
+        f"node.edges = ({edges})",
+        f"node.saved = ({''.join(s + ', ' for s in saved)})",
+        f"node.versions = ({''.join(v + ', ' for v in versions)})",
+        f"node.plain = ({plain})",
+        "node.number = next_number()",
+        "node.extra = None",
+        "result._node = node",
+        "if mode.grad is not True:",
+        "    watch(node)",
+    ]
+
+
+def _saving_test(op: Operator, name: str, nodes: dict[str, str]) -> str:
+    """Condition under which a saved value is needed, as an `if` expression's tail; empty when it always is."""
+    wanted = [nodes[t] for t in op.saved_for[name] if t in nodes]
+    if len(wanted) == len(nodes):
+        return ""
+    if not wanted:
+        return " if False else None"
+    return f" if {' or '.join(f'{w} is not None' for w in wanted)} else None"
+
+
+def _source_inplace(op: Operator) -> str:
+    names = ", ".join(op.names)
+    general = f"invoke_inplace(op, ({names},))"
+    lines = [f"def function({header(op, out=False)}):", *prelude(op)]
+    if not _simple(op) or op.kind != "Pointwise":
+        return "\n".join([*lines, f"    return {general}"])
+    target = op.tensors[0]
+    operand = op.arguments[1].name if len(op.arguments) > 1 and op.arguments[1].type == "Operand" else None
+    if operand and len(op.tensors) == 2:
+        lines += [f"    kind = type({operand})", "    if kind in NUMBERS:"]
+        lines += _branch_inplace(op, general, target, "        ", number=operand)
+        lines.append("    else:")
+        lines += _branch_inplace(op, general, target, "        ")
+    else:
+        lines += _branch_inplace(op, general, target, "    ")
+    return "\n".join(lines)
+
+
+def _branch_inplace(op, general, target, indent, number=None) -> list[str]:
+    others = [n for n in op.tensors if n not in (target, number)]
+    tests = [f"{n}._node is not None" for n in (target, *others)]
+    tests = [f"({' or '.join(tests)}) and mode.grad"] + [f"{n}._memory is {target}._memory" for n in others]
+    lines = [
+        "try:",
+        f"    if {' or '.join(tests)}:",
+        f"        return {general}",
+        f"    plan = inplace_plans[{_key(op, frozenset(), number)}]",
+        "except (KeyError, AttributeError, TypeError):",
+        f"    return {general}",
+        f"plan.run({_run_arguments(op, frozenset(), number)})",
+        f"return {target}",
+    ]
+    return [indent + text for text in lines]
+
+
+def _composite(op: Operator) -> Callable:
+    """The body, behind a check for subclasses with their own __torch_function__; with `d_` rules a node of its own."""
+    body = op.rules.body
+    body.__doc__ = op.doc
+    scope = dict(GLOBALS, op=op, body=body, DEFAULTS={p.name: p.default for p in op.params})
+    names = ", ".join(op.names)
+    keywords = ", ".join(f"{n}={n}" for n in op.names)
+    lines = [f"def function({header(op)}):", *prelude(op)]
+    tests = [f"type({n}) in PLAIN" for n in op.tensors if True]
+    if tests:
+        lines += [f"    if not ({' and '.join(tests)}):", f"        found = overridden(op, ({names},))"]
+        lines += ["        if found is not NotImplemented:", "            return found"]
+    lines.append(f"    result = body({keywords})")
+    if op.out:
+        lines.append("    return result if out is None else write_out(result, out)")
+    else:
+        lines.append("    return result")
+    exec(compile("\n".join(lines), f"<operator {op.name}>", "exec"), scope)
+    made = scope["function"]
+    made.__name__ = made.__qualname__ = op.name
+    made.__doc__, made.operator = op.doc, op
+    made.__module__ = "flambeau" + ("." + op.namespace if op.namespace else "")
+    return made
+
+
+# -- the general path ----------------------------------------------------------------------------------------
+
+
+def layout_key(x):
+    """What of an argument decides the plan: a tensor's layout, a number's type, plain values as they are."""
+    if isinstance(x, Tensor):
+        return x._layout
+    if isinstance(x, (list, tuple)):
+        return tuple(layout_key(e) if isinstance(e, Tensor) else e for e in x)
+    return x
+
+
+def prepare(op: Operator, args: tuple) -> tuple[tuple, dict, tuple]:
+    """Arguments in canonical form, the values that planning sees, and the key of the plan."""
+    ready, values, key = [], {}, []
+    for p, x in zip(op.arguments, args, strict=True):
+        if p.type == "Tensor[]":
+            x = tuple(x) if isinstance(x, (list, tuple)) else x
+            if not isinstance(x, tuple) or not all(isinstance(t, Tensor) for t in x):
+                raise argument_error(op, p, "tuple of Tensors", x)
+            seen = tuple(t._layout.plain for t in x)
+        elif p.is_tensor and isinstance(x, Tensor):
+            seen = x._layout.plain
+        elif p.type in ("Operand", "Scalar", "Operand?"):
+            if x is None and (p.type == "Operand?" or not p.required):
+                seen = None
+            else:
+                x = as_number(op, p, x)
+                seen = type(x) if not isinstance(x, Tensor) else x._layout.plain
+        elif p.type == "Tensor?" and x is None:
+            seen = None
+        elif p.is_tensor:
+            raise argument_error(op, p, "Tensor", x)
+        else:
+            x = plain_value(op, p, x)
+            seen = x
+        ready.append(x)
+        values[p.name] = seen
+        key.append((type(seen), seen) if isinstance(seen, (bool, int, float)) and p.type == "any" else seen)
+    return tuple(ready), values, key[0] if len(key) == 1 else tuple(key)
+
+
+def plain_value(op: Operator, p, x):
+    """A plain argument made hashable: lists become tuples; an int tensor where an int is expected is read."""
+    if isinstance(x, list):
+        x = tuple(x)
+    if p.type.startswith("int"):
+        if isinstance(x, tuple):
+            return tuple(e if type(e) is int else e.__index__() for e in x)
+        if x is not None and type(x) is not int and type(x) is not bool:
+            if isinstance(x, float) or not hasattr(x, "__index__"):
+                raise argument_error(op, p, "int", x)
+            x = x.__index__()
+    return x
+
+
+def as_number(op: Operator, p, x):
+    """A Python number of one of the four types."""
+    if type(x) in NUMBERS:
+        return x
+    if isinstance(x, Tensor):
+        if p.type == "Scalar":
+            return x.item()
+        return x
+    for kind in (bool, int, float, complex):
+        if isinstance(x, kind):
+            return kind(x)
+    if hasattr(x, "dtype") and hasattr(x, "item") and getattr(x, "shape", None) == ():
+        return x.item()
+    if hasattr(x, "__array__"):
+        from .interop import as_tensor
+
+        return as_tensor(x)
+    if hasattr(x, "__index__"):
+        return x.__index__()
+    raise argument_error(op, p, "Tensor" if p.type.startswith("Operand") else "Number", x)
+
+
+def argument_error(op: Operator, p, expected: str, x) -> TypeError:
+    place = op.names.index(p.name) + 1
+    where = f" (position {place})" if not p.keyword_only else ""
+    return TypeError(f"{op.name}(): argument '{p.name}'{where} must be {expected}, not {type(x).__name__}")
+
+
+def invoke(op: Operator, args: tuple, out=None):
+    """Call an operator in general form."""
+    if overrides.present(args) or out is not None and overrides.present((out,)):
+        found = overridden(op, args, out)
+        if found is not NotImplemented:
+            return found
+    runtime()
+    args = promote_first(op, args)
+    ready, values, key = prepare(op, args)
+    try:
+        plan = op.plans.get(key)
+    except TypeError:
+        raise TypeError(f"{op.name}(): received an invalid combination of arguments") from None
+    if plan is None:
+        if len(op.plans) > 20000:
+            op.plans.clear()
+        plan = op.plans[key] = make_plan(op, values)
+    result = execute(op, plan, ready)
+    return result if out is None else write_out(result, out)
+
+
+def promote_first(op: Operator, args: tuple) -> tuple:
+    """A pointwise call on numbers only takes the first as a 0-d tensor."""
+    if op.kind == "Pointwise" and op.tensors:
+        at = [op.names.index(n) for n in op.tensors]
+        if not any(isinstance(args[k], Tensor) for k in at):
+            from .interop import tensor
+
+            k = at[0]
+            if isinstance(args[k], (int, float, complex)) and op.arguments[k].type == "Operand":
+                args = (*args[:k], tensor(args[k]), *args[k + 1 :])
+    return args
+
+
+def program_arguments(op: Operator, ready: tuple) -> list:
+    """Memory and byte offset of each tensor, then the numbers, in the order that the program takes them."""
+    flat: list = []
+    numbers: list = []
+    for p, x in zip(op.arguments, ready):
+        if isinstance(x, Tensor):
+            flat += (x._memory, x._offset)
+        elif p.type == "Tensor[]":
+            flat += (tuple(e for t in x for e in (t._memory, t._offset)), 0)
+        elif p.type in ("Operand", "Operand?") and x is not None:
+            numbers += (x.real, x.imag) if type(x) is complex else (x,)
+    for p, x in zip(op.arguments, ready):
+        if p.type == "Scalar" and x is not None:
+            numbers += (x.real, x.imag) if type(x) is complex else (x,)
+    return flat + numbers
+
+
+def execute(op: Operator, plan: Plan, ready: tuple):
+    """Run a plan, wrap the results, record the node."""
+    if op.kind == "View":
+        source = next(x for p, x in zip(op.arguments, ready) if p.is_tensor)
+        result = make(source._memory, plan.layout, source._offset + plan.move)
+        result._base = base = source if source._base is None else source._base
+        if plan.differentiable and mode.grad:
+            track_view(base, result)
+        record(op, plan, ready, (result,))
+        return result
+    memory = plan.run(*program_arguments(op, ready))
+    if plan.count == 1:
+        result = make(memory, plan.layout)
+        record(op, plan, ready, (result,))
+        return result
+    results = tuple(make(m, where) for m, where in zip(memory, plan.layouts)) if plan.count else ()
+    record(op, plan, ready, results)
+    return results if plan.count else None
+
+
+def record(op: Operator, plan: Plan, ready: tuple, results: tuple) -> Node | None:
+    """Make the node of a call when an input needs a gradient."""
+    if not (plan.differentiable and mode.grad):
+        return None
+    edges: list = []
+    for p, x in zip(op.arguments, ready):
+        if p.type == "Tensor[]":
+            edges.extend(t._node for t in x)
+        elif p.is_tensor:
+            edges.append(x._node if isinstance(x, Tensor) else None)
+    if not any(e is not None for e in edges):
+        return None
+    node = new_object(Node)
+    given = dict(zip(op.names, ready))
+    node.op, node.plan, node.edges = op, plan, tuple(edges)
+    saved = [given[n] if needed_for(op, n, given) else None for n in op.saved_inputs]
+    for name in op.saved_results:
+        one = results[int(name.removeprefix("result") or 0)]
+        saved.append(alias(one) if needed_for(op, name, given) else None)
+    node.saved = tuple(saved)
+    node.versions = tuple(versions_of(s) for s in saved)
+    node.plain = tuple(given[n] for n in op.plain)
+    node.number = next_number()
+    node.extra = None
+    if len(results) == 1:
+        results[0]._node = node
+    else:
+        skip = getattr(op.rules, "nondifferentiable", ())
+        parts = {}
+        for k, t in enumerate(results):
+            if t._layout.dtype.kind >= 2 and k not in skip:
+                t._node = parts[k] = Part(node, k, t._layout)
+        if op.saved_results:  # weak: a part holds its node
+            import weakref
+
+            node.extra = {"parts": weakref.WeakValueDictionary(parts)}
+    if mode.grad is not True:
+        watch(node)
+    return node
+
+
+def needed_for(op: Operator, name: str, given: dict) -> bool:
+    """Whether a derivative that names this value will run."""
+    for target in op.saved_for[name]:
+        x = given[target]
+        if isinstance(x, tuple):
+            if any(t._node is not None for t in x):
+                return True
+        elif isinstance(x, Tensor) and x._node is not None:
+            return True
+    return False
+
+
+def versions_of(x):
+    if isinstance(x, Tensor):
+        return autograd.version_of(x)
+    if isinstance(x, tuple):
+        return tuple(autograd.version_of(t) for t in x)
+    return 0
+
+
+def alias(t: Tensor) -> Tensor:
+    """The same elements outside the graph, for a node to keep without keeping itself alive."""
+    return make(t._memory, t._layout.plain, t._offset)
+
+
+def watch(node: Node) -> None:
+    """Extra work on a new node while saved-tensor hooks or anomaly mode are on."""
+    from . import grad_modes
+
+    grad_modes.watch(node)
+
+
+# -- writing in place ----------------------------------------------------------------------------------------
+
+
+def invoke_inplace(op: Operator, args: tuple):
+    """Call the in-place variant in general form: target.op_(...)."""
+    if overrides.present(args):
+        found = overridden(op, args, variant="inplace")
+        if found is not NotImplemented:
+            return found
+    runtime()
+    target = args[0]
+    from .inplace import check_writable, rewrite_history
+
+    check_writable(target, args[1:])
+    if op.kind != "Pointwise":
+        return replace_contents(op, target, args)
+    args = separate(target, args)
+    ready, values, key = prepare(op, args)
+    plan = op.inplace_plans.get(key)
+    if plan is None:
+        plan = op.inplace_plans[key] = make_plan(op, values, written=True)
+    needs = mode.grad and any(isinstance(x, Tensor) and x._node is not None for x in ready)
+    if not needs or not plan.differentiable:
+        plan.run(*program_arguments(op, ready))
+        return target
+    if needed_for_any(op, op.tensors[0], ready):  # a derivative names the target's value before the write
+        kept = alias(target) if target._node is not None else alias(target).clone()
+        kept._node = target._node
+    else:
+        kept = target
+    versions = {id(x): versions_of(x) for x in (kept, *ready[1:]) if isinstance(x, Tensor)}
+    plan.run(*program_arguments(op, ready))
+    node = record(op, plan, (kept, *ready[1:]), (make(target._memory, target._layout, target._offset),))
+    if node is not None:
+        node.versions = tuple(versions.get(id(s), v) for s, v in zip(node.saved, node.versions))
+        rewrite_history(target, node)
+    return target
+
+
+def needed_for_any(op: Operator, name: str, ready: tuple) -> bool:
+    return name in op.saved_for and needed_for(op, name, dict(zip(op.names, ready)))
+
+
+def separate(target: Tensor, args: tuple) -> tuple:
+    """Copies of operands that overlap the target other than exactly, so that a write cannot change what is still read."""
+    found = [args[0]]
+    for x in args[1:]:
+        if isinstance(x, Tensor) and x._memory is target._memory and x._memory is not None and not (
+            x._layout is target._layout and x._offset == target._offset
+        ):
+            from .inplace import overlap
+
+            if overlap(target, x):
+                raise RuntimeError(
+                    "unsupported operation: some elements of the input tensor and the written-to tensor refer to a "
+                    "single memory location. Please clone() the tensor before performing the operation."
+                )
+        found.append(x)
+    return tuple(found)
+
+
+def replace_contents(op: Operator, target: Tensor, args: tuple):
+    """In-place form of an operator that is not pointwise: compute, then copy into the target."""
+    result = define.function_of(op)(*args)
+    if result._layout.shape != target._layout.shape:
+        raise RuntimeError(
+            f"output with shape {list(target._layout.shape)} doesn't match the broadcast shape {list(result._layout.shape)}"
+        )
+    return ops.copy_(target, result)
+
+
+def write_out(result, out):
+    """Give a result to the tensors passed as `out`, resizing those of another shape."""
+    if isinstance(result, tuple) and not isinstance(result, Tensor):
+        outs = tuple(out)
+        for r, o in zip(result, outs, strict=True):
+            write_out(r, o)
+        return type(result)(outs) if hasattr(type(result), "_fields") else outs
+    if not isinstance(out, Tensor):
+        raise TypeError(f"argument 'out' must be Tensor, not {type(out).__name__}")
+    if not plans.can_cast(result._layout.dtype, out._layout.dtype):
+        raise RuntimeError(
+            f"result type {plans._cast_name(result._layout.dtype)} can't be cast to the desired output type "
+            f"{plans._cast_name(out._layout.dtype)}"
+        )
+    if mode.grad and (out._node is not None or result._node is not None):
+        raise RuntimeError(
+            "functions with out=... arguments don't support automatic differentiation, but one of the arguments "
+            "requires grad."
+        )
+    if out._layout.device is not result._layout.device:
+        raise RuntimeError(
+            f"Expected all tensors to be on the same device, but found at least two devices, {result._layout.device} "
+            f"and {out._layout.device}!"
+        )
+    if out._layout.shape != result._layout.shape:
+        from .inplace import resize_for_out
+
+        resize_for_out(out, result._layout.shape)
+    ops.copy_(out, result)
+    return out
+
+
+def overridden(op: Operator, args: tuple, out=None, variant: str = "function"):
+    keywords = {}
+    positional = []
+    for p, x in zip(op.arguments, args):
+        if p.keyword_only or keywords:
+            if x is not p.default:
+                keywords[p.name] = x
+        else:
+            positional.append(x)
+    while positional and len(positional) > 1 and not op.arguments[len(positional) - 1].required and (
+        positional[-1] is op.arguments[len(positional) - 1].default
+    ):
+        positional.pop()
+    if out is not None:
+        keywords["out"] = out
+    return overrides.handle(define.function_of(op, variant), tuple(positional), keywords)
+
+
+# -- derivative of a pointwise node in one kernel --------------------------------------------------------------
+
+
+def fused_backward(node: Node, g: Tensor) -> list:
+    """Gradients of all inputs that need one, by a single loop over the incoming gradient and what was saved."""
+    saved = node.saved
+    if saved is None:
+        raise RuntimeError(autograd.FREED)
+    edges = node.edges
+    versions = node.versions
+    if node.extra is not None and "unpack" in node.extra:
+        saved = tuple(node.extra["unpack"][k](s) if k in node.extra["unpack"] else s for k, s in enumerate(saved))
+    else:
+        for k, s in enumerate(saved):
+            if type(s) not in NUMBERS and s is not None and version(s._memory) != versions[k]:
+                autograd.check_version(node, s, versions[k], k)
+    key = (
+        tuple([e is not None for e in edges]), g._layout,
+        tuple([s._layout if isinstance(s, Tensor) else type(s) for s in saved]),
+        tuple([x if type(x) not in NUMBERS else type(x) for x in node.plain]) if node.plain else (),
+    )  # fmt: skip
+    made = node.plan.backward.get(key)
+    if made is None:
+        made = node.plan.backward[key] = plan_backward(node, g, saved)
+    run, takes_g, outputs, count = made
+    if run is not None:
+        args: list = [g._memory, g._offset]
+        numbers = []
+        for s in saved:
+            if isinstance(s, Tensor):
+                args += (s._memory, s._offset)
+            elif s is not None:
+                numbers += (s.real, s.imag) if type(s) is complex else (s,)
+        for k in takes_g:
+            x = node.plain[k]
+            numbers += (x.real, x.imag) if type(x) is complex else (x,)
+        memories = run(*args, *numbers)
+        if count == 1:
+            memories = (memories,)
+    flows: list = [None] * len(edges)
+    for place, k, where, shape in outputs:
+        one = g if k is None else make(memories[k], where)
+        flows[place] = one if shape is None else autograd.sum_to(one, shape)
+    return flows
+
+
+def plan_backward(node: Node, g: Tensor, saved):
+    """(program, plain scalars it takes, outputs as (edge, program output or None for g itself, layout, sum shape))."""
+    op, plan = node.op, node.plan
+    computed = plan.compute
+    back = plans.backend(g._layout.device) if g._layout.device.type != "meta" else plans.backend(plans_cpu())
+    code = back.compute_code(computed.code)
+    shape = g._layout.shape
+    names = (*op.saved_inputs, *op.saved_results)
+    tensors = [(n, s) for n, s in zip(names, saved) if isinstance(s, Tensor)]
+    numbers = [(n, type(s)) for n, s in zip(names, saved) if type(s) in NUMBERS]
+    scalar_places = [k for k, n in enumerate(op.plain) if type(node.plain[k]) in NUMBERS and _is_scalar(op, n)]
+    numbers += [(op.plain[k], type(node.plain[k])) for k in scalar_places]
+    codes = [plans._number_code(kind, computed) for _, kind in numbers]
+    g_code = back.compute_code(g._layout.dtype.code)
+    values = dict(zip(op.plain, node.plain)) | dict(plan.rule_values) | {n: None for n in names}
+    leaves = back.input_leaves([g._layout.dtype.code, *(s._layout.dtype.code for _, s in tensors)])
+    values["g"] = leaves[0]
+    for (name, _), one in zip(tensors, leaves[1:]):
+        values[name] = plans.to_compute(one, computed, code)
+    for (name, _), one in zip(numbers, back.scalar_leaves(codes)):
+        values[name] = plans.to_compute(one, computed, code)
+    values["needs"] = {n: node.edges[at] is not None for n, at in plan.spread.items()}
+    outputs, wanted = [], []
+    for name, (rule, arguments) in op.derivatives.items():
+        place = plan.spread[name]
+        where = plan.inputs[place]
+        if node.edges[place] is None:
+            continue
+        found = rule(*[values[a] for a in arguments])
+        if found is None:
+            continue
+        reduce_to = where.shape if where.shape != shape else None
+        if found is leaves[0] and where.dtype is g._layout.dtype:
+            outputs.append((place, None, None, reduce_to))
+            continue
+        strides = where.strides if reduce_to is None and where.dense else plans.pointwise_strides(shape, [g._layout])
+        outputs.append((place, len(wanted), layout(shape, strides, where.dtype, where.device), reduce_to))
+        wanted.append((found, outputs[-1][2]))
+    if not wanted:
+        return None, (), outputs, 0
+    if g._layout.device.type == "meta":
+        return (lambda *a: None if len(wanted) == 1 else (None,) * len(wanted)), scalar_places, outputs, len(wanted)
+    call = back.Call([g._layout, *(s._layout for _, s in tensors)], [w for _, w in wanted], values, codes)
+    ins = [(v.dtype.code, broadcast_strides(v.shape, v.strides, shape), call.input(k)) for k, v in enumerate(call.inputs)]
+    outs = [(w.dtype.code, w.strides, call.out(k)) for k, (_, w) in enumerate(wanted)]
+    call.pointwise(outs, ins, lambda *_: [f for f, _ in wanted], shape, [(c, call.scalar(k)) for k, c in enumerate(codes)])
+    _ = g_code
+    return call.finish(), scalar_places, outputs, len(wanted)
+
+
+def plans_cpu():
+    from ..base.device import cpu
+
+    return cpu
+
+
+def _is_scalar(op: Operator, name: str) -> bool:
+    return any(p.name == name and p.type == "Scalar" for p in op.arguments)
+
+
+def refused(op: Operator):
+    """The error of a kernel that refused its input."""
+    from .refusals import error_for
+
+    raise error_for(op, list(runtime().error_record[:3]))
+
+
+def shared(g: Tensor) -> bool:
+    """Whether others may hold this gradient's memory, so that it must be copied before it becomes a `.grad`."""
+    return sys.getrefcount(g._memory) > 2 or g._base is not None or sys.getrefcount(g) > SOLE
+
+
+#: references to a gradient that only the walk holds: its tuple, two locals, three calls' parameters
+SOLE = 6
+
+
+def _hook(name: str, *args):
+    return getattr(ops, name)(*args)
+
+
+class _Defaults(dict):
+    pass
+
+
+def version(memory):
+    """Placeholder until the run-time core is loaded."""
+    runtime()
+    return _runtime.version(memory)
+
+
+GLOBALS: dict = {
+    "Tensor": Tensor, "Node": Node, "new": new_object, "mode": mode, "invoke": invoke, "invoke_inplace": invoke_inplace,
+    "NUMBERS": frozenset((int, float, bool)), "next_number": next_number, "alias": alias, "version": version,
+    "track_view": track_view, "watch": watch, "overridden": overridden, "write_out": write_out,
+    "PLAIN": overrides.PLAIN,
+}  # fmt: skip
+
+
+def _with_defaults(op: Operator, variant: str) -> Callable:
+    GLOBALS["DEFAULTS"] = {p.name: p.default for p in op.params}
+    return compile_function(op, variant)
+
+
+define.COMPILE.append(_with_defaults)
+expr.HOOK[0] = _hook
+autograd.FUSED[0] = fused_backward
+autograd.SHARED[0] = shared
+plans.REFUSED[0] = refused
+_ = (call_rule, Layout)

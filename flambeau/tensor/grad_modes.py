@@ -1,0 +1,203 @@
+"""Switches of gradient recording: no_grad, enable_grad, inference_mode, anomaly mode, saved-tensor hooks."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import traceback
+
+from ..base.mode import mode
+from .tensor import Tensor
+
+
+class _Switch:
+    """A context manager that is also a decorator (of functions, generators and classes' methods)."""
+
+    def __call__(self, function):
+        if inspect.isgeneratorfunction(function):
+
+            @functools.wraps(function)
+            def generator(*args, **keywords):
+                made = function(*args, **keywords)
+                sent = None
+                while True:
+                    with self.clone():
+                        try:
+                            item = made.send(sent)
+                        except StopIteration as stop:
+                            return stop.value
+                    sent = yield item
+
+            return generator
+
+        @functools.wraps(function)
+        def wrapped(*args, **keywords):
+            with self.clone():
+                return function(*args, **keywords)
+
+        return wrapped
+
+    def clone(self):
+        return type(self)()
+
+
+def recording() -> object:
+    """The value of mode.grad while gradients are recorded: True, or "watched" under hooks or anomaly mode."""
+    return "watched" if mode.anomaly or getattr(mode, "hooks", None) else True
+
+
+class no_grad(_Switch):  # noqa: N801 (PyTorch's public name)
+    """Within it, operators record no gradient. Also a decorator.
+
+    >>> import flambeau as torch
+    >>> x = torch.ones(2, requires_grad=True)
+    >>> with torch.no_grad():
+    ...     (x * 2).requires_grad
+    False
+    """
+
+    def __new__(cls, function=None):
+        self = object.__new__(cls)
+        return self(function) if callable(function) else self
+
+    def __init__(self, function=None):
+        self.before = True
+
+    def __enter__(self):
+        self.before = mode.grad
+        mode.grad = False
+
+    def __exit__(self, *exc):
+        mode.grad = self.before
+
+
+class enable_grad(no_grad):  # noqa: N801
+    """Within it, operators record gradients again. Also a decorator."""
+
+    def __enter__(self):
+        self.before = mode.grad
+        mode.grad = False if mode.inference else recording()
+
+
+class set_grad_enabled(_Switch):  # noqa: N801
+    """Switch recording on or off, at once; as a context manager, until its end."""
+
+    def __init__(self, enabled: bool):
+        self.before, self.enabled = mode.grad, bool(enabled)
+        mode.grad = recording() if enabled else False
+
+    def __call__(self, function):
+        mode.grad = self.before
+        return super().__call__(function)
+
+    def __enter__(self):
+        mode.grad = recording() if self.enabled else False
+
+    def __exit__(self, *exc):
+        mode.grad = self.before
+
+    def clone(self):
+        return set_grad_enabled(self.enabled)
+
+
+class inference_mode(_Switch):  # noqa: N801
+    """Like no_grad; tensors made within it cannot be saved for a gradient later."""
+
+    def __new__(cls, enabled=True):
+        self = object.__new__(cls)
+        if callable(enabled):
+            self.__init__(True)
+            return self(enabled)
+        return self
+
+    def __init__(self, enabled: bool = True):
+        self.enabled = bool(enabled)
+
+    def __enter__(self):
+        self.before = (mode.grad, mode.inference)
+        if self.enabled:
+            mode.grad, mode.inference = False, True
+        else:
+            mode.grad, mode.inference = recording(), False
+
+    def __exit__(self, *exc):
+        mode.grad, mode.inference = self.before
+
+    def clone(self):
+        return inference_mode(self.enabled)
+
+
+def is_grad_enabled() -> bool:
+    """Whether operators record gradients in this thread."""
+    return bool(mode.grad)
+
+
+def is_inference_mode_enabled() -> bool:
+    return mode.inference
+
+
+class set_detect_anomaly(_Switch):  # noqa: N801
+    """Anomaly mode: nodes remember their source line, and a NaN gradient raises."""
+
+    def __init__(self, mode_on: bool = True, check_nan: bool = True):
+        self.before = (mode.anomaly, mode.anomaly_nan, mode.grad)
+        self.wanted = (mode_on, check_nan)
+        self.__enter__()
+
+    def __enter__(self):
+        mode.anomaly, mode.anomaly_nan = self.wanted
+        if mode.grad:
+            mode.grad = recording()
+
+    def __exit__(self, *exc):
+        mode.anomaly, mode.anomaly_nan, mode.grad = self.before
+
+    def clone(self):
+        return set_detect_anomaly(*self.wanted)
+
+
+class detect_anomaly(set_detect_anomaly):  # noqa: N801
+    """Context manager form of anomaly mode."""
+
+    def __init__(self, check_nan: bool = True):
+        self.before = (mode.anomaly, mode.anomaly_nan, mode.grad)
+        self.wanted = (True, check_nan)
+
+
+class saved_tensors_hooks:  # noqa: N801
+    """Within it, what nodes save passes through pack_hook, and through unpack_hook when backward needs it."""
+
+    def __init__(self, pack_hook, unpack_hook):
+        self.pair = (pack_hook, unpack_hook)
+
+    def __enter__(self):
+        stack = mode.__dict__.setdefault("hooks", [])
+        stack.append(self.pair)
+        if mode.grad:
+            mode.grad = recording()
+
+    def __exit__(self, *exc):
+        mode.hooks.pop()
+        if mode.grad:
+            mode.grad = recording()
+
+
+def watch(node) -> None:
+    """Called for each new node while hooks or anomaly mode are on."""
+    if mode.anomaly:
+        frames = [f for f in traceback.extract_stack() if "/flambeau/" not in f.filename.replace("\\", "/")
+                  and not f.filename.startswith("<operator")]  # fmt: skip
+        node._extra()["line"] = "".join(traceback.format_list(frames[-4:]))
+    hooks = getattr(mode, "hooks", None)
+    if hooks and node.saved:
+        pack, unpack = hooks[-1]
+        packed, unpackers = list(node.saved), {}
+        before, mode.grad = mode.grad, False
+        try:
+            for k, one in enumerate(packed):
+                if isinstance(one, Tensor):
+                    packed[k], unpackers[k] = pack(one), unpack
+        finally:
+            mode.grad = before
+        node.saved = tuple(packed)
+        node._extra()["unpack"] = unpackers

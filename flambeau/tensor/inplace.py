@@ -1,0 +1,185 @@
+"""Writing in place: what is allowed, and how the gradient history of a tensor, its base and their views follows."""
+
+from __future__ import annotations
+
+import warnings
+
+from ..base.layout import contiguous_layout, layout, overlaps_itself
+from ..base.mode import mode
+from ..ops.define import ops
+from . import dispatch
+from .autograd import AccumulateGrad, Graph, next_number
+from .tensor import Tensor, make
+
+
+def check_writable(target: Tensor, others=()) -> None:
+    """Raise unless `target` may be written in place now."""
+    if not mode.grad:
+        return
+    writes_gradient = target._node is not None or any(
+        isinstance(x, Tensor) and x._node is not None for x in others
+    )
+    if type(target._node) is AccumulateGrad:
+        raise RuntimeError("a leaf Variable that requires grad is being used in an in-place operation.")
+    base = target._base
+    if base is not None and writes_gradient:
+        if type(base._node) is AccumulateGrad:
+            raise RuntimeError(
+                "a view of a leaf Variable that requires grad is being used in an in-place operation."
+            )
+
+
+def overlap(a: Tensor, b: Tensor) -> bool:
+    """Whether the byte ranges of two tensors over the same memory meet (equal layouts at one place do not count)."""
+    if a._layout.numel == 0 or b._layout.numel == 0:
+        return False
+    size_a, size_b = a._layout.dtype.itemsize, b._layout.dtype.itemsize
+    end_a = a._offset + a._layout.extent * size_a
+    end_b = b._offset + b._layout.extent * size_b
+    if end_a <= b._offset or end_b <= a._offset:
+        return False
+    if a._offset == b._offset and a._layout.shape == b._layout.shape and a._layout.strides == b._layout.strides:
+        return False
+    if a._layout.dense and b._layout.dense:
+        return True
+    # Interleaved views, such as x[0::2] and x[1::2]: compare the places that they reach, where that is cheap.
+    if size_a == size_b and a._layout.numel + b._layout.numel < 1 << 16:
+        return not reached(a).isdisjoint(reached(b))
+    return False
+
+
+def reached(t: Tensor) -> set[int]:
+    places = {t._offset}
+    for n, s in zip(t._layout.shape, t._layout.strides):
+        places = {p + i * s * t._layout.dtype.itemsize for p in places for i in range(n)}
+    return places
+
+
+class CopySlices(Graph):
+    """History of a base one of whose views was written: the written part's gradient goes through the view's node."""
+
+    __slots__ = ("inner", "base_layout", "view_layout", "move")
+
+    def __init__(self, base: Tensor, view: Tensor, inner):
+        self.inner, self.base_layout, self.view_layout = inner, base._layout, view._layout
+        self.move = (view._offset - base._offset) // view._layout.dtype.itemsize
+        # The inner node's first edge (the view before the write) is reached through the base's old history.
+        self.edges = (base._node, *inner.edges[1:])
+        self.number = next_number()
+        self.extra = None
+
+    def release(self) -> None:
+        self.inner.release()
+
+    def run(self, gradients: list, create_graph: bool) -> list:
+        (g,) = gradients
+        base, view = self.base_layout, self.view_layout
+        whole = ops.zeros(base.shape, dtype=base.dtype) if g is None else g.clone()
+        whole = as_base(whole, base)
+        part = ops.as_strided(whole, view.shape, view.strides, self.move + whole_offset(whole))
+        inner = self.inner
+        edges, wanted = inner.edges, self.edges[0] is not None
+        if wanted and edges and edges[0] is None:
+            inner.edges = (self.edges[0], *edges[1:])
+        flows = inner.run([part.clone()], create_graph)
+        inner.edges = edges
+        if wanted:
+            first = flows[0]
+            if first is None:
+                ops.zero_(part)
+            else:
+                ops.copy_(part, first)
+        return [whole if wanted else None, *flows[1:]]
+
+
+def whole_offset(t: Tensor) -> int:
+    return t._offset // t._layout.dtype.itemsize
+
+
+def as_base(t: Tensor, base) -> Tensor:
+    """A gradient laid out like the base, so that the view's strides reach the same elements."""
+    if t._layout.strides == base.strides and t._layout.dense:
+        return t
+    if not base.dense:
+        return t.contiguous()
+    fresh = make(dispatch.runtime().allocate(base.nbytes), layout(base.shape, base.strides, t._layout.dtype, base.device))
+    return ops.copy_(fresh, t)
+
+
+class Restrided(Graph):
+    """History of a view after its base was written: the base's gradient at the view's elements."""
+
+    __slots__ = ("base_layout", "view_layout", "move")
+
+    def __init__(self, base: Tensor, view: Tensor):
+        self.base_layout, self.view_layout = base._layout, view._layout
+        self.move = (view._offset - base._offset) // view._layout.dtype.itemsize
+        self.edges = (base._node,)
+        self.number = next_number()
+        self.extra = None
+
+    def name(self) -> str:
+        return "AsStridedBackward0"
+
+    def run(self, gradients: list, create_graph: bool) -> list:
+        return [spread(gradients[0], self.base_layout, self.view_layout, self.move)]
+
+
+def spread(g: Tensor, base, view, move: int) -> Tensor:
+    """Gradient of a base from the gradient of the view (strides of `view`, `move` elements in)."""
+    if overlaps_itself(view.shape, view.strides) or not base.dense:
+        return ops.as_strided_backward(g, base.shape, base.strides, view.strides, move)
+    fresh = make(dispatch.runtime().allocate(base.nbytes), layout(base.shape, base.strides, g._layout.dtype, base.device))
+    ops.zero_(fresh)
+    ops.copy_(ops.as_strided(fresh, view.shape, view.strides, move), g)
+    return fresh
+
+
+def rewrite_history(target: Tensor, node) -> None:
+    """Make `node`, which computed what was just written into `target`, part of the history of everything it touches."""
+    base = target._base
+    if base is None:
+        target._node = node
+        renew_views(target, None)
+        return
+    old = base._node
+    move_hooks(old, None)
+    copied = CopySlices(base, target, node)
+    base._node = copied
+    renew_views(base, None)
+    if target._node is node or target._node is None or type(target._node) is not Restrided:
+        target._node = Restrided(base, target)
+
+
+def move_hooks(old, new) -> None:
+    """Hooks stay with the value they were registered on."""
+
+
+def renew_views(base: Tensor, skip) -> None:
+    """Give every live view of `base` a history that starts at the base as it is now."""
+    views = base._views
+    if not views:
+        return
+    alive = []
+    for reference in views:
+        view = reference()
+        if view is not None:
+            alive.append(reference)
+            if view is not skip:
+                view._node = Restrided(base, view)
+    base._views = alive
+
+
+def resize_for_out(out: Tensor, shape) -> None:
+    """Resize an `out` tensor of the wrong shape, with PyTorch's warning when it held elements."""
+    if out._layout.numel:
+        warnings.warn(
+            f"An output with one or more elements was resized since it had shape {list(out._layout.shape)}, which does "
+            f"not match the required output shape {list(shape)}. This behavior is deprecated, and in a future PyTorch "
+            "release outputs will not be resized unless they have zero elements. You can explicitly reuse an out tensor "
+            "t by resizing it, inplace, to zero elements with t.resize_(0).",
+            UserWarning, stacklevel=4,
+        )  # fmt: skip
+    where = contiguous_layout(shape, out._layout.dtype, out._layout.device)
+    out._memory = dispatch.runtime().allocate(where.nbytes) if where.device.type == "cpu" else None
+    out._offset, out._layout, out._base = 0, where, None

@@ -1,0 +1,22 @@
+"""Shared by all tests. Parity tests take PyTorch from the `oracle` fixture; the rest runs without it."""
+
+from __future__ import annotations
+
+import warnings
+
+import pytest
+from hypothesis import settings
+
+# Kernels are compiled on first use, so one example can take far longer than the next.
+settings.register_profile("flambeau", deadline=None, derandomize=True, max_examples=50)
+settings.load_profile("flambeau")
+
+
+@pytest.fixture(scope="session")
+def oracle():
+    """PyTorch; only tests marked `parity` may ask for it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what PyTorch's own import warns about is not our business
+        import torch
+    torch.set_num_threads(2)
+    return torch
