@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import importlib.metadata
-import importlib.util
 import os
 import re
 import statistics
 import subprocess
 import sys
 import time
+import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -87,22 +87,23 @@ def installed_megabytes(package: str) -> float:
         if name in seen:
             continue
         seen.add(name)
-        distribution = importlib.metadata.distribution(name)
-        total += _files_size(name, distribution)
-        for requirement in distribution.requires or ():
+        paths, requirements = _contents(name)
+        total += sum(path.stat().st_size for path in {path.resolve() for path in paths} if path.is_file())
+        for requirement in requirements:
             text, _, marker = requirement.partition(";")
             if "extra" not in marker and _marker_holds(marker):
                 todo.append(re.match(r"[\w.-]+", text.strip()).group())  # type: ignore[union-attr]
     return total / 1e6
 
 
-def _files_size(name: str, distribution: importlib.metadata.Distribution) -> int:
-    """Bytes of the installed files; a package installed in place is measured where its source is."""
+def _contents(name: str) -> tuple[list[Path], list[str]]:
+    """Files and requirements of a package; our own are read from this repository, installed or not."""
+    if name == "flambeau":
+        project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+        return list((ROOT / "flambeau").rglob("*")), project["dependencies"]
+    distribution = importlib.metadata.distribution(name)
     paths = [Path(str(distribution.locate_file(file))) for file in distribution.files or ()]
-    spec = importlib.util.find_spec(name) if name == "flambeau" else None
-    if spec is not None and spec.origin is not None:
-        paths += Path(spec.origin).parent.rglob("*")
-    return sum(path.stat().st_size for path in {path.resolve() for path in paths} if path.is_file())
+    return paths, distribution.requires or []
 
 
 def _marker_holds(marker: str) -> bool:

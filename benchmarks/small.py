@@ -17,7 +17,7 @@ STATEMENTS = {
     "sum": "a.sum()",
     "view": "a.view(16)",
     "index": "a[1]",
-    "linear": "linear(a, b, bias)",
+    "linear": "functional.linear(a, b, bias)",
 }
 
 
@@ -30,12 +30,17 @@ def names(torch) -> dict:
         "ones": torch.ones(4, 4),
         "bias": torch.randn(4),
         "p": torch.randn(4, 4, requires_grad=True),
-        "linear": torch.nn.functional.linear,
     }
 
 
 def statement_row(name: str, source: str) -> Row:
-    return Row(f"4x4 {name}", GROUP, lambda torch: Statement(source, names(torch)), NONE_OVER)
+    def build(torch) -> Statement:
+        variables = names(torch)
+        if "functional" in source:
+            variables["functional"] = torch.nn.functional
+        return Statement(source, variables)
+
+    return Row(f"4x4 {name}", GROUP, build, NONE_OVER)
 
 
 def backward_alone(torch) -> Statement:

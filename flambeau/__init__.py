@@ -10,6 +10,7 @@ tensor([2., 4., 6.])
 from __future__ import annotations
 
 from importlib import import_module as _import_module
+from typing import Any as _Any
 
 from . import ops as _ops  # noqa: F401  registers the operators
 from .base.device import device, set_default_device
@@ -21,6 +22,9 @@ from .ops import define as _define
 from .tensor import dispatch as _dispatch
 from .tensor import interop as _interop
 from .tensor import surface as _surface
+from .tensor.generator import (
+    Generator, default_generator, get_rng_state, initial_seed, manual_seed, seed, set_rng_state,
+)  # fmt: skip
 from .tensor.grad_modes import (
     enable_grad, inference_mode, is_grad_enabled, is_inference_mode_enabled, no_grad, set_grad_enabled,
 )  # fmt: skip
@@ -40,7 +44,7 @@ _SUBMODULES = {
 _ELSEWHERE = {"save": "serialization", "load": "serialization"}
 
 
-def __getattr__(name: str):
+def __getattr__(name: str) -> _Any:
     if name in _SUBMODULES:
         try:
             return _import_module(f"{__name__}.{name}")
@@ -95,7 +99,8 @@ def set_num_threads(threads: int) -> None:
 
 
 __all__ = [
-    "Size", "Tensor", "as_tensor", "device", "dtype", "enable_grad", "from_numpy", "get_default_dtype", "get_num_threads",
+    "Generator", "Size", "Tensor", "as_tensor", "default_generator", "device", "dtype", "enable_grad", "from_numpy", "get_default_dtype", "get_num_threads", "get_rng_state",
+    "initial_seed", "manual_seed", "seed", "set_rng_state",
     "inference_mode", "is_grad_enabled", "is_inference_mode_enabled", "is_tensor", "no_grad", "promote_types",
     "set_default_device", "set_default_dtype", "set_grad_enabled", "set_num_threads", "tensor",
 ]  # fmt: skip

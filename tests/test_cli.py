@@ -100,6 +100,14 @@ def test_closed_pipe_is_quiet(tmp_path):
     assert result.stderr == ""
 
 
+def test_the_taste_in_the_readme_runs(capsys):
+    text = (ROOT / "README.md").read_text("utf-8")
+    program = text.split("```python\n")[1].split("```")[0]
+    flambeau.manual_seed(0)
+    exec(compile(program, "README.md", "exec"), {})
+    assert float(capsys.readouterr().out) < 0.2, "the network should have learnt the circle"
+
+
 def test_confusion_counts_pairs():
     assert confusion([0, 1, 1], [0, 0, 1], classes=2) == [[1, 0], [1, 1]]
 

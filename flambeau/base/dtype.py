@@ -17,13 +17,15 @@ class dtype:  # noqa: N801 (PyTorch's public name)
 
     __slots__ = (
         "name", "code", "kind", "itemsize", "is_floating_point", "is_complex", "is_signed", "rank", "numpy_name",
-        "_promotions", "__weakref__",
+        "is_wide_unsigned", "_promotions", "__weakref__",
     )  # fmt: skip
 
     def __init__(self, name: str, code: str, kind: int, itemsize: int, rank: int, numpy_name: str | None):
         self.name, self.code, self.kind, self.itemsize, self.rank = name, code, kind, itemsize, rank
         self.is_floating_point, self.is_complex = kind == 2, kind == 3
         self.is_signed = name not in ("bool", "uint8", "uint16", "uint32", "uint64")
+        #: an unsigned type that PyTorch stores but does not promote
+        self.is_wide_unsigned = name in ("uint16", "uint32", "uint64")
         self.numpy_name = numpy_name
         self._promotions: dict[dtype, dtype] = {}
         DTYPES[name] = self
@@ -103,13 +105,16 @@ def promote_types(a: dtype, b: dtype) -> dtype:
 def _promote(a: dtype, b: dtype) -> dtype:
     if a is b:
         return a
+    if (a.is_wide_unsigned or b.is_wide_unsigned) and a.kind != 2 and b.kind != 2:
+        raise RuntimeError(
+            "Promotion for uint16, uint32, uint64 types is not supported, attempted to promote "
+            f"{type_name(a)} and {type_name(b)}"
+        )
     if a.kind > b.kind:
         a, b = b, a
     if a.kind == b.kind:
         if a.rank > b.rank:
             a, b = b, a
-        if a.rank < b.rank:
-            return int16 if (b is int8 and not a.is_signed) else _signed_enough(a, b)
         return {frozenset(("uint8", "int8")): int16, frozenset(("float16", "bfloat16")): float32}.get(
             frozenset((a.name, b.name)), b
         )
@@ -118,9 +123,16 @@ def _promote(a: dtype, b: dtype) -> dtype:
     return b
 
 
-def _signed_enough(small: dtype, large: dtype) -> dtype:
-    """An unsigned `large` beside a signed `small` has no common type in PyTorch beyond uint8."""
-    return large
+_TYPE_NAMES = {
+    "bool": "Bool", "uint8": "Byte", "int8": "Char", "int16": "Short", "int32": "Int", "int64": "Long", "float16": "Half",
+    "bfloat16": "BFloat16", "float32": "Float", "float64": "Double", "complex64": "ComplexFloat",
+    "complex128": "ComplexDouble", "uint16": "UInt16", "uint32": "UInt32", "uint64": "UInt64",
+}  # fmt: skip
+
+
+def type_name(t: dtype) -> str:
+    """The name that error messages give a type, such as ``Float`` or ``Long``."""
+    return _TYPE_NAMES.get(t.name, t.name)
 
 
 _BY_PYTHON = {bool: 0, int: 1, float: 2, complex: 3}
@@ -137,21 +149,26 @@ def scalar_dtype(value) -> dtype:
 def result_dtype(dims: list[dtype], zero_dims: list[dtype], scalars: list[dtype]) -> dtype:
     """Promotion over operands of three priorities: tensors with dimensions, 0-d tensors, Python numbers.
 
-    A lower priority changes the result only where its kind (bool < integer < float < complex) is higher.
+    A lower priority changes the result only where its kind (bool < integer < float < complex) is higher; a complex
+    one beside a float keeps the float's precision.
     """
     result: dtype | None = None
-    for group in (dims, zero_dims, scalars):
+    for group in (scalars, zero_dims, dims):
         joined: dtype | None = None
         for one in group:
             joined = one if joined is None else promote_types(joined, one)
-        if joined is None:
-            continue
-        if result is None:
-            result = joined
-        elif joined.kind > result.kind:
-            if group is scalars or result.kind < 2:
-                result = promote_types(result, joined) if result.kind >= 2 else joined
-            else:
-                result = promote_types(result, joined)
+        if joined is not None:
+            result = joined if result is None else _over(joined, result)
     assert result is not None
     return result
+
+
+def _over(higher: dtype, lower: dtype) -> dtype:
+    """The type of an operand of higher priority beside one of lower priority."""
+    if higher.kind == 3:
+        return higher
+    if higher.kind == 2:
+        return higher.to_complex() if lower.kind == 3 else higher
+    if lower.kind == 3:
+        return lower
+    return promote_types(higher, lower) if higher.kind == 0 or lower.kind == 2 else higher

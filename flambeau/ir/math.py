@@ -1,18 +1,21 @@
 """Transcendental functions of scalar expressions, lowered to arithmetic on floats and integers.
 
-`LOWER[op](*args)` gives an expression without `op`: no table, no branch, no call, so that a loop over it vectorises.
-Float32 results are within 1 ULP for every input (`benchmarks/ulp.py` sweeps all of them); float64 within about 2.
-Zeros keep their sign, subnormal inputs and results are exact to the same bound, and limits follow C99's annex F.
+`LOWER[op](*args)` gives an expression without `op`: no table, no branch, no call, so that a loop over it
+vectorises (fmod alone stays the back end's remainder). Float32 results are within 1 ULP for every input
+(`benchmarks/ulp.py` sweeps all of them), float64 results within about 2. Zeros keep their sign, subnormal
+inputs and results obey the same bound, and limits follow C99's annex F.
 """
 
 from __future__ import annotations
 
 from .math_exp_log import RULES as _EXP_LOG
+from .math_gamma import RULES as _GAMMA
+from .math_hyperbolic import RULES as _HYPERBOLIC
 from .math_pow import RULES as _POW
 from .math_special import RULES as _SPECIAL
 from .math_trig import RULES as _TRIG
 
-LOWER = {**_EXP_LOG, **_POW, **_TRIG, **_SPECIAL}
+LOWER = {**_EXP_LOG, **_POW, **_TRIG, **_HYPERBOLIC, **_SPECIAL, **_GAMMA}
 
 
 def __getattr__(name: str) -> str:

@@ -1,13 +1,13 @@
 """Exponentials and logarithms.
 
-exp: x = n ln 2 + r with |r| <= ln(2)/2 (Cody and Waite, 1980), then a minimax polynomial in r and a scaling by 2**n.
-log: x = 2**k m with m in [sqrt(1/2), sqrt(2)), then log(m) from f = m - 1 (float32) or from s = f / (2 + f), where
-log(m) = 2 atanh(s) (float64). Coefficients are minimax fits (`benchmarks/fit_coefficients.py`).
+exp: x = n ln 2 + r with |r| <= ln(2)/2 (Cody and Waite, 1980), then a minimax polynomial in r and a scaling
+by 2**n. log: x = 2**k m with m in [sqrt(1/2), sqrt(2)), then log(m) from f = m - 1 (float32) or from
+s = f / (2 + f), where log(m) = 2 atanh(s) (float64). `benchmarks/fit_coefficients.py` derives the numbers.
 """
 
 from __future__ import annotations
 
-from .expr import Expr, constant, convert, copysign, fma, where
+from .expr import Expr, bitcast, constant, convert, copysign, fma, where
 from .math_parts import (
     INFINITY,
     LN2,
@@ -36,8 +36,17 @@ _EXP_F64 = (
     0.00019841269903320117, 2.480158755353769e-05, 2.7557228767631357e-06, 2.755707597034843e-07,
     2.511389305543639e-08, 2.0974153547199415e-09,
 )  # fmt: skip
+EXP_TAIL = {"f32": _EXP_F32, "f64": _EXP_F64}
 # (2**r - 1) / r on |r| <= 1/2: 2**-31 and 2**-59
-_EXP2_F32 = (0.693147182, 0.240226507, 0.0555040091, 0.00961808302, 0.00133428385, 0.000154538706, 1.2987849e-05)
+_EXP2_F32 = (
+    0.693147182,
+    0.240226507,
+    0.0555040091,
+    0.00961808302,
+    0.00133428385,
+    0.000154538706,
+    1.2987849e-05,
+)
 _EXP2_F64 = (
     0.6931471805599453, 0.2402265069591007, 0.05550410866482338, 0.009618129107630224, 0.0013333558146032876,
     0.00015403530388902875, 1.525273416771234e-05, 1.3215491318159257e-06, 1.0177931882889518e-07,
@@ -45,8 +54,8 @@ _EXP2_F64 = (
 )  # fmt: skip
 # (log(1 + f) - f + f**2 / 2) / f**3 on the range of m - 1: 2**-29.7
 _LOG_F32 = (
-    0.333333135, -0.250000238, 0.200020418, -0.166673943, 0.142207965, -0.124149561, 0.118873566, -0.116241574,
-    0.0668838471,
+    0.333333135, -0.250000238, 0.200020418, -0.166673943, 0.142207965, -0.124149561, 0.118873566,
+    -0.116241574, 0.0668838471,
 )  # fmt: skip
 # (2 atanh(s) - 2 s) / s**3 in s**2 for |s| <= 0.1716: 2**-66
 _LOG_F64 = (
@@ -55,7 +64,7 @@ _LOG_F64 = (
 )  # fmt: skip
 
 
-def _reduce(x: Expr) -> tuple[Expr, Expr]:
+def reduce_exp(x: Expr) -> tuple[Expr, Expr]:
     """(r, n) with x = n ln 2 + r; n is an integer."""
     n, whole = round_scaled(x, LOG2_E)
     high, low = LN2[x.type]
@@ -64,28 +73,34 @@ def _reduce(x: Expr) -> tuple[Expr, Expr]:
 
 def exp_f32(x: Expr) -> Expr:
     """e**x in float32 arithmetic."""
-    r, n = _reduce(clamp(x, -104.0, 89.0))
+    r, n = reduce_exp(clamp(x, -104.0, 89.0))
     return scale(polynomial(r, (1.0, 1.0, *_EXP_F32)), n)
 
 
 def exp_f64(x: Expr) -> Expr:
-    r, n = _reduce(clamp(x, -746.0, 710.0))
+    r, n = reduce_exp(clamp(x, -746.0, 710.0))
     return scale(fma(r * r, polynomial(r, _EXP_F64), r) + 1.0, n)
 
 
-def exp_double(x: Expr, low: Expr) -> Expr:
-    """e**(x + low) in float64 for |low| far below ulp(1) * |x|."""
-    x = clamp(x, -746.0, 710.0)
+def exp_half(x: Expr) -> Expr:
+    """e**x / 2 in float64 for x >= 0, finite up to 710.47."""
+    r, n = reduce_exp(clamp(x, 0.0, 711.0))
+    return scale(fma(r * r, polynomial(r, _EXP_F64), r) + 1.0, n - 1)
+
+
+def exp_double(x: Expr, low: Expr, shift: int = 0) -> Expr:
+    """2**shift * e**(x + low) in float64 for |low| far below |x|."""
+    x = clamp(x, -746.0, 715.0)
     n, whole = round_scaled(x, LOG2_E)
     high = fma(n, constant(-LN2["f64"][0], "f64"), x)
     r, error = fast_two_sum(high, fma(n, constant(-LN2["f64"][1], "f64"), low))
     tail = fma(r * r, polynomial(r, _EXP_F64), fma(error, r, error))
-    return scale((r + tail) + 1.0, whole)
+    return scale((r + tail) + 1.0, whole + shift if shift else whole)
 
 
 def exp_short(x: Expr) -> Expr:
     """e**x in float64 to 2**-39, for a result that is rounded to float32; |x| < 700."""
-    r, n = _reduce(x)
+    r, n = reduce_exp(x)
     return polynomial(r, (1.0, 1.0, *_EXP_SHORT)) * power_of_two(n, "f64")
 
 
@@ -93,6 +108,12 @@ def exp2_f32(x: Expr) -> Expr:
     x = clamp(x, -151.0, 129.0)
     n, whole = round_scaled(x, 1.0)
     return scale(polynomial(x - n, (1.0, *_EXP2_F32)), whole)
+
+
+def power_of_two_f32(r: Expr, n: Expr) -> Expr:
+    """2**(n + r) in float32 for |r| <= 1/2 where the result is normal."""
+    value = polynomial(r, (1.0, *_EXP2_F32))
+    return bitcast(bitcast(value, "i32") + (n << 23), "f32")
 
 
 def exp2_f64(x: Expr) -> Expr:
@@ -103,21 +124,21 @@ def exp2_f64(x: Expr) -> Expr:
 
 def expm1_f32(x: Expr) -> Expr:
     """2**n * expm1(r) + (2**n - 1) in float64; the sign of zero is x's."""
-    r, n = _reduce(widen(clamp(x, -20.0, 89.0)))
+    r, n = reduce_exp(widen(clamp(x, -20.0, 89.0)))
     power = power_of_two(n, "f64")
     tail = fma(r * r, polynomial(r, _EXP_SHORT), r)
     return copysign(narrow(fma(power, tail, power - 1.0)), x)
 
 
 def expm1_f64(x: Expr) -> Expr:
-    r, n = _reduce(clamp(x, -45.0, 710.0))
+    r, n = reduce_exp(clamp(x, -45.0, 710.0))
     tail = fma(r * r, polynomial(r, _EXP_F64), r)
     # 2**1024 is out of range, so both terms are formed at half their size
     half = power_of_two(n - 1, "f64")
     return copysign(fma(half, tail, half - 0.5) * 2.0, x)
 
 
-def _log_limits(x: Expr, result: Expr) -> Expr:
+def log_limits(x: Expr, result: Expr) -> Expr:
     """`result` for ordinary x, and the limits of a logarithm elsewhere."""
     result = where(x < INFINITY, result, x)
     return where(x > 0.0, result, where(x == 0.0, constant(-INFINITY, x.type), constant(NAN, x.type)))
@@ -139,15 +160,15 @@ def _log_near_one(f: Expr) -> Expr:
 
 
 def log_f32(x: Expr) -> Expr:
-    return _log_limits(x, narrow(_log_short(x)))
+    return log_limits(x, narrow(_log_short(x)))
 
 
 def log2_f32(x: Expr) -> Expr:
-    return _log_limits(x, narrow(_log_short(x) * LOG2_E))
+    return log_limits(x, narrow(_log_short(x) * LOG2_E))
 
 
 def log10_f32(x: Expr) -> Expr:
-    return _log_limits(x, narrow(_log_short(x) * 0.4342944819032518))
+    return log_limits(x, narrow(_log_short(x) * 0.4342944819032518))
 
 
 def split_log(x: Expr) -> tuple[Expr, Expr]:
@@ -158,7 +179,7 @@ def split_log(x: Expr) -> tuple[Expr, Expr]:
 
 
 def log_core(f: Expr, k: Expr, extra: Expr | None = None) -> Expr:
-    """k ln 2 + log(1 + f) + extra in float64, below 1 ulp (the arrangement of terms follows Ng's fdlibm notes)."""
+    """k ln 2 + log(1 + f) + extra in float64 within 1 ulp: f - f**2/2 + s (f**2/2 + R(s**2)) (Ng, 1993)."""
     s = f / (f + 2.0)
     z = s * s
     half = f * f * 0.5
@@ -171,24 +192,29 @@ def log_core(f: Expr, k: Expr, extra: Expr | None = None) -> Expr:
 
 def log_f64(x: Expr) -> Expr:
     m, k = split_log(x)
-    return _log_limits(x, log_core(m - 1.0, k))
+    return log_limits(x, log_core(m - 1.0, k))
 
 
-def log1p_core(x: Expr) -> Expr:
-    """log(1 + x) for float64 x in (-1, huge)."""
+def log1p_core(x: Expr, low: Expr | None = None) -> Expr:
+    """log(1 + x + low) for float64 x in (-1, huge)."""
     u = x + 1.0
     m, k = split_exponent(u)
     k = convert(k, "f64")
-    # what rounding 1 + x lost, relative to u; beyond 2**53 nothing that matters is lost
-    lost = where(x < 1e15, (x - (u - 1.0)) / u, constant(0.0, "f64"))
+    # what rounding 1 + x lost; beyond 2**53 nothing that matters is lost
+    lost = where(x < 1e15, x - (u - 1.0), constant(0.0, "f64"))
     plain = k == 0.0
     f = where(plain, x, m - 1.0)
-    return log_core(f, k, where(plain, constant(0.0, "f64"), lost))
+    lost = where(plain, constant(0.0, "f64"), lost)
+    return log_core(f, k, (lost if low is None else lost + low) / u)
 
 
 def _log1p_limits(x: Expr, result: Expr) -> Expr:
     result = where(x < INFINITY, copysign(result, x), x)
-    return where(x > -1.0, result, where(x == -1.0, constant(-INFINITY, x.type), where(x != x, x, constant(NAN, x.type))))
+    return where(
+        x > -1.0,
+        result,
+        where(x == -1.0, constant(-INFINITY, x.type), where(x != x, x, constant(NAN, x.type))),
+    )
 
 
 def log1p_f32(x: Expr) -> Expr:
@@ -213,7 +239,5 @@ RULES = {
     "exp2": by_type(exp2_f32, exp2_f64),
     "expm1": by_type(expm1_f32, expm1_f64),
     "log": by_type(log_f32, log_f64),
-    "log2": by_type(log2_f32, log_f64),
-    "log10": by_type(log10_f32, log_f64),
     "log1p": by_type(log1p_f32, log1p_f64),
 }

@@ -1,7 +1,7 @@
 """Building blocks of the transcendental functions: constants, polynomials, powers of two, doubled precision.
 
-A pair (high, low) of the same type stands for the unevaluated sum high + low with |low| at most half an ulp of high
-(Dekker, 1971); `two_product` uses fma, so it costs two instructions.
+A pair (high, low) of one type stands for the unevaluated sum high + low with |low| at most half an ulp of
+high (Dekker, 1971); `two_product` uses fma, so it costs two instructions.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from .expr import Expr, bitcast, constant, convert, fma, where
 
 INFINITY = float("inf")
 NAN = float("nan")
-#: ln 2 in two parts: the first has 16 (float32) or 40 (float64) bits, so that its product with an exponent is exact
+#: ln 2 in two parts: the first has 16 (float32) or 40 (float64) bits, so that its product with an exponent is
+#: exact
 LN2 = {"f32": (0.693145751953125, 1.4286068202862268e-06), "f64": (0.6931471805592082, 7.371002565167799e-13)}
 LOG2_E = 1.4426950408889634
 
@@ -32,7 +33,7 @@ def polynomial(x: Expr, coefficients: Sequence[float]) -> Expr:
 
 
 def round_scaled(x: Expr, scale: float) -> tuple[Expr, Expr]:
-    """The whole number nearest to x * scale, as a float and as an integer (|x * scale| < 2**(mantissa - 2))."""
+    """The whole number nearest to x * scale, as a float and as an integer (|x * scale| < 2**21)."""
     magic, bits = _ROUNDER[x.type]
     shifted = fma(x, constant(scale, x.type), constant(magic, x.type))
     return shifted - magic, bitcast(shifted, _INTEGER[x.type]) - bits
@@ -86,7 +87,7 @@ def by_type(f32, f64):
     return lambda *args: (f32 if args[0].type == "f32" else f64)(*args)
 
 
-# -- doubled precision -------------------------------------------------------------------------------------------
+# -- doubled precision ---------------------------------------------------------------------------------------
 
 Double = tuple[Expr, Expr]
 

@@ -1,21 +1,24 @@
-"""Powers: pow, and the logarithm in doubled precision on which it stands.
+"""Functions of two numbers (pow, hypot, fmod, nextafter) and the logarithm in doubled precision.
 
-x**y = exp(y log x). An error in log x is multiplied by y log x (up to 745), so float64 takes the logarithm to about
-2**-68 as an unevaluated sum of two numbers; float32 takes it in plain float64.
+x**y = exp(y log x). An error in log x is multiplied by y log x (up to 745), so float64 takes the logarithm to
+about 2**-68 as an unevaluated sum of two numbers; float32 takes it in plain float64.
 """
 
 from __future__ import annotations
 
-from .expr import Expr, constant, copysign, fabs, fma, trunc, where
-from .math_exp_log import exp_double, exp_short, log_core, split_log
+from .expr import Expr, bitcast, constant, copysign, fabs, fma, sqrt, trunc, where
+from .math_exp_log import exp_double, exp_short, log2_f32, log10_f32, log_core, log_limits, split_log
 from .math_parts import (
     INFINITY,
     LN2,
+    LOG2_E,
     NAN,
     Double,
+    bits_of,
     by_type,
     clamp,
     double_add,
+    double_constant,
     double_multiply,
     fast_two_sum,
     narrow,
@@ -66,6 +69,19 @@ def log1p_double(f: Expr) -> Double:
     return double_add((s * 2.0, s_low * 2.0), cubic)
 
 
+def _log_times(x: Expr, factor: Double) -> Expr:
+    high, low = double_multiply(log_double(x), factor)
+    return log_limits(x, high + low)
+
+
+def log2_f64(x: Expr) -> Expr:
+    return _log_times(x, double_constant(LOG2_E, 2.0355273740931033e-17, x))
+
+
+def log10_f64(x: Expr) -> Expr:
+    return _log_times(x, double_constant(0.4342944819032518, 1.098319650216765e-17, x))
+
+
 def _pow_limits(x: Expr, y: Expr, size: Expr) -> Expr:
     """C99's special cases on top of `size` = |x|**y for ordinary |x|."""
     t = x.type
@@ -99,4 +115,55 @@ def pow_f64(x: Expr, y: Expr) -> Expr:
     return _pow_limits(x, y, exp_double(clamp(power, -800.0, 800.0), error))
 
 
-RULES = {"pow": by_type(pow_f32, pow_f64)}
+def hypot_f32(x: Expr, y: Expr) -> Expr:
+    a, b = widen(x), widen(y)
+    return _hypot_limits(x, y, narrow(sqrt(fma(a, a, b * b))))
+
+
+def _hypot_limits(x: Expr, y: Expr, value: Expr) -> Expr:
+    infinite = (fabs(x) == INFINITY) | (fabs(y) == INFINITY)
+    return where(infinite, constant(INFINITY, x.type), value)
+
+
+def hypot_f64(x: Expr, y: Expr) -> Expr:
+    """Squares as sums of two numbers, of arguments scaled by a power of two; one correction of the root."""
+    a, b = fabs(x), fabs(y)
+    large, one = where(a > b, a, b), constant(1.0, "f64")
+    up = where(
+        large < 1e-140, constant(2.0**600, "f64"), where(large > 1e140, constant(2.0**-600, "f64"), one)
+    )
+    down = where(
+        large < 1e-140, constant(2.0**-600, "f64"), where(large > 1e140, constant(2.0**600, "f64"), one)
+    )
+    square_a, low_a = two_product(a * up, a * up)
+    square_b, low_b = two_product(b * up, b * up)
+    total, error = two_sum(square_a, square_b)
+    root = sqrt(total)
+    rest = fma(-root, root, total) + (error + (low_a + low_b))
+    root = root + rest / where(root > 0.0, root + root, one)
+    return _hypot_limits(x, y, root * down)
+
+
+def fmod(x: Expr, y: Expr) -> Expr:
+    """The exact C remainder."""
+    return Expr("mod", (x, y), x.type)
+
+
+def nextafter(x: Expr, y: Expr) -> Expr:
+    """One step on the integers that order floats of one sign."""
+    bits = bits_of(x)
+    away = (y > x) == (x > 0.0)
+    stepped = bitcast(where(away, bits + 1, bits - 1), x.type)
+    smallest = copysign(bitcast(constant(1, bits.type), x.type), y)
+    moved = where(x == 0.0, smallest, stepped)
+    return where((x != x) | (y != y), x + y, where(x == y, y, moved))
+
+
+RULES = {
+    "log2": by_type(log2_f32, log2_f64),
+    "log10": by_type(log10_f32, log10_f64),
+    "pow": by_type(pow_f32, pow_f64),
+    "hypot": by_type(hypot_f32, hypot_f64),
+    "fmod": fmod,
+    "nextafter": nextafter,
+}

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from .composed.activation import relu
 from .composed.attention import multi_head_attention_forward
 
-__all__ = ["multi_head_attention_forward"]
+__all__ = ["multi_head_attention_forward", "relu"]
 
 
 def __getattr__(name: str) -> Any:

@@ -82,7 +82,7 @@ class Parameter(Tensor, metaclass=_MarkedMeta):
     def __deepcopy__(self, memo: dict) -> Parameter:
         if id(self) in memo:
             return memo[id(self)]
-        copied = self.detach().clone(memory_format=flambeau.preserve_format)
+        copied = self.detach().clone()
         result = type(self)(copied, self.requires_grad)
         memo[id(self)] = result
         return result

@@ -20,10 +20,10 @@ METHODS: dict[str, tuple["Operator", str]] = {}
 OPERATORS: dict[str, "Operator"] = {}
 
 TENSOR_TYPES = ("Tensor", "Tensor?", "Operand", "Operand?", "Tensor[]")
-_RULES = {"scalar", "check", "shape", "layouts", "view", "body", "combine", "finish", "map", "identity"}
+_RULES = {"d_all", "scalar", "check", "shape", "layouts", "view", "body", "combine", "finish", "map", "identity"}
 _MEMBERS = _RULES | {
     "dtype", "accumulate", "algorithm", "batch", "fast", "onnx", "samples", "errors", "spec", "no_gradient", "bad",
-    "nondifferentiable", "value_kind", "strides", "data_dependent", "cost", "promote_integers",
+    "nondifferentiable", "value_kind", "strides", "data_dependent", "cost", "promote_integers", "writes",
 }  # fmt: skip
 _PARAM = re.compile(r"^(?P<type>[A-Za-z]+(?:\[[\d*]*\])?\??)\s+(?P<name>\w+)(?:=(?P<default>.+))?$")
 
@@ -43,8 +43,8 @@ class Param:
 
     @property
     def spread(self) -> bool:
-        """Whether sizes may be given one by one, as in x.view(2, 3); written ``int[*] size``."""
-        return self.type == "int[*]"
+        """Whether items may be given one by one, as in x.view(2, 3); written ``int[*] size`` (``any[*]`` for tensors)."""
+        return self.type in ("int[*]", "any[*]")
 
 
 def _split(text: str) -> list[str]:
@@ -110,6 +110,11 @@ class Operator:
         for name, rule in self.rules.__dict__.items():
             if name.startswith("__"):
                 continue
+            if name == "d_all":  # one rule for all inputs: gives a tuple in the order of the tensors
+                for target in self.tensors:
+                    if target not in getattr(self.rules, "no_gradient", ()):
+                        self.derivatives[target] = (rule, argument_names(rule))
+                continue
             if name.startswith("d_"):
                 target = name[2:]
                 if target not in self.tensors:
@@ -131,6 +136,7 @@ class Operator:
             for name in (*self.saved_inputs, *self.saved_results)
         }
         self.differentiable = bool(self.derivatives)
+        self.joint = self.rules.__dict__.get("d_all")
 
 
 def argument_names(rule: Callable) -> tuple[str, ...]:
@@ -181,6 +187,8 @@ def op(
     return register
 
 
+#: whether operators record gradients now; set by the tensor layer
+RECORDING: list = [lambda: True]
 #: turns an operator and a variant ("function" or "inplace") into the function that users call; set by the tensor layer
 COMPILE: list[Callable[[Operator, str], Callable]] = []
 

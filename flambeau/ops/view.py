@@ -1,10 +1,9 @@
-"""Views: other shapes and orders of the same memory. No kernel runs."""
+"""Views that rearrange dimensions: other shapes and orders of the same memory. No kernel runs."""
 
 from __future__ import annotations
 
-from ..base import dtype as types
 from ..base.errors import check_dim
-from ..base.layout import Layout, layout, view_strides
+from ..base.layout import Layout, broadcast_shapes, contiguous_layout, layout, view_strides
 from .define import op, ops
 from .kinds import Composite, View
 
@@ -41,6 +40,18 @@ def resolve_sizes(size, numel: int) -> tuple[int, ...]:
     return size
 
 
+def sizes_of(dims) -> tuple[int, ...]:
+    """Sizes given as a sequence of ints, of 0-d tensors or of anything with __index__, as a tuple of ints."""
+    return tuple(n if type(n) is int else n.__index__() for n in dims)
+
+
+def view_gradient(g, rule, input: Layout, *arguments):
+    """Gradient of a view's input: `g` at the places that the view rule reaches, added up where they repeat."""
+    where = input if input.dense else contiguous_layout(input.shape, input.dtype, input.device)
+    found, move = rule(where, *arguments)
+    return ops.strided_sum(g, where.shape, where.strides, found.strides, move)
+
+
 @op("view(Tensor input, int[*] size) -> Tensor", function=False, method=False)
 class ViewShape(View):
     """The same elements under another shape, without a copy."""
@@ -59,66 +70,117 @@ class ViewShape(View):
         return ops.reshape(g, input_layout.shape)
 
 
+@op("unsafe_view(Tensor input, int[] size) -> Tensor", function=False, method=False)
+class UnsafeView(View):
+    """`view` of a copy that nothing else sees."""
+
+    view = ViewShape.view
+    d_input = ViewShape.d_input
+
+
+def reshaped(input, sizes):
+    """`input` under another shape: a view, or a contiguous copy's view where the strides do not allow one."""
+    where = input._layout
+    viewable = where.cache.get(("viewable", sizes))
+    if viewable is None:
+        shape = resolve_sizes(sizes_of(sizes), where.numel)
+        viewable = view_strides(where.shape, where.strides, shape) is not None
+        if len(where.cache) < 1024:
+            where.cache["viewable", sizes] = viewable
+    if viewable:
+        return ops.view(input, sizes)
+    return ops.unsafe_view(ops.clone(input, memory_format="contiguous_format"), sizes)
+
+
 @op("reshape(Tensor input, int[*] shape) -> Tensor")
 class Reshape(Composite):
-    """The same elements under another shape: a view where that is possible, else a copy."""
+    """The same elements under another shape: a view where that is possible, else a copy.
+
+    One size may be -1: it follows from the others.
+
+    >>> import flambeau as torch
+    >>> torch.arange(6).reshape(2, -1)
+    tensor([[0, 1, 2],
+            [3, 4, 5]])
+    """
 
     def body(input, shape):
+        return reshaped(input, tuple(shape))
+
+
+@op("reshape_as(Tensor input, Tensor other) -> Tensor", function=False)
+class ReshapeAs(Composite):
+    """`input` under the shape of ``other``."""
+
+    def body(input, other):
+        return reshaped(input, tuple(other._layout.shape))
+
+
+@op("view_as(Tensor input, Tensor other) -> Tensor", function=False)
+class ViewAs(Composite):
+    """`input` viewed under the shape of ``other``, without a copy."""
+
+    def body(input, other):
+        return ops.view(input, tuple(other._layout.shape))
+
+
+@op("ravel(Tensor input) -> Tensor")
+class Ravel(Composite):
+    """All elements in one dimension; a view where that is possible."""
+
+    def body(input):
+        return reshaped(input, (-1,)) if input._layout.numel else ops.view(input, (0,))
+
+
+def flat_shape(where: Layout, start_dim: int, end_dim: int) -> tuple[int, ...]:
+    """The shape with the dimensions from `start_dim` to `end_dim` made one."""
+    start, end = check_dim(start_dim, where.ndim), check_dim(end_dim, where.ndim)
+    if start > end:
+        raise RuntimeError("flatten() has invalid args: start_dim cannot come after end_dim")
+    if where.ndim == 0:
+        return (1,)
+    size = 1
+    for n in where.shape[start : end + 1]:
+        size *= n
+    return (*where.shape[:start], size, *where.shape[end + 1 :])
+
+
+@op("flatten(Tensor input, int start_dim=0, int end_dim=-1) -> Tensor")
+class Flatten(Composite):
+    """The dimensions from ``start_dim`` to ``end_dim`` made one; a view where that is possible."""
+
+    def body(input, start_dim, end_dim):
         where = input._layout
-        sizes = resolve_sizes(shape, where.numel)
-        if view_strides(where.shape, where.strides, sizes) is None:
-            input = ops.clone(input, memory_format="contiguous_format")
-        return ops.view(input, sizes)
+        key = ("flatten", start_dim, end_dim)
+        shape = where.cache.get(key)
+        if shape is None:
+            shape = where.cache[key] = flat_shape(where, start_dim, end_dim)
+        return input if shape == where.shape else reshaped(input, shape)
 
 
-@op("strided_at(Tensor input, int[] size, int[] stride, int move) -> Tensor", function=False, method=False)
-class StridedAt(View):
-    """A view with the given sizes and strides, `move` elements after the input's first."""
+@op("unflatten(Tensor input, int dim, any sizes) -> Tensor")
+class Unflatten(Composite):
+    """Dimension ``dim`` split into ``sizes``, of which one may be -1."""
 
-    def view(input, size, stride, move):
-        return same(input, size, stride), move
-
-    def d_input(g, input_layout, size, stride, move):
-        return ops.as_strided_backward(g, input_layout.shape, input_layout.strides, stride, move)
-
-
-@op("as_strided(Tensor input, int[] size, int[] stride, int? storage_offset=None) -> Tensor")
-class AsStrided(Composite):
-    """A view with the given sizes, strides and offset into the storage (in elements)."""
-
-    def body(input, size, stride, storage_offset):
-        size, stride = tuple(size), tuple(stride)
-        if len(size) != len(stride):
-            raise RuntimeError("mismatch in length of strides and shape")
-        if any(s < 0 for s in stride):
-            raise RuntimeError(f"as_strided: Negative strides are not supported at the moment, got strides: {list(stride)}")
-        here = input.storage_offset()
-        start = here if storage_offset is None else storage_offset
-        if start < 0:
-            raise RuntimeError(f"invalid storage offset {start}")
-        item = input.element_size()
-        extent = 0 if 0 in size else 1 + sum((n - 1) * s for n, s in zip(size, stride))
-        have = input.untyped_storage().nbytes() if input.device.type != "meta" else None
-        if have is not None and extent and (start + extent) * item > have:
+    def body(input, dim, sizes):
+        where = input._layout
+        at = check_dim(dim, where.ndim)
+        sizes = sizes_of(sizes)
+        if not sizes:
+            raise RuntimeError("unflatten: sizes must be non-empty")
+        have = where.shape[at] if where.ndim else 1
+        if sizes.count(-1) > 1:
+            raise RuntimeError("unflatten got an unexpected error:\nonly one dimension can be inferred")
+        known = 1
+        for n in sizes:
+            known *= 1 if n == -1 else n
+        fits = have % known == 0 if -1 in sizes and known else known == have
+        if not fits:
             raise RuntimeError(
-                f"setStorage: sizes {list(size)}, strides {list(stride)}, storage offset {start}, and itemsize {item} "
-                f"requiring a storage size of {(start + extent) * item} are out of bounds for storage of size {have}"
+                f"unflatten: Provided sizes {list(sizes)} don't multiply up to the size of dim {at} ({have}) in the input tensor"
             )
-        return ops.strided_at(input, size, stride, start - here)
-
-
-@op("as_strided_backward(Tensor g, int[] size, int[] base_stride, int[] stride, int move) -> Tensor", function=False, method=False)
-class AsStridedBackward(Composite):
-    """Gradient of a base from that of a strided view: overlapping elements add up."""
-
-    def body(g, size, base_stride, stride, move):
-        extent = 1 + sum((n - 1) * s for n, s in zip(size, base_stride)) if 0 not in size else 0
-        flat = ops.zeros((extent,), dtype=g.dtype, device=g.device)
-        places = ops.full((), move, dtype=types.int64, device=g.device)
-        for n, s in zip(g.shape, stride):
-            places = ops.unsqueeze(places, -1) + ops.arange(n, device=g.device) * s
-        flat = ops.index_add(flat, 0, ops.reshape(places, (-1,)), ops.reshape(g, (-1,)))
-        return ops.as_strided(flat, size, base_stride, 0)
+        sizes = tuple(have // known if n == -1 else n for n in sizes)
+        return ops.view(input, (*where.shape[:at], *sizes, *where.shape[at + 1 :]))
 
 
 @op("expand(Tensor input, int[*] size, *, bool implicit=False) -> Tensor", function=False)
@@ -129,13 +191,16 @@ class Expand(View):
         lead = len(size) - input.ndim
         if lead < 0:
             raise RuntimeError(
-                f"expand({input.dtype}{list(input.shape)}, size={list(size)}): the number of sizes provided ({len(size)}) "
-                f"must be greater or equal to the number of dimensions in the tensor ({input.ndim})"
+                f"expand({type_name(input)}{{{list(input.shape)}}}, size={list(size)}): the number of sizes provided "
+                f"({len(size)}) must be greater or equal to the number of dimensions in the tensor ({input.ndim})"
             )
-        shape, strides = [], []
-        for d, n in enumerate(size):
-            have = input.shape[d - lead] if d >= lead else 1
-            step = input.strides[d - lead] if d >= lead else 0
+        shape, strides = list(size), [0] * len(size)
+        for d in range(len(size) - 1, -1, -1):
+            n = size[d]
+            if d >= lead:
+                have, step = input.shape[d - lead], input.strides[d - lead]
+            else:
+                have, step = 1, (shape[d + 1] * strides[d + 1] if d + 1 < len(size) else 1)
             if n == -1:
                 if d < lead:
                     raise RuntimeError(
@@ -143,18 +208,70 @@ class Expand(View):
                     )
                 n = have
             if n != have:
-                if have != 1:
+                if have != 1 or n < 0:
                     raise RuntimeError(
                         f"The expanded size of the tensor ({n}) must match the existing size ({have}) at non-singleton "
                         f"dimension {d}.  Target sizes: {list(size)}.  Tensor sizes: {list(input.shape)}"
                     )
                 step = 0
-            shape.append(n)
-            strides.append(step if have != 1 or n == 1 else 0)
+            shape[d], strides[d] = n, step
         return same(input, shape, strides), 0
 
     def d_input(g, input_layout):
         return ops.sum_to_size(g, input_layout.shape)
+
+
+_TYPE_NAMES = {
+    "float32": "Float", "float64": "Double", "float16": "Half", "bfloat16": "BFloat16", "uint8": "Byte", "int8": "Char",
+    "int16": "Short", "int32": "Int", "int64": "Long", "bool": "Bool", "complex64": "ComplexFloat",
+    "complex128": "ComplexDouble",
+}  # fmt: skip
+
+
+def type_name(input: Layout) -> str:
+    """The tensor type as PyTorch's messages print it."""
+    return f"torch.{_TYPE_NAMES.get(input.dtype.name, input.dtype.name)}Tensor"
+
+
+@op("expand_as(Tensor input, Tensor other) -> Tensor", function=False)
+class ExpandAs(Composite):
+    """`input` expanded to the shape of ``other``, without a copy."""
+
+    def body(input, other):
+        return ops.expand(input, tuple(other._layout.shape))
+
+
+@op("broadcast_to(Tensor input, int[] size) -> Tensor")
+class BroadcastTo(Composite):
+    """`input` expanded to ``size``, without a copy."""
+
+    def body(input, size):
+        return ops.expand(input, sizes_of(size))
+
+
+def common_shape(shapes) -> tuple[int, ...]:
+    """The shape to which all broadcast, with PyTorch's error where they do not."""
+    shape: tuple[int, ...] = ()
+    for other in shapes:
+        try:
+            shape = broadcast_shapes(shape, other)
+        except ValueError as error:
+            (at,) = error.args
+            ndim = max(len(shape), len(other))
+            a, b = shape[at - (ndim - len(shape))], other[at - (ndim - len(other))]
+            raise RuntimeError(
+                f"The size of tensor a ({a}) must match the size of tensor b ({b}) at non-singleton dimension {at}"
+            ) from None
+    return shape
+
+
+@op("broadcast_tensors(any[*] tensors) -> Tensor[]", method=False)
+class BroadcastTensors(Composite):
+    """The tensors expanded to their common shape."""
+
+    def body(tensors):
+        shape = common_shape([t._layout.shape for t in tensors])
+        return tuple(ops.expand(t, shape) for t in tensors)
 
 
 @op("sum_to_size(Tensor input, int[*] size) -> Tensor", function=False)
@@ -162,6 +279,7 @@ class SumToSize(Composite):
     """Sum over the dimensions that broadcasting from ``size`` added."""
 
     def body(input, size):
+        size = sizes_of(size)
         have = input._layout.shape
         lead = len(have) - len(size)
         dims = list(range(lead)) + [lead + d for d, n in enumerate(size) if n == 1 and have[lead + d] != 1]
@@ -192,26 +310,73 @@ class Permute(View):
         back = [0] * len(dims)
         for k, d in enumerate(dims):
             back[d % len(dims)] = k
-        return ops.permute(g, back)
+        return ops.permute(g, tuple(back))
 
 
-@op("transpose(Tensor input, int dim0, int dim1) -> Tensor", also="swapaxes swapdims")
+@op("movedim(Tensor input, int[1] source, int[1] destination) -> Tensor", also="moveaxis")
+class Movedim(Composite):
+    """The dimensions ``source`` moved to the places ``destination``; the others keep their order."""
+
+    def body(input, source, destination):
+        ndim = input._layout.ndim
+        source = (source,) if isinstance(source, int) else tuple(source)
+        destination = (destination,) if isinstance(destination, int) else tuple(destination)
+        if len(source) != len(destination):
+            raise RuntimeError(
+                f"movedim: Invalid source or destination dims: source ({list(source)} dims) should contain the same number "
+                f"of dims as destination ({list(destination)} dims)"
+            )
+        old, new = [check_dim(d, ndim) for d in source], [check_dim(d, ndim) for d in destination]
+        for name, dims, given in (("source", old, source), ("destination", new, destination)):
+            if len(set(dims)) != len(dims):
+                raise RuntimeError(f"movedim: repeated dim in `{name}` ({list(given)})")
+        if ndim == 0:
+            return ops.view(input, ())
+        order: list = [None] * ndim
+        for s, d in zip(old, new):
+            order[d] = s
+        rest = iter(d for d in range(ndim) if d not in old)
+        return ops.permute(input, tuple(next(rest) if d is None else d for d in order))
+
+
+def exchanged(input: Layout, first: int, second: int):
+    """Layout with two dimensions exchanged."""
+    a, b = check_dim(first, input.ndim), check_dim(second, input.ndim)
+    shape, strides = list(input.shape), list(input.strides)
+    if input.ndim:
+        shape[a], shape[b] = shape[b], shape[a]
+        strides[a], strides[b] = strides[b], strides[a]
+    return same(input, shape, strides), 0
+
+
+@op("transpose(Tensor input, int dim0, int dim1) -> Tensor", also="swapdims", inplace=True)
 class Transpose(View):
-    """Two dimensions exchanged."""
+    """Two dimensions exchanged.
+
+    >>> import flambeau as torch
+    >>> torch.zeros(2, 3, 4).transpose(0, 2).shape
+    torch.Size([4, 3, 2])
+    """
 
     def view(input, dim0, dim1):
-        a, b = check_dim(dim0, input.ndim), check_dim(dim1, input.ndim)
-        shape, strides = list(input.shape), list(input.strides)
-        if input.ndim:
-            shape[a], shape[b] = shape[b], shape[a]
-            strides[a], strides[b] = strides[b], strides[a]
-        return same(input, shape, strides), 0
+        return exchanged(input, dim0, dim1)
 
     def d_input(g, dim0, dim1):
         return ops.transpose(g, dim0, dim1)
 
 
-@op("t(Tensor input) -> Tensor")
+@op("swapaxes(Tensor input, int axis0, int axis1) -> Tensor", inplace=True)
+class Swapaxes(View):
+    """Two dimensions exchanged (NumPy's name of `transpose`)."""
+
+    def view(input, axis0, axis1):
+        return exchanged(input, axis0, axis1)
+
+    def d_input(g, axis0, axis1):
+        return ops.transpose(g, axis0, axis1)
+
+
+@op("t(Tensor input) -> Tensor", inplace=True)
 class T(View):
     """The transpose of a matrix; vectors unchanged."""
 
@@ -224,7 +389,21 @@ class T(View):
         return ops.t(g)
 
 
-@op("unsqueeze(Tensor input, int dim) -> Tensor")
+@op("adjoint(Tensor input) -> Tensor")
+class Adjoint(Composite):
+    """The last two dimensions exchanged, and the elements conjugated."""
+
+    def body(input):
+        where = input._layout
+        if where.ndim == 1:
+            raise RuntimeError(
+                "tensor.adjoint() is only supported on matrices or batches of matrices. Got 1-D tensor."
+            )
+        turned = ops.transpose(input, -2, -1) if where.ndim else ops.view(input, ())
+        return ops.conj(turned) if where.dtype.is_complex else turned
+
+
+@op("unsqueeze(Tensor input, int dim) -> Tensor", inplace=True)
 class Unsqueeze(View):
     """A dimension of size 1 inserted at ``dim``."""
 
@@ -233,11 +412,11 @@ class Unsqueeze(View):
         step = input.shape[at] * input.strides[at] if at < input.ndim else 1
         return same(input, (*input.shape[:at], 1, *input.shape[at:]), (*input.strides[:at], step, *input.strides[at:])), 0
 
-    def d_input(g, dim):
-        return ops.squeeze(g, dim)
+    def d_input(g, input_layout):
+        return ops.reshape(g, input_layout.shape)
 
 
-@op("squeeze(Tensor input, int[1]? dim=None) -> Tensor")
+@op("squeeze(Tensor input, int[1]? dim=None) -> Tensor", inplace=True)
 class Squeeze(View):
     """Dimensions of size 1 removed: all, or those named."""
 
@@ -245,7 +424,11 @@ class Squeeze(View):
         if dim is None:
             drop = set(range(input.ndim))
         else:
-            drop = {check_dim(d, input.ndim) for d in (dim if isinstance(dim, tuple) else (dim,))}
+            dims = [check_dim(d, input.ndim) for d in (dim if isinstance(dim, tuple) else (dim,))]
+            drop = set(dims)
+            if len(drop) != len(dims):
+                twice = next(d for d in dims if dims.count(d) > 1)
+                raise RuntimeError(f"dim {twice} appears multiple times in the list of dims")
         keep = [d for d in range(input.ndim) if d not in drop or input.shape[d] != 1]
         return same(input, [input.shape[d] for d in keep], [input.strides[d] for d in keep]), 0
 
@@ -253,48 +436,12 @@ class Squeeze(View):
         return ops.reshape(g, input_layout.shape)
 
 
-@op("select(Tensor input, int dim, int index) -> Tensor")
-class Select(View):
-    """The slice at ``index`` along ``dim``, without that dimension."""
+@op("alias(Tensor input) -> Tensor", function=False, method=False)
+class Alias(View):
+    """The tensor itself as a view, as ``x[...]`` gives it."""
 
-    def view(input, dim, index):
-        if input.ndim == 0:
-            raise IndexError("select() cannot be applied to a 0-dim tensor.")
-        at = check_dim(dim, input.ndim)
-        n = input.shape[at]
-        if not -n <= index < n:
-            raise IndexError(
-                f"select(): index {index} out of range for tensor of size {list(input.shape)} at dimension {at}"
-            )
-        index += n if index < 0 else 0
-        shape, strides = list(input.shape), list(input.strides)
-        del shape[at]
-        step = strides.pop(at)
-        return same(input, shape, strides), index * step
+    def view(input):
+        return input, 0
 
-    def d_input(g, input_layout, dim, index):
-        whole = ops.zeros(input_layout.shape, dtype=g.dtype, device=g.device)
-        return ops.select_scatter(whole, g, dim, index)
-
-
-@op("slice(Tensor input, int dim=0, int? start=None, int? end=None, int step=1) -> Tensor", function=False, method=False)
-class Slice(View):
-    """The elements ``start:end:step`` along ``dim``."""
-
-    def view(input, dim, start, end, step):
-        if input.ndim == 0:
-            raise RuntimeError("slice() cannot be applied to a 0-dim tensor.")
-        if step <= 0:
-            raise ValueError("step must be greater than zero")
-        at = check_dim(dim, input.ndim)
-        n = input.shape[at]
-        first, last, _ = slice(start, end).indices(n)
-        count = max(0, (last - first + step - 1) // step)
-        shape, strides = list(input.shape), list(input.strides)
-        move = min(first, n) * strides[at] if count else 0
-        shape[at], strides[at] = count, strides[at] * step
-        return same(input, shape, strides), move
-
-    def d_input(g, input_layout, dim, start, end, step):
-        whole = ops.zeros(input_layout.shape, dtype=g.dtype, device=g.device)
-        return ops.slice_scatter(whole, g, dim, start, end, step)
+    def d_input(g):
+        return g

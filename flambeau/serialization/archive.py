@@ -6,10 +6,12 @@ import contextlib
 import io
 import os
 import pickle
+import secrets
 import stat
 import sys
 import zipfile
 from pathlib import Path
+from typing import cast
 
 _ALIGNMENT = 64
 _LOCAL_HEADER = 30  # bytes before the name in a zip local header
@@ -40,9 +42,9 @@ class Writer:
         self._final = path.resolve()  # a symbolic link keeps pointing at its file
         mode = _mode(self._final)
         if mode is None or stat.S_ISREG(mode):
-            temporary = self._final.with_name(f".{self._final.name}.{os.getpid()}.tmp")
+            temporary = self._final.with_name(f".{self._final.name}.{secrets.token_hex(6)}.tmp")
             try:
-                descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o666)
+                descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
             except PermissionError:
                 pass  # the folder cannot take a new file, but the file itself may be writable
             else:
@@ -148,7 +150,7 @@ class Reader:
         """Fill the buffer `target`, which is as long as the record, with its content, and check its sum."""
         view = memoryview(target)
         try:
-            with self._zip.open(self._info(name)) as record:
+            with cast(io.BufferedIOBase, self._zip.open(self._info(name))) as record:
                 done = 0
                 while done < len(view):
                     count = record.readinto(view[done:])

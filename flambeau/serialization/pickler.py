@@ -53,7 +53,9 @@ class _Pickler(pickle.Pickler):
         kind = type(obj)
         if kind is flambeau.Tensor:
             return _reduce_tensor(obj)
-        if kind is flambeau.nn.Parameter:
+        if kind is getattr(
+            sys.modules.get("flambeau.nn.parameter"), "Parameter", None
+        ):  # saving loads no `nn`
             return _reduce_parameter(obj)
         if kind is flambeau.dtype:
             name = tensors.dtype_name(obj)
@@ -108,11 +110,15 @@ def _torch_name(name: str) -> str:
 
 def _with_torch_names(data: bytes) -> bytes:
     """The same pickle with every global renamed; in protocol 2 a name is plain text between line ends."""
-    parts, done = [], 0
+    parts: list[bytes] = []
+    done = 0
     for opcode, argument, position in pickletools.genops(data):
-        if opcode.name == "GLOBAL" and (name := _torch_name(argument)) != argument:
-            parts += [data[done:position], b"c", name.replace(" ", "\n", 1).encode(), b"\n"]
-            done = position + len(argument.encode()) + 2
+        if opcode.name != "GLOBAL" or position is None:
+            continue
+        old, new = str(argument), _torch_name(str(argument))
+        if new != old:
+            parts += [data[done:position], b"c", new.replace(" ", "\n", 1).encode(), b"\n"]
+            done = position + len(old.encode()) + 2
     return b"".join((*parts, data[done:]))
 
 
@@ -120,7 +126,5 @@ def _bytes_of(storage) -> memoryview:
     """The memory of an untyped storage, not copied."""
     import flambeau
 
-    count = storage.nbytes()
-    flat = flambeau.empty(0, dtype=flambeau.uint8)
-    flat.set_(storage, 0, (count,), (1,))
+    flat = tensors.over_storage(storage, flambeau.uint8, (storage.nbytes(),), (1,))
     return memoryview(flat.numpy())

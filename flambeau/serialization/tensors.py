@@ -43,7 +43,6 @@ class LoadedStorage(NamedTuple):
     storage: Any
     dtype: Any
     byte_count: int
-    device: Any
 
 
 def storage_kind(dtype) -> StorageKind:
@@ -99,6 +98,11 @@ def encode_bytes(text: str, encoding: str = "latin1") -> bytes:
     return text.encode("latin1")
 
 
+def empty_bytes() -> bytes:
+    """What pickle protocol 2 writes for ``b""``; `bytes` itself would allocate whatever size a file names."""
+    return b""
+
+
 def rebuild_bytearray(content: bytes | str = b"", encoding: str = "latin1") -> bytearray:
     """A bytearray, from bytes or the same spelling as theirs."""
     if not isinstance(content, (bytes, str)):
@@ -125,9 +129,17 @@ def _view(source, dtype, offset, size, stride, requires_grad):
         )
     if source.storage is None:
         return rebuild_meta_tensor(dtype, size, stride, requires_grad)
-    tensor = flambeau.empty(0, dtype=dtype, device=source.device)
-    tensor.set_(source.storage, offset, tuple(size), tuple(stride))
-    return tensor.requires_grad_(requires_grad)
+    return over_storage(source.storage, dtype, tuple(size), tuple(stride), offset).requires_grad_(
+        requires_grad
+    )
+
+
+def over_storage(storage, dtype, size: tuple[int, ...], stride: tuple[int, ...], offset: int = 0):
+    """A tensor over the memory of an untyped storage; the caller has checked that it stays inside."""
+    from flambeau.base.layout import layout
+    from flambeau.tensor.tensor import make
+
+    return make(storage._memory, layout(size, stride, dtype, storage.device), offset * dtype.itemsize)
 
 
 def torch_globals() -> dict[str, Callable | Any]:
@@ -140,11 +152,11 @@ def torch_globals() -> dict[str, Callable | Any]:
         "builtins.set": set,
         "builtins.frozenset": frozenset,
         "builtins.complex": complex,
+        "builtins.bytes": empty_bytes,
         "builtins.bytearray": rebuild_bytearray,
         "_codecs.encode": encode_bytes,
         "torch.Size": flambeau.Size,
         "torch.device": flambeau.device,
-        "torch.nn.parameter.Parameter": flambeau.nn.Parameter,
         "torch._utils._rebuild_tensor_v2": rebuild_tensor,
         "torch._utils._rebuild_tensor_v3": rebuild_typed_tensor,
         "torch._utils._rebuild_meta_tensor_no_storage": rebuild_meta_tensor,

@@ -46,7 +46,7 @@ class TensorSource:
                 f"storage {key} has {size} bytes in the file, its description says {byte_count}"
             )
         if self._device(location) == "meta":
-            return tensors.LoadedStorage(None, dtype, byte_count, "meta")
+            return tensors.LoadedStorage(None, dtype, byte_count)
         memory = flambeau.empty(byte_count, dtype=flambeau.uint8)
         array = memory.numpy()
         self.reader.read_into(f"data/{key}", array)
@@ -58,12 +58,12 @@ class TensorSource:
     def _place(self, storage, dtype, byte_count: int, location: str) -> tensors.LoadedStorage:
         """Move a storage from the CPU to its device."""
         if callable(self.map_location) and not _is_device(self.map_location):
-            moved = self.map_location(storage, location)
+            moved: Any = self.map_location(storage, location)
             if moved is not None:
-                return tensors.LoadedStorage(moved, dtype, moved.nbytes(), moved.device)
+                return tensors.LoadedStorage(moved, dtype, moved.nbytes())
         name = self._device(location)
         if name == "cpu":
-            return tensors.LoadedStorage(storage, dtype, byte_count, "cpu")
+            return tensors.LoadedStorage(storage, dtype, byte_count)
         if name.startswith("cuda"):
             raise RuntimeError(
                 "Attempting to deserialize object on a CUDA device but torch.cuda.is_available() is False. "
@@ -99,7 +99,9 @@ def load_trusted(data: bytes, source: TensorSource, pickle_module: Any, argument
     """Unpickle with no restriction; PyTorch's names mean ours."""
     table = tensors.torch_globals()
 
-    class Unpickler((pickle_module or pickle).Unpickler):
+    base: Any = (pickle_module or pickle).Unpickler
+
+    class Unpickler(base):
         def persistent_load(self, pid: Any) -> Any:
             return source(pid)
 
@@ -148,7 +150,8 @@ class _Machine:
 
     def run(self, data: bytes) -> Any:
         """Execute the opcodes of a pickle and return its value."""
-        for opcode, argument, _ in pickletools.genops(data):
+        program: Any = pickletools.genops(data)
+        for opcode, argument, _ in program:
             name = opcode.name
             if name in _VALUES:
                 self.stack.append(argument)
@@ -249,10 +252,8 @@ def _build(machine: _Machine, argument: Any) -> None:
     if hasattr(target, "__setstate__"):
         target.__setstate__(state)
         return
-    slots: Any = {}
-    if type(state) is tuple and len(state) == 2:
-        state, slots = state
-    for name, value in {**(state or {}), **(slots or {})}.items():
+    parts = state if type(state) is tuple and len(state) == 2 else (state, None)  # __dict__ and __slots__
+    for name, value in [item for part in parts if part for item in part.items()]:
         if type(name) is not str:
             raise pickle.UnpicklingError("The file is damaged: the name of an attribute is not text")
         setattr(target, name, value)

@@ -151,7 +151,7 @@ class Node(Graph):
         """A saved result as part of the graph, for a second derivative."""
         alias = make(result._memory, result._layout, result._offset)
         parts = (self.extra or {}).get("parts")
-        alias._node = self if parts is None else parts[int(self.op.saved_results[k].removeprefix("result") or 0)]
+        alias._node = self if parts is None else parts.get(int(self.op.saved_results[k].removeprefix("result") or 0))
         return alias
 
     def run(self, gradients: list, create_graph: bool) -> list:
@@ -170,9 +170,19 @@ class Node(Graph):
         edges = self.edges
         values["needs"] = {n: any(edges[i] is not None for i in at) if isinstance(at, range) else edges[at] is not None
                            for n, at in spread.items()}  # fmt: skip
+        joint = None
+        if op.joint is not None:
+            found = op.joint(*[values[a] for a in next(iter(op.derivatives.values()))[1]])
+            joint = dict(zip(op.tensors, found, strict=True))
         for name, (rule, arguments) in op.derivatives.items():
             at = spread[name]
-            if isinstance(at, range):
+            if joint is not None:
+                one = joint[name]
+                if one is not None and edges[at] is not None:
+                    where = self.plan.inputs[at]
+                    same = one._layout.shape == where.shape and one._layout.dtype is where.dtype
+                    result[at] = one if same else fit(one, where)
+            elif isinstance(at, range):
                 if any(edges[i] is not None for i in at):
                     for i, one in zip(at, rule(*[values[a] for a in arguments]), strict=True):
                         result[i] = one if edges[i] is not None else None

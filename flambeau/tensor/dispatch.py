@@ -40,7 +40,7 @@ def runtime():
 
 def compile_function(op: Operator, variant: str) -> Callable:
     """The public function of an operator: variant "function" or "inplace"."""
-    if op.kind == "Composite":
+    if op.kind == "Composite" and variant != "inplace":
         return _composite(op)
     source = _source_inplace(op) if variant == "inplace" else _source(op)
     scope = dict(GLOBALS, op=op, plans=op.plans, inplace_plans=op.inplace_plans)
@@ -431,6 +431,10 @@ def execute(op: Operator, plan: Plan, ready: tuple):
     """Run a plan, wrap the results, record the node."""
     if op.kind == "View":
         source = next(x for p, x in zip(op.arguments, ready) if p.is_tensor)
+        if type(plan.move) is tuple:
+            from .pieces import make_pieces
+
+            return make_pieces(op, plan, source, tuple(x for p, x in zip(op.arguments, ready) if not p.is_tensor))
         result = make(source._memory, plan.layout, source._offset + plan.move)
         result._base = base = source if source._base is None else source._base
         if plan.differentiable and mode.grad:
@@ -534,7 +538,11 @@ def invoke_inplace(op: Operator, args: tuple):
     from .inplace import check_writable, rewrite_history
 
     check_writable(target, args[1:])
-    if op.kind != "Pointwise":
+    if op.kind == "View":
+        from .inplace import restride
+
+        return restride(op, target, args)
+    if op.kind != "Pointwise" and not getattr(op.rules, "writes", False):
         return replace_contents(op, target, args)
     args = separate(target, args)
     ready, values, key = prepare(op, args)
@@ -583,7 +591,8 @@ def separate(target: Tensor, args: tuple) -> tuple:
 
 def replace_contents(op: Operator, target: Tensor, args: tuple):
     """In-place form of an operator that is not pointwise: compute, then copy into the target."""
-    result = define.function_of(op)(*args)
+    names = {p.name: x for p, x in zip(op.arguments, args) if p.keyword_only}
+    result = define.function_of(op)(*args[: len(args) - len(names)], **names)
     if result._layout.shape != target._layout.shape:
         raise RuntimeError(
             f"output with shape {list(target._layout.shape)} doesn't match the broadcast shape {list(result._layout.shape)}"
@@ -704,10 +713,9 @@ def plan_backward(node: Node, g: Tensor, saved):
     values = dict(zip(op.plain, node.plain)) | dict(plan.rule_values) | {n: None for n in names}
     leaves = back.input_leaves([g._layout.dtype.code, *(s._layout.dtype.code for _, s in tensors)])
     values["g"] = leaves[0]
-    for (name, _), one in zip(tensors, leaves[1:]):
-        values[name] = plans.to_compute(one, computed, code)
-    for (name, _), one in zip(numbers, back.scalar_leaves(codes)):
-        values[name] = plans.to_compute(one, computed, code)
+    for (name, _), one in zip(tensors + numbers, leaves[1:] + back.scalar_leaves(codes)):
+        raw = name in op.saved_results or name in op.tensors and not plans.promotes(op, name)
+        values[name] = one if raw else plans.to_compute(one, computed, code)
     values["needs"] = {n: node.edges[at] is not None for n, at in plan.spread.items()}
     outputs, wanted = [], []
     for name, (rule, arguments) in op.derivatives.items():
@@ -747,11 +755,12 @@ def _is_scalar(op: Operator, name: str) -> bool:
     return any(p.name == name and p.type == "Scalar" for p in op.arguments)
 
 
-def refused(op: Operator):
-    """The error of a kernel that refused its input."""
+def refused(op: Operator, how=True):
+    """The error of a kernel that refused its input; `how` may word it: how(code, value, position)."""
     from .refusals import error_for
 
-    raise error_for(op, list(runtime().error_record[:3]))
+    record = list(runtime().error_record[:3])
+    raise how(*record) if callable(how) else error_for(op, record)
 
 
 def shared(g: Tensor) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import traceback
+from typing import Any
 
 from ..base.mode import mode
 from .tensor import Tensor
@@ -37,7 +38,7 @@ class _Switch:
 
         return wrapped
 
-    def clone(self):
+    def clone(self) -> Any:
         return type(self)()
 
 
@@ -56,7 +57,7 @@ class no_grad(_Switch):  # noqa: N801 (PyTorch's public name)
     False
     """
 
-    def __new__(cls, function=None):
+    def __new__(cls, function=None) -> Any:
         self = object.__new__(cls)
         return self(function) if callable(function) else self
 

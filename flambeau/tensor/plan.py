@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..base.device import device as Device
 from ..base.dtype import dtype as DType
-from ..base.dtype import result_dtype, scalar_dtype
+from ..base.dtype import result_dtype, scalar_dtype, type_name
 from ..base.errors import explained
 from ..base.layout import Layout, broadcast_shapes, broadcast_strides, contiguous_layout, layout, strides_in_order
 from ..ir.expr import Expr, Pair, convert
@@ -58,8 +58,7 @@ def _edges(op: Operator, plan: Plan, values: dict) -> None:
         else:
             plan.spread[name] = len(inputs)
             inputs.append(one if isinstance(one, Layout) else None)
-        if isinstance(one, (Layout, tuple)):
-            plan.rule_values[name + "_layout"] = one
+        plan.rule_values[name + "_layout"] = one if isinstance(one, (Layout, tuple)) else None
     plan.inputs = tuple(inputs)
 
 
@@ -146,19 +145,20 @@ def pointwise_shape(tensors) -> tuple[int, ...]:
 
 def pointwise_dtype(op: Operator, operands, values: dict) -> DType:
     """Common type of the operands that take part in promotion."""
-    named = getattr(op.rules, "value_kind", None)
     dims, zeros, numbers = [], [], []
     for name, v in operands:
-        if named is not None and name not in named:
-            continue
-        if isinstance(v, Layout):
-            (dims if v.ndim else zeros).append(v.dtype)
-        elif isinstance(v, type):
-            numbers.append(scalar_dtype(v()))
-    for p in op.arguments:
-        if p.type == "Operand" and p.name not in op.tensors and isinstance(values[p.name], type):
-            numbers.append(scalar_dtype(values[p.name]()))
+        if promotes(op, name):
+            if isinstance(v, Layout):
+                (dims if v.ndim else zeros).append(v.dtype)
+            elif isinstance(v, type):
+                numbers.append(scalar_dtype(v()))
     return result_dtype(dims, zeros, numbers)
+
+
+def promotes(op: Operator, name: str) -> bool:
+    """Whether an operand takes part in promotion and is converted to the type computed in; the others come as they are."""
+    named = getattr(op.rules, "value_kind", None)
+    return named is None or name in named
 
 
 def check_in_place(op: Operator, target: Layout, shape, result: DType) -> None:
@@ -171,15 +171,7 @@ def check_in_place(op: Operator, target: Layout, shape, result: DType) -> None:
     check_no_self_overlap(target)
 
 
-_CAST_NAMES = {
-    "bool": "Bool", "uint8": "Byte", "int8": "Char", "int16": "Short", "int32": "Int", "int64": "Long", "float16": "Half",
-    "bfloat16": "BFloat16", "float32": "Float", "float64": "Double", "complex64": "ComplexFloat",
-    "complex128": "ComplexDouble",
-}  # fmt: skip
-
-
-def _cast_name(t: DType) -> str:
-    return _CAST_NAMES.get(t.name, t.name)
+_cast_name = type_name
 
 
 def can_cast(source: DType, to: DType) -> bool:
@@ -260,10 +252,8 @@ def build_pointwise(op, plan, values, operands, shape, computed, written):
 
     def rule(*leaves):
         given = dict(values)
-        for (name, _), one in zip(tensors, leaves):
-            given[name] = to_compute(one, computed, code)
-        for name, one in zip(names, leaves[len(tensors) :]):
-            given[name] = to_compute(one, computed, code)
+        for name, one in zip([n for n, _ in tensors] + names, leaves):
+            given[name] = to_compute(one, computed, code) if name in op.plain or promotes(op, name) else one
         return call_rule(op.rules.scalar, given)
 
     call.pointwise(outs, ins, rule, shape, [(c, call.scalar(k)) for k, c in enumerate(codes)])
@@ -294,11 +284,12 @@ def checked(op, run, call):
     """`run`, with an exception in place of a refusal where a kernel can refuse."""
     if not can_refuse(call):
         return run
+    how = call.refuses  # True, or a function that words the kernel's record
 
     def run_checked(*args):
         found = run(*args)
         if found is None:
-            REFUSED[0](op)
+            REFUSED[0](op, how)
         return found
 
     return run_checked
@@ -312,9 +303,14 @@ def can_refuse(call) -> bool:
 
 
 def plan_view(op: Operator, plan: Plan, values: dict, written: bool) -> None:
-    found, move = call_rule(op.rules.view, values)
-    plan.layouts = (found,)
-    plan.move = move * found.dtype.itemsize
+    found = call_rule(op.rules.view, values)
+    if isinstance(found, list):  # several views: one (layout, bytes to move) each
+        plan.layouts = tuple(where for where, _ in found)
+        plan.move = tuple(move * where.dtype.itemsize for where, move in found)
+        return
+    where, move = found
+    plan.layouts = (where,)
+    plan.move = move * where.dtype.itemsize
 
 
 # -- named algorithms ----------------------------------------------------------------------------------------
@@ -339,16 +335,24 @@ def result_layouts(op: Operator, values: dict) -> tuple[Layout, ...]:
 
 
 def plan_opaque(op: Operator, plan: Plan, values: dict, written: bool) -> None:
-    plan.layouts = result_layouts(op, values)
     tensors = [values[n] for n in op.tensors]
-    device = plan.layouts[0].device if plan.layouts else tensors[0].device
+    plan.layouts = (tensors[0],) if written else result_layouts(op, values)
+    first = next((t for t in tensors if t), None)
+    first = first[0] if isinstance(first, tuple) else first
+    device = plan.layouts[0].device if plan.layouts else first.device
     if device.type == "meta":
         plan.run = no_run if len(plan.layouts) < 2 else lambda *args: (None,) * len(plan.layouts)
         return
     back = backend(device)
     scalars = [p.name for p in op.arguments if p.type == "Scalar" and isinstance(values[p.name], type)]
     codes = ["i64" if values[n] in (int, bool) else "f64" for n in scalars]
-    call = back.Call([v if isinstance(v, (Layout, tuple)) else None for v in tensors], plan.layouts, values, codes)
+    written = written and bool(getattr(op.rules, "writes", False))
+    outputs = () if written else plan.layouts
+    call = back.Call([v if isinstance(v, (Layout, tuple)) else None for v in tensors], outputs, values, codes)
+    call.in_place = written
+    if written:
+        check_no_self_overlap(tensors[0])
+        call.mark_written(0)
     back.algorithm(op.rules.algorithm)(call)
     plan.run = checked(op, call.finish(), call)
 
@@ -375,21 +379,22 @@ def reduced_shape(shape, dims, keepdim: bool) -> tuple[int, ...]:
 
 
 def plan_reduction(op: Operator, plan: Plan, values: dict, written: bool) -> None:
+    """A reduction of the first tensor over `dim` (all dimensions when None or absent), one result an output."""
     where = values[op.tensors[0]]
     dims = reduced_dims(values.get("dim"), where.ndim)
     shape = reduced_shape(where.shape, dims, bool(values.get("keepdim")))
-    accumulate = op.rules.accumulate
-    computed, result = accumulate(values.get("dtype") or where.dtype) if values.get("dtype") is None else (
-        accumulate(values["dtype"])
-    )
+    rule = op.rules.accumulate
+    names = rule.__code__.co_varnames[1 : rule.__code__.co_argcount]
+    computed, result = rule(values.get("dtype") or where.dtype, *[values[n] for n in names])
+    results = result if isinstance(result, tuple) else (result,)
     plan.compute = computed
-    plan.layouts = (contiguous_layout(shape, result, where.device),)
+    plan.layouts = tuple(contiguous_layout(shape, r, where.device) for r in results)
     if where.device.type == "meta":
-        plan.run = no_run
+        plan.run = no_run if len(results) == 1 else lambda *args: (None,) * len(results)
         return
     back = backend(where.device)
     scalars = [p.name for p in op.arguments if p.type == "Scalar" and isinstance(values[p.name], type)]
-    codes = ["f64" for _ in scalars]
+    codes = ["c128" if values[n] is complex else "f64" for n in scalars]
     call = back.Call([where], plan.layouts, values, codes)
     call.rules, call.compute, call.dims, call.scalar_names = op.rules, computed, dims, scalars
     back.algorithm("reduce.reduce")(call)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from typing import Any
 
 from ..base.layout import Layout, layout
 from ..ops.define import METHODS, function_of
@@ -47,7 +48,7 @@ class Tensor:
         if own is not None and own is not _disabled_torch_function and "_layout" not in cls.__dict__:
             cls._layout = property(_foreign_layout, _set_layout)  # type: ignore[assignment]
 
-    def __getattr__(self, name):
+    def __getattr__(self, name) -> Any:
         # Slots that were never set read as None.
         if name in ("_grad", "_extra", "_views"):
             return None

@@ -433,7 +433,7 @@ class Builder:
         if independent:
             group = self.module.meta("distinct !{}")
             self.parallel.append(group)
-            hints = [f'!{{!"llvm.loop.parallel_accesses", {group}}}', '!{!"llvm.loop.vectorize.enable", i1 true}']
+            hints = [f'!{{!"llvm.loop.parallel_accesses", {group}}}']
         if unroll:
             hints.append(f'!{{!"llvm.loop.unroll.count", i32 {unroll}}}')
         elif unroll is None:

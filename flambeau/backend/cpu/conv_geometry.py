@@ -95,10 +95,14 @@ def transposed_axis(size: int, out: int, kernel: int, stride: int, padding: tupl
 
 @dataclass(frozen=True)
 class Block:
-    """How the outputs are cut: `images` whole samples, or rows of one sample (`rows[0]` planes of `rows[1]` rows)."""
+    """How outputs are cut: `images` whole samples, or some rows of one (`rows[0]` planes of `rows[1]` rows).
+
+    `inner` is 1, or `images` where the samples of a block lie side by side for each pixel (tiny images).
+    """
 
     images: int
     rows: tuple[int, int]
+    inner: int = 1
 
 
 @dataclass(frozen=True)
@@ -126,15 +130,21 @@ class Volume:
     def phases(self) -> list[tuple[Phase, Phase, Phase]]:
         return list(product(*(a.phases for a in self.axes)))
 
-    def taps(self, phases: tuple[Phase, Phase, Phase], pitches: tuple[int, int, int], kernel: tuple[int, ...]):
-        """(offset in the scratch, index in the kernel) of each tap; pitches: of a strided image, a plane, a row."""
+    def pitches(self, block: Block) -> tuple[int, int, int, int]:
+        """Distances in the scratch: of strided images, planes, rows and pixels."""
+        planes, rows, pitch = self.extents(block)
+        inner = block.inner
+        return planes * rows * pitch * inner, rows * pitch * inner, pitch * inner, inner
+
+    def taps(self, phases: tuple[Phase, Phase, Phase], pitches: tuple[int, ...], kernel: tuple[int, ...]):
+        """(offset in the scratch, index in the kernel) of each tap."""
         counts = [len(a.images) for a in self.axes]
         lows = [a.low for a in self.axes]
         found = []
         for tap in product(*(p.taps for p in phases)):
             image = (tap[0][0] * counts[1] + tap[1][0]) * counts[2] + tap[2][0]
             q = [t[1] - low for t, low in zip(tap, lows)]
-            offset = image * pitches[0] + q[0] * pitches[1] + q[1] * pitches[2] + q[2]
+            offset = image * pitches[0] + q[0] * pitches[1] + q[1] * pitches[2] + q[2] * pitches[3]
             index = (tap[0][2] * kernel[1] + tap[1][2]) * kernel[2] + tap[2][2]
             found.append((offset, index))
         return found
@@ -167,9 +177,3 @@ def cover(counts: tuple[int, int, int], pitches: tuple[int, int], lanes: int) ->
         found.append((first, mask, done, used))
         done += used
     return found
-
-
-def dense(positions: int, lanes: int) -> list[tuple[int, int, int, int]]:
-    """Vectors over all positions, valid or not."""
-    full = (1 << lanes) - 1
-    return [(p, full, p, lanes) for p in range(0, positions, lanes)]

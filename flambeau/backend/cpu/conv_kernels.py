@@ -1,7 +1,7 @@
-"""Kernels of the convolution: packing of operands, the register tile that sweeps over taps, and finishing passes.
+"""Kernels of the convolution: packing of operands, the register tile that sweeps over taps, finishing passes.
 
-Parameters reach a kernel as int64 words, numbered by name in `Words`; sizes and strides are run-time values, element
-types and tile sizes are template arguments (capitals).
+Parameters reach a kernel as int64 words, numbered by name in `Words`; sizes and strides are run-time values,
+element types and tile sizes are template arguments (fields of `G`).
 """
 
 from __future__ import annotations
@@ -9,7 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .conv_lanes import compress, first_lanes, lane_mask, lanes_between, load_masked, store_masked
-from .native import atomic_store, atomic_swap, bitcast, fma, load, local, native, pause, shuffle, splat, store, unroll
+from .native import (
+    atomic_store, atomic_swap, bitcast, fma, load, local, native, pause, shuffle, splat, store, unroll,
+)  # fmt: skip
 from .types import f64, i64, ptr, vec
 
 
@@ -18,13 +20,17 @@ class Words:
 
     def __init__(self, names: str):
         self.names = tuple(names.split())
+        self.size = len(self.names)
         for number, name in enumerate(self.names):
             setattr(self, name, number)
 
-    def block(self, values: dict, tables: list[int] = ()) -> list[int]:
-        """The words in order, followed by tables."""
+    def __getattr__(self, name: str) -> int:  # for type checkers: the numbers are set above
+        raise AttributeError(name)
+
+    def block(self, values: dict[str, int]) -> list[int]:
+        """The words in order."""
         assert set(values) == set(self.names), set(values) ^ set(self.names)
-        return [*(values[n] for n in self.names), *tables]
+        return [values[n] for n in self.names]
 
 
 @dataclass(frozen=True)
@@ -37,16 +43,17 @@ class Statics:
     R: object = None  # type of the result
     L: int = 0  # lanes of a vector
     MR: int = 0  # rows (output channels) of a tile
-    NV: int = 0  # vectors of a tile
-    COMPRESS: bool = True  # store vectors straight to the output, else through scratch rows
+    NV: int = 0  # vectors of a tile; in the weight's gradient: columns
+    PLANAR: bool = True  # results of a channel lie in one run; else they pass through scratch rows
     EPILOGUE: object = None  # ScalarFunction applied to each result
     SCALARS: tuple = ()  # kinds of the epilogue's scalars
 
     def key(self) -> str:
         """Text that tells kernels apart in the cache."""
-        epilogue = self.EPILOGUE.fingerprint() if self.EPILOGUE else ""
-        listed = [self.S, self.T, self.W, self.R, self.L, self.MR, self.NV, self.COMPRESS, self.SCALARS]
+        epilogue = self.EPILOGUE.fingerprint() if self.EPILOGUE else ""  # type: ignore[attr-defined]
+        listed = [self.S, self.T, self.W, self.R, self.L, self.MR, self.NV, self.PLANAR, self.SCALARS]
         return "|".join([*map(str, listed), epilogue])
+
 
 #: stands for the template arguments in the kernels' annotations
 G = Statics()
@@ -54,7 +61,8 @@ G = Statics()
 #: one 64-byte line of flags per scratch area, at the start of the scratch buffer
 FLAG_WORDS = 8
 
-# -- areas of scratch, one for each thread at work ------------------------------------------------------------
+
+# -- areas of scratch, one for each thread at work ----------------------------------------------------------
 
 
 @native
@@ -70,29 +78,32 @@ def take_area(flags: ptr(i64), count: i64):
 
 
 @native
+def leave_area(flags: ptr(i64), area: i64):
+    atomic_store(flags + area * FLAG_WORDS, 0)
+
+
+@native
 def free_areas(flags: ptr(i64), count: i64):
     for k in range(count):
         flags[k * FLAG_WORDS] = 0
 
 
-# -- weights ---------------------------------------------------------------------------------------------------
+# -- weights ------------------------------------------------------------------------------------------------
 
 WEIGHTS = Words(
-    "weight bias scratch areas packed bias_at groups blocks rows channels row_step channel_step group_step "
-    "phases phase_table"
+    "weight bias scratch areas bias_at blocks rows channels row_step channel_step group_step phases phase_table"
 )
-#: words of one entry of the phase table: number of taps, first word of their kernel offsets, place in the packed weights
+#: words of a phase: number of taps, first word of their kernel offsets, place in the packed weights
 PHASE_WEIGHTS = 3
 
 
 @native
 def pack_weights(frame: ptr(i64), params: ptr(i64), begin: i64, end: i64):
-    """weight[row, channel, tap] -> packed[unit][channel][tap][G.MR], a unit being G.MR rows of one group; also the bias."""
+    """weight[row, channel, tap] -> packed[unit][channel][tap][MR], a unit being MR rows of a group; and the bias."""
     scratch = bitcast(frame[params[WEIGHTS.scratch]], ptr(i64))
     if begin == 0:
         free_areas(scratch, params[WEIGHTS.areas])
     base = bitcast(scratch, ptr(G.S))
-    packed = base + params[WEIGHTS.packed]
     bias_at = base + params[WEIGHTS.bias_at]
     weight = bitcast(frame[params[WEIGHTS.weight]], ptr(G.W))
     blocks = params[WEIGHTS.blocks]
@@ -104,27 +115,22 @@ def pack_weights(frame: ptr(i64), params: ptr(i64), begin: i64, end: i64):
         group = unit // blocks
         row = (unit - group * blocks) * G.MR
         here = min(i64(G.MR), rows - row)
+        for r in range(G.MR):
+            bias_at[unit * G.MR + r] = G.S(0)
         if params[WEIGHTS.bias] >= 0:
             bias = bitcast(frame[params[WEIGHTS.bias]], ptr(G.W)) + (group * rows + row)
             for r in range(here):
                 bias_at[unit * G.MR + r] = G.S(bias[r])
-        else:
-            for r in range(here):
-                bias_at[unit * G.MR + r] = G.S(0)
-        for r in range(here, G.MR):
-            bias_at[unit * G.MR + r] = G.S(0)
         for phase in range(params[WEIGHTS.phases]):
             entry = params + (params[WEIGHTS.phase_table] + phase * PHASE_WEIGHTS)
             taps = entry[0]
-            offsets = params + entry[1]
-            to = packed + (entry[2] + unit * channels * taps * G.MR)
+            to = base + (entry[2] + unit * channels * taps * G.MR)
             source = weight + (group * params[WEIGHTS.group_step] + row * row_step)
-            pack_unit(G, source, to, here, channels, taps, offsets, row_step, channel_step)
+            pack_unit(G, source, to, here, channels, taps, params + entry[1], row_step, channel_step)
 
 
 @native
-def pack_unit(G, source: ptr(G.W), to: ptr(G.S), here: i64, channels: i64, taps: i64, offsets: ptr(i64), row_step: i64,
-              channel_step: i64):  # fmt: skip
+def pack_unit(G, source: ptr(G.W), to: ptr(G.S), here, channels, taps, offsets, row_step, channel_step):
     for c in range(channels):
         for t in range(taps):
             place = source + (c * channel_step + offsets[t])
@@ -132,21 +138,41 @@ def pack_unit(G, source: ptr(G.W), to: ptr(G.S), here: i64, channels: i64, taps:
                 for r in unroll(G.MR):
                     to[r] = G.S(place[r * row_step])
             else:
+                for r in range(G.MR):
+                    to[r] = G.S(0)
                 for r in range(here):
                     to[r] = G.S(place[r * row_step])
-                for r in range(here, G.MR):
-                    to[r] = G.S(0)
             to = to + G.MR
 
 
-# -- the padded image ------------------------------------------------------------------------------------------
+# -- the padded image ---------------------------------------------------------------------------------------
 
-IMAGE = Words(
-    "channels samples channel_step sample_step depth_step height_step depth_size height_size depth_stride height_stride "
-    "width_stride depth_low height_low planes rows pitch width depth_images height_images width_images "
-    "residues width"
+#: how outputs are cut into blocks, and how the operand moves with them
+GRID = Words(
+    "samples depth height blocks_n blocks_d blocks_h block_n block_d block_h last_axis groups source_n source_d "
+    "source_h source_group"
 )
-#: `residues` leads to the residues of the depth and height images, then (zeros, elements, first) of each width image
+#: `residues` leads to those of the depth and height images, then (zeros, elements, first) of each width image
+IMAGE = Words(
+    "channels samples inner channel_step sample_step depth_step height_step depth_size height_size depth_stride "
+    "height_stride width_stride depth_low height_low planes rows pitch width depth_images height_images "
+    "width_images residues"
+)
+
+
+@native
+def locate(grid: ptr(i64), block: i64):
+    """First sample, plane and row of a block, and whether it is the last of the axis that is cut."""
+    block_h = block % grid[GRID.blocks_h]
+    rest = block // grid[GRID.blocks_h]
+    block_d = rest % grid[GRID.blocks_d]
+    block_n = rest // grid[GRID.blocks_d]
+    last = block_h == grid[GRID.blocks_h] - 1
+    if grid[GRID.last_axis] == 1:
+        last = block_d == grid[GRID.blocks_d] - 1
+    if grid[GRID.last_axis] == 0:
+        last = block_n == grid[GRID.blocks_n] - 1
+    return block_n * grid[GRID.block_n], block_d * grid[GRID.block_d], block_h * grid[GRID.block_h], last
 
 
 @native
@@ -159,70 +185,128 @@ def copy_row(G, source: ptr(G.T), to: ptr(G.S), zeros: i64, count: i64, width: i
     elif stride == 2:
         for v in range(0, width, G.L):
             move = 2 * (v - zeros)
-            low = vec(G.S, G.L)(load_masked(source + move, vec(G.T, G.L), lanes_between(-move, 2 * count - 1 - move, G.L)))
+            last = 2 * count - 1
+            mask = lanes_between(-move, last - move, G.L)
+            low = vec(G.S, G.L)(load_masked(source + move, vec(G.T, G.L), mask))
             move += G.L
-            high = vec(G.S, G.L)(load_masked(source + move, vec(G.T, G.L), lanes_between(-move, 2 * count - 1 - move, G.L)))
+            mask = lanes_between(-move, last - move, G.L)
+            high = vec(G.S, G.L)(load_masked(source + move, vec(G.T, G.L), mask))
             store(to + v, shuffle(low, high, [2 * k for k in range(G.L)]))
     else:
-        for k in range(zeros):
+        for k in range(width):
             to[k] = G.S(0)
         for k in range(count):
             to[zeros + k] = G.S(source[k * stride])
-        for k in range(zeros + count, width):
-            to[k] = G.S(0)
 
 
 @native
-def pack_image(G, source: ptr(G.T), to: ptr(G.S), params: ptr(i64), image: ptr(i64), samples: i64, depth: i64, height: i64,
-               planes: i64, rows: i64):  # fmt: skip
-    """The rows that outputs from (depth, height) on read, all channels, padded, strided images one after another."""
-    residues = params + image[IMAGE.residues]
-    widths = residues + (image[IMAGE.depth_images] + image[IMAGE.height_images])
-    pitch = image[IMAGE.pitch]
-    width = image[IMAGE.width]
-    stride = image[IMAGE.width_stride]
-    height_step = image[IMAGE.height_step]
-    skipped_rows = (image[IMAGE.rows] - rows) * pitch
-    skipped_planes = (image[IMAGE.planes] - planes) * image[IMAGE.rows] * pitch
-    skipped_samples = (image[IMAGE.samples] - samples) * (
+def copy_rows(G, source: ptr(G.T), to: ptr(G.S), zeros, count, width, stride, samples, sample_step, inner):
+    """One row of several samples whose pixels lie side by side."""
+    for k in range(0, width * inner, G.L):
+        store(to + k, splat(G.S(0), G.L))
+    for n in range(samples):
+        place = to + (zeros * inner + n)
+        for k in range(count):
+            place[k * inner] = G.S(source[n * sample_step + k * stride])
+
+
+@native
+def pack_image(G, params, image, source: ptr(G.T), to: ptr(G.S), samples, depth, height, planes, rows, first, last):
+    """Channels [first, last) of the rows that outputs from (depth, height) on read, with zeros around them."""
+    pitch = image[IMAGE.pitch] * image[IMAGE.inner]
+    row_block = image[IMAGE.rows] * pitch
+    plane_block = image[IMAGE.planes] * row_block
+    sample_block = plane_block * (
         image[IMAGE.depth_images] * image[IMAGE.height_images] * image[IMAGE.width_images]
-        * image[IMAGE.planes] * image[IMAGE.rows] * pitch
-    )  # fmt: skip
-    for channel in range(image[IMAGE.channels]):
-        for sample in range(samples):
+    )
+    outer = image[IMAGE.samples] // image[IMAGE.inner]
+    here = samples if image[IMAGE.inner] == 1 else i64(1)
+    for channel in range(first, last):
+        for sample in range(here):
             plane = source + (channel * image[IMAGE.channel_step] + sample * image[IMAGE.sample_step])
+            place = to + (channel * outer + sample) * sample_block
             for rd in range(image[IMAGE.depth_images]):
                 for rh in range(image[IMAGE.height_images]):
                     for rw in range(image[IMAGE.width_images]):
-                        zeros = widths[3 * rw]
-                        inside = widths[3 * rw + 1]
-                        first = plane + widths[3 * rw + 2]
-                        z = image[IMAGE.depth_stride] * (depth + image[IMAGE.depth_low]) + residues[rd]
-                        for d in range(planes):
-                            y = image[IMAGE.height_stride] * (height + image[IMAGE.height_low])
-                            y += residues[image[IMAGE.depth_images] + rh]
-                            in_depth = z >= 0 and z < image[IMAGE.depth_size]
-                            for h in range(rows):
-                                here = in_depth and y >= 0 and y < image[IMAGE.height_size]
-                                count = inside if here else i64(0)
-                                row = first + (z * image[IMAGE.depth_step] + y * height_step)
-                                copy_row(G, row, to, zeros, count, width, stride)
-                                to = to + pitch
-                                y += image[IMAGE.height_stride]
-                            to = to + skipped_rows
-                            z += image[IMAGE.depth_stride]
-                        to = to + skipped_planes
-            # rows past the end of a short last block stay as they are: nothing valid reads them
-        to = to + skipped_samples
-
-
-# -- the tile ---------------------------------------------------------------------------------------------------
+                        pack_plane(G, params, image, plane, place, samples, depth, height, planes, rows, rd, rh, rw)
+                        place = place + plane_block
 
 
 @native
-def tile(G, weights: ptr(G.S), bias: ptr(G.S), image: ptr(G.S), vectors: ptr(i64), channels: i64, channel_step: i64, taps: i64,
-         offsets: ptr(i64), result: ptr(vec(G.S, G.L)), COUNT):  # fmt: skip
-    """G.MR rows x COUNT vectors: result = bias + sum over channels and taps of weight * image, kept in registers."""
+def pack_plane(G, params, image, plane, place, samples, depth, height, planes, rows, rd, rh, rw):
+    """One strided image of one channel; rows past the end of a short last block stay as they are."""
+    pitch = image[IMAGE.pitch] * image[IMAGE.inner]
+    residues = params + image[IMAGE.residues]
+    widths = residues + (image[IMAGE.depth_images] + image[IMAGE.height_images] + 3 * rw)
+    zeros = widths[0]
+    inside = widths[1]
+    source = plane + widths[2]
+    stride = image[IMAGE.width_stride]
+    width = image[IMAGE.width]
+    z = image[IMAGE.depth_stride] * (depth + image[IMAGE.depth_low]) + residues[rd]
+    for d in range(planes):
+        y = image[IMAGE.height_stride] * (height + image[IMAGE.height_low])
+        y += residues[image[IMAGE.depth_images] + rh]
+        to = place + d * image[IMAGE.rows] * pitch
+        for _ in range(rows):
+            count = i64(0)
+            if z >= 0 and z < image[IMAGE.depth_size] and y >= 0 and y < image[IMAGE.height_size]:
+                count = inside
+            row = source + (z * image[IMAGE.depth_step] + y * image[IMAGE.height_step])
+            if G.PLANAR:
+                copy_row(G, row, to, zeros, count, width, stride)
+            elif image[IMAGE.inner] == 1:
+                copy_row(G, row, to, zeros, count, width, stride)
+            else:
+                step = image[IMAGE.sample_step]
+                copy_rows(G, row, to, zeros, count, width, stride, samples, step, image[IMAGE.inner])
+            to = to + pitch
+            y += image[IMAGE.height_stride]
+        z += image[IMAGE.depth_stride]
+
+
+@native
+def pack_block(G, params, grid, image, source: ptr(G.T), to: ptr(G.S), n, d, h, first, last):
+    """The padded image of the block at (n, d, h); `source` points at sample n of the group."""
+    samples = min(grid[GRID.block_n], grid[GRID.samples] - n)
+    planes = image[IMAGE.planes] + min(i64(0), grid[GRID.depth] - d - grid[GRID.block_d])
+    rows = image[IMAGE.rows] + min(i64(0), grid[GRID.height] - h - grid[GRID.block_h])
+    pack_image(G, params, image, source, to, samples, d, h, planes, rows, first, last)
+
+
+PACK = Words("source scratch shared_at unit_size grid image channels shares")
+
+
+@native
+def pack_all(frame: ptr(i64), params: ptr(i64), begin: i64, end: i64):
+    """Padded images of all blocks, for tasks that share them; a task is a share of a block's channels."""
+    grid = params + params[PACK.grid]
+    image = params + params[PACK.image]
+    shares = params[PACK.shares]
+    channels = params[PACK.channels]
+    for task in range(begin, end):
+        unit = task // shares
+        share = task - unit * shares
+        block = unit // grid[GRID.groups]
+        group = unit - block * grid[GRID.groups]
+        n, d, h, _ = locate(grid, block)
+        source = bitcast(frame[params[PACK.source]], ptr(G.T))
+        source = source + (n * grid[GRID.source_n] + group * grid[GRID.source_group])
+        to = bitcast(frame[params[PACK.scratch]], ptr(G.S)) + (params[PACK.shared_at] + unit * params[PACK.unit_size])
+        pack_block(G, params, grid, image, source, to, n, d, h, channels * share // shares,
+                   channels * (share + 1) // shares)  # fmt: skip
+
+
+# -- the tile -----------------------------------------------------------------------------------------------
+
+#: words of a vector: first position, lane mask, output offset, lanes used
+VECTOR = 4
+
+
+@native
+def tile(G, weights: ptr(G.S), bias: ptr(G.S), image: ptr(G.S), vectors, channels, channel_step, taps, offsets,
+         result, COUNT):  # fmt: skip
+    """MR rows x COUNT vectors in registers: bias + sum over channels and taps of weight * image."""
     acc = local(vec(G.S, G.L), G.MR * COUNT)
     for r in unroll(G.MR):
         first = splat(bias[r], G.L)
@@ -231,7 +315,7 @@ def tile(G, weights: ptr(G.S), bias: ptr(G.S), image: ptr(G.S), vectors: ptr(i64
     places = local(ptr(G.S), COUNT)
     for j in unroll(COUNT):
         places[j] = image + vectors[VECTOR * j]
-    for c in range(channels):
+    for _ in range(channels):
         for t in range(taps):
             offset = offsets[t]
             row = [load(places[j] + offset, vec(G.S, G.L)) for j in unroll(COUNT)]
@@ -247,83 +331,62 @@ def tile(G, weights: ptr(G.S), bias: ptr(G.S), image: ptr(G.S), vectors: ptr(i64
             result[r * G.NV + j] = acc[r * COUNT + j]
 
 
-#: words of a vector's entry: first position, lane mask, output offset, lanes used
-VECTOR = 4
-
+#: mode: 0 reads the operand in place, 1 packs each block into the thread's area, 2 finds blocks packed by `pack_all`
 SWEEP = Words(
-    "out source scratch areas area_at area_size rows_at bias_at groups splits blocks rows "
-    "blocks_n blocks_d blocks_h block_n block_d block_h samples depth height last_axis "
-    "pack channels channel_step source_n source_d source_h source_group image "
-    "out_n out_c out_d out_h out_w packed_positions phases phase_table"
+    "out source scratch areas area_at area_size rows_at shared_at unit_size bias_at splits blocks rows grid image mode "
+    "channels channel_step out_n out_c out_d out_h out_w positions phases phase_table"
 )
-#: words of one entry of the phase table
+#: words of a phase; pitches are distances in the scratch rows
 PHASE = Words(
-    "taps offsets weights vectors table last_vectors last_table out_start depth height width "
-    "pitch_n pitch_d pitch_h"
+    "taps offsets weights vectors table last_vectors last_table out_start depth height width pitch_n pitch_d pitch_h "
+    "pitch_w"
 )
+PHASE_WORDS = PHASE.size
+SWEEP_WORDS = SWEEP.size
 
 
 @native
 def sweep(frame: ptr(i64), params: ptr(i64), begin: i64, end: i64):
-    """Convolve blocks: a task is a block of outputs of one group, or a share of its output channels."""
+    """Convolve: a task is a block of outputs of one group, or a share of its output channels."""
     scratch = bitcast(frame[params[SWEEP.scratch]], ptr(G.S))
-    area = take_area(bitcast(scratch, ptr(i64)), params[SWEEP.areas])
+    flags = bitcast(scratch, ptr(i64))
+    area = take_area(flags, params[SWEEP.areas])
     mine = scratch + (params[SWEEP.area_at] + area * params[SWEEP.area_size])
     splits = params[SWEEP.splits]
-    groups = params[SWEEP.groups]
-    done = i64(-1)
+    grid = params + params[SWEEP.grid]
+    blocks = params[SWEEP.blocks]
+    rows = params[SWEEP.rows]
     for task in range(begin, end):
         share = task % splits
         unit = task // splits
-        group = unit % groups
-        block = unit // groups
-        block_h = block % params[SWEEP.blocks_h]
-        rest = block // params[SWEEP.blocks_h]
-        block_d = rest % params[SWEEP.blocks_d]
-        block_n = rest // params[SWEEP.blocks_d]
-        n = block_n * params[SWEEP.block_n]
-        d = block_d * params[SWEEP.block_d]
-        h = block_h * params[SWEEP.block_h]
-        image = params + params[SWEEP.image]
+        group = unit % grid[GRID.groups]
+        n, d, h, last = locate(grid, unit // grid[GRID.groups])
         source = bitcast(frame[params[SWEEP.source]], ptr(G.T))
-        source = source + (n * params[SWEEP.source_n] + group * params[SWEEP.source_group])
-        padded = mine
-        if params[SWEEP.pack] != 0:
-            if done != unit:
-                samples = min(params[SWEEP.block_n], params[SWEEP.samples] - n)
-                planes = min(image[IMAGE.planes], params[SWEEP.depth] - d + image[IMAGE.planes] - params[SWEEP.block_d])
-                rows = min(image[IMAGE.rows], params[SWEEP.height] - h + image[IMAGE.rows] - params[SWEEP.block_h])
-                pack_image(G, source, mine, params, image, samples, d, h, planes, rows)
-                done = unit
+        source = source + (n * grid[GRID.source_n] + group * grid[GRID.source_group])
+        image = mine
+        if params[SWEEP.mode] == 0:
+            image = bitcast(source + (d * grid[GRID.source_d] + h * grid[GRID.source_h]), ptr(G.S))
+        elif params[SWEEP.mode] == 1:
+            words = params + params[SWEEP.image]
+            pack_block(G, params, grid, words, source, mine, n, d, h, i64(0), params[SWEEP.channels])
         else:
-            padded = bitcast(source + (d * params[SWEEP.source_d] + h * params[SWEEP.source_h]), ptr(G.S))
-        last = block_h == params[SWEEP.blocks_h] - 1
-        if params[SWEEP.last_axis] == 1:
-            last = block_d == params[SWEEP.blocks_d] - 1
-        if params[SWEEP.last_axis] == 0:
-            last = block_n == params[SWEEP.blocks_n] - 1
-        per_share = (params[SWEEP.blocks] + splits - 1) // splits
-        first_block = share * per_share
-        last_block = min(first_block + per_share, params[SWEEP.blocks])
+            image = scratch + (params[SWEEP.shared_at] + unit * params[SWEEP.unit_size])
         for phase in range(params[SWEEP.phases]):
             entry = params + (params[SWEEP.phase_table] + phase * PHASE_WORDS)
             out = bitcast(frame[params[SWEEP.out]], ptr(G.R)) + (
                 n * params[SWEEP.out_n] + d * params[SWEEP.out_d] + h * params[SWEEP.out_h] + entry[PHASE.out_start]
             )
-            for row_block in range(first_block, last_block):
-                here = min(i64(G.MR), params[SWEEP.rows] - row_block * G.MR)
-                packed_unit = group * params[SWEEP.blocks] + row_block
-                place = out + (group * params[SWEEP.rows] + row_block * G.MR) * params[SWEEP.out_c]
-                rows_of_block(G, frame, params, entry, scratch, mine, padded, packed_unit, place, here, last, n, d, h)
-    atomic_store(bitcast(scratch, ptr(i64)) + area * FLAG_WORDS, 0)
-
-
-PHASE_WORDS = len(PHASE.names)
+            for row_block in range(blocks * share // splits, blocks * (share + 1) // splits):
+                here = min(i64(G.MR), rows - row_block * G.MR)
+                place = out + (group * rows + row_block * G.MR) * params[SWEEP.out_c]
+                packed_unit = group * blocks + row_block
+                sweep_rows(G, frame, params, grid, entry, scratch, mine, image, packed_unit, place, here, last, n, d, h)
+    leave_area(flags, area)
 
 
 @native
-def rows_of_block(G, frame, params, entry, scratch, mine, padded, packed_unit, place, here, last, n, d, h):
-    """All outputs of one phase of a block, for G.MR output channels."""
+def sweep_rows(G, frame, params, grid, entry, scratch, mine, image, packed_unit, place, here, last, n, d, h):
+    """All outputs of one phase of a block, for MR output channels."""
     taps = entry[PHASE.taps]
     channels = params[SWEEP.channels]
     channel_step = params[SWEEP.channel_step]
@@ -332,30 +395,28 @@ def rows_of_block(G, frame, params, entry, scratch, mine, padded, packed_unit, p
     bias = scratch + (params[SWEEP.bias_at] + packed_unit * G.MR)
     count = entry[PHASE.last_vectors] if last else entry[PHASE.vectors]
     table = params + (entry[PHASE.last_table] if last else entry[PHASE.table])
+    rows = mine + params[SWEEP.rows_at]
     result = local(vec(G.S, G.L), G.MR * G.NV)
     v = i64(0)
     while v < count:
         vectors = table + VECTOR * v
         width = min(count - v, i64(G.NV))
-        for COUNT in unroll(G.NV):
-            if width == COUNT + 1:
-                tile(G, weights, bias, padded, vectors, channels, channel_step, taps, offsets, result, COUNT + 1)
-        if G.COMPRESS:
-            for r in range(here):
-                for j in range(width):
-                    entry_j = vectors + VECTOR * j
+        for less in unroll(G.NV):
+            if width == G.NV - less:
+                tile(G, weights, bias, image, vectors, channels, channel_step, taps, offsets, result, G.NV - less)
+        for r in range(here):
+            for j in range(width):
+                entry_j = vectors + VECTOR * j
+                value = result[r * G.NV + j]
+                if G.PLANAR:
                     to = place + (r * params[SWEEP.out_c] + entry_j[2])
-                    kept = first_lanes(entry_j[3], G.L)
-                    value = compress(result[r * G.NV + j], lane_mask(entry_j[1], G.L))
-                    store_masked(to, finished(G, frame, params, value), kept)
-        else:
-            for r in range(here):
-                for j in range(width):
-                    to = mine + (params[SWEEP.rows_at] + r * params[SWEEP.packed_positions] + vectors[VECTOR * j + 2])
-                    store(to, result[r * G.NV + j])
+                    value = finished(G, frame, params, compress(value, lane_mask(entry_j[1], G.L)))
+                    store_masked(to, value, first_lanes(entry_j[3], G.L))
+                else:
+                    store(rows + (r * params[SWEEP.positions] + entry_j[0]), value)
         v += width
-    if not G.COMPRESS:
-        finish(G, frame, params, entry, mine + params[SWEEP.rows_at], place, here, n, d, h)
+    if not G.PLANAR:
+        finish(G, frame, params, grid, entry, rows, place, here, n, d, h)
 
 
 @native
@@ -363,41 +424,42 @@ def finished(G, frame, params, value):
     """The epilogue applied to a value (scalar or vector)."""
     if G.EPILOGUE is None:
         return value
-    scalars = [scalar_of(G, frame, params, k, G.SCALARS[k]) for k in range(len(G.SCALARS))]
+    scalars = [scalar_of(frame, params, k, G.SCALARS[k]) for k in range(len(G.SCALARS))]
     return G.EPILOGUE([value], scalars)[0]
 
 
 @native
-def scalar_of(G, frame, params, k, KIND):
+def scalar_of(frame, params, k, KIND):
+    word = frame[params[SWEEP_WORDS + k]]
     if KIND == 0:
-        return bitcast(frame[params[len(SWEEP.names) + k]], f64)
-    return frame[params[len(SWEEP.names) + k]]
+        return bitcast(word, f64)
+    return word
 
 
 @native
-def finish(G, frame, params, entry, rows, place, here, n, d, h):
+def finish(G, frame, params, grid, entry, rows, place, here, n, d, h):
     """Move the valid positions of a block from scratch rows to the output, whatever its strides."""
-    samples = min(params[SWEEP.block_n], params[SWEEP.samples] - n)
-    planes = min(params[SWEEP.block_d], entry[PHASE.depth] - d)
-    lines = min(params[SWEEP.block_h], entry[PHASE.height] - h)
-    width = entry[PHASE.width]
-    step = params[SWEEP.out_w]
+    samples = min(grid[GRID.block_n], grid[GRID.samples] - n)
+    planes = min(grid[GRID.block_d], entry[PHASE.depth] - d)
+    lines = min(grid[GRID.block_h], entry[PHASE.height] - h)
     for r in range(here):
         for i in range(samples):
             for z in range(planes):
-                for y in range(lines):
-                    source = rows + (
-                        r * params[SWEEP.packed_positions] + i * entry[PHASE.pitch_n] + z * entry[PHASE.pitch_d]
-                        + y * entry[PHASE.pitch_h]
-                    )  # fmt: skip
-                    to = place + (
-                        r * params[SWEEP.out_c] + i * params[SWEEP.out_n] + z * params[SWEEP.out_d]
-                        + y * params[SWEEP.out_h]
-                    )  # fmt: skip
-                    if step == 1:
-                        for v in range(0, width, G.L):
-                            value = finished(G, frame, params, load(source + v, vec(G.S, G.L)))
-                            store_masked(to + v, value, first_lanes(width - v, G.L))
-                    else:
-                        for x in range(width):
-                            to[x * step] = finished(G, frame, params, source[x])
+                source = rows + (r * params[SWEEP.positions] + i * entry[PHASE.pitch_n] + z * entry[PHASE.pitch_d])
+                to = place + (r * params[SWEEP.out_c] + i * params[SWEEP.out_n] + z * params[SWEEP.out_d])
+                for _ in range(lines):
+                    finish_row(G, frame, params, source, to, entry[PHASE.width], entry[PHASE.pitch_w])
+                    source = source + entry[PHASE.pitch_h]
+                    to = to + params[SWEEP.out_h]
+
+
+@native
+def finish_row(G, frame, params, source, to, width, pitch):
+    step = params[SWEEP.out_w]
+    if step == 1 and pitch == 1:
+        for v in range(0, width, G.L):
+            value = finished(G, frame, params, load(source + v, vec(G.S, G.L)))
+            store_masked(to + v, value, first_lanes(width - v, G.L))
+    else:
+        for x in range(width):
+            to[x * step] = finished(G, frame, params, source[x * pitch])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .builder import Value
-from .native import static
+from .native import shuffle, static
 from .types import i1, i32, i64, vec
 
 
@@ -85,3 +85,29 @@ def load_expanded(b, pointer, t, mask):
         f"  {raw} = call {t.memory} @{name}({b.value(pointer)}, {b.value(mask)}, {t.memory} zeroinitializer)"
     )
     return b._widen(raw, t)
+
+
+@static
+def sum_lanes(b, vectors):
+    """The sums of the lanes of each vector, as one vector (a number for one vector), always in the same order.
+
+    The count is a power of two, at most the number of lanes.
+    """
+    lanes, parts = vectors[0].type.lanes, 1
+    while len(vectors) > 1:
+        half = lanes // (2 * parts)
+        low = [k for part in range(parts) for k in range(part * 2 * half, part * 2 * half + half)]
+        low += [k + lanes for k in low]
+        high = [k + half for k in low]
+        vectors = [
+            b.binary("add", shuffle.run(b, x, y, low), shuffle.run(b, x, y, high))
+            for x, y in zip(vectors[::2], vectors[1::2])
+        ]
+        parts *= 2
+    (x,) = vectors
+    while lanes > parts:
+        half = lanes // (2 * parts)
+        low = [k for part in range(parts) for k in range(part * 2 * half, part * 2 * half + half)]
+        x = b.binary("add", shuffle.run(b, x, x, low), shuffle.run(b, x, x, [k + half for k in low]))
+        lanes //= 2
+    return b.emit(x.type.element, f"extractelement {x}, i64 0") if parts == 1 else x

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
 
 from . import conv_kernels as kernels
 from . import jit
 from .builder import Module
-from .conv_geometry import Axis, Block, Volume, cover, dense
-from .conv_kernels import IMAGE, PHASE, SWEEP, WEIGHTS, Statics
+from .conv_geometry import Axis, Block, Volume, cover
+from .conv_kernels import GRID, IMAGE, PACK, PHASE, SWEEP, WEIGHTS, Statics
 from .native import Native, define
-from .types import BY_CODE, Type, f32
+from .types import Type
 
 #: bytes of padded image that one thread keeps in its second-level cache
 IMAGE_BYTES = 384 << 10
@@ -124,33 +124,35 @@ class Sweep:
     def samples(self) -> int:
         return self.source.shape[0]
 
-    def channel_bytes(self, block: Block) -> int:
-        return self.volume.plane(block) * block.images * arithmetic_type(self.source.type).bytes
+    def work(self) -> int:
+        """Multiply-adds."""
+        taps = sum(prod(len(p.taps) * p.count for p in phases) for phases in self.volume.phases())
+        return self.samples * self.groups * self.weights.rows * self.weights.channels * taps
 
 
-def choose_block(sweep: Sweep, lanes: int) -> tuple[Block, bool]:
-    """How to cut the outputs, and whether vectors run across samples (for tiny images)."""
-    depth, height, width = sweep.volume.axes
-    whole = Block(1, (depth.count, height.count))
-    channels = sweep.weights.channels
-    image = sweep.channel_bytes(whole) * channels
-    outputs = depth.count * height.count * width.count
-    vectors = len(cover((depth.count, height.count, width.count), _pitches(sweep.volume, whole), lanes))
-    if sweep.samples > 1 and vectors * lanes > 1.4 * sweep.volume.plane(whole) and image < IMAGE_BYTES // 2:
-        images = max(1, min(sweep.samples, IMAGE_BYTES // max(1, image), -(-12 * lanes // outputs)))
-        return Block(images, whole.rows), images > 1
-    tasks = sweep.samples * sweep.groups
-    work = outputs * channels * sweep.weights.rows * prod(sweep.weights.kernel)
-    pieces = max(-(-image // IMAGE_BYTES), 1 if tasks >= 8 else min(8 // tasks, work // SHARE))
+def choose_block(volume: Volume, source: Operand, channels: int, reuse: int, lanes: int, wanted: int) -> Block:
+    """How to cut the outputs into blocks: at least `wanted` a sample, or samples side by side where images are tiny.
+
+    reuse: how often an element of the operand is used (output channels times taps).
+    """
+    depth, height, width = (axis.count for axis in volume.axes)
+    whole = Block(1, (depth, height))
+    image = volume.plane(whole) * channels * arithmetic_type(source.type).bytes
+    vectors = len(cover((depth, height, width), volume.pitches(whole)[1:3], lanes))
+    samples = source.shape[0]
+    tiny = depth * height * width < 0.8 * vectors * lanes
+    if tiny and samples >= 4 and reuse >= 128 and image * lanes <= 16 << 20:
+        images = min(samples, lanes)
+        return Block(images, whole.rows, images)
+    pieces = max(-(-image // IMAGE_BYTES), wanted)
     if pieces <= 1:
-        return whole, False
-    if depth.count > 1:
-        planes = max(1, depth.count // pieces)
-        pieces = -(-pieces * planes // depth.count)
+        return whole
+    if depth > 1:
+        planes = max(1, depth // pieces)
+        pieces = -(-pieces * planes // depth)
         if pieces <= 1 or planes > 1:
-            return Block(1, (planes, height.count)), False
-        return Block(1, (1, _rows(height, pieces))), False
-    return Block(1, (1, _rows(height, pieces))), False
+            return Block(1, (planes, height))
+    return Block(1, (1, _rows(volume.axes[1], pieces)))
 
 
 def _rows(height: Axis, pieces: int) -> int:
@@ -159,13 +161,8 @@ def _rows(height: Axis, pieces: int) -> int:
     return max(least, 1, -(-height.count // pieces))
 
 
-def _pitches(volume: Volume, block: Block) -> tuple[int, int]:
-    _, rows, pitch = volume.extents(block)
-    return rows * pitch, pitch
-
-
 class Layout:
-    """Carves one scratch buffer into areas, in elements of the arithmetic type, each at a 64-byte boundary."""
+    """Carves one scratch buffer into regions, in elements, each at a 64-byte boundary."""
 
     def __init__(self, element: Type):
         self.bytes_each, self.used = element.bytes, 0
@@ -175,9 +172,90 @@ class Layout:
         self.used += -(-elements // line) * line
         return place
 
+    def flags(self) -> int:
+        """The first region: a line of flags for each area."""
+        assert self.used == 0
+        return self.take(kernels.FLAG_WORDS * 8 // self.bytes_each * areas())
+
     @property
     def bytes(self) -> int:
         return self.used * self.bytes_each
+
+
+class Tables:
+    """Words after a parameter block; `add` gives the place of a table, counted from the start of the block."""
+
+    def __init__(self, start: int):
+        self.start, self.words = start, []
+
+    def add(self, words: list[int]) -> int:
+        place = self.start + len(self.words)
+        self.words += words
+        return place
+
+
+def grid_words(volume: Volume, block: Block, source: Operand, groups: int, channels: int) -> list[int]:
+    """How the outputs are cut into blocks (`GRID`)."""
+    counts = (source.shape[0], volume.axes[0].count, volume.axes[1].count)
+    sizes = (block.images, *block.rows)
+    blocks = [-(-count // size) for count, size in zip(counts, sizes)]
+    last_axis = 0 if block.images > 1 else 1 if blocks[2] == 1 and blocks[1] > 1 else 2
+    values = {
+        "samples": counts[0], "depth": counts[1], "height": counts[2], "blocks_n": blocks[0], "blocks_d": blocks[1],
+        "blocks_h": blocks[2], "block_n": sizes[0], "block_d": sizes[1], "block_h": sizes[2], "last_axis": last_axis,
+        "groups": groups, "source_n": source.strides[0], "source_d": source.strides[2],
+        "source_h": source.strides[3], "source_group": source.strides[1] * channels,
+    }  # fmt: skip
+    return GRID.block(values)
+
+
+def block_count(volume: Volume, block: Block, samples: int) -> int:
+    counts = (samples, volume.axes[0].count, volume.axes[1].count)
+    return prod(-(-count // size) for count, size in zip(counts, (block.images, *block.rows)))
+
+
+def image_words(volume: Volume, block: Block, source: Operand, channels: int, tables: Tables) -> list[int]:
+    """How the padded image of a block is made (`IMAGE`)."""
+    depth, height, width = volume.axes
+    planes, rows, pitch = volume.extents(block)
+    residues = [*depth.images, *height.images]
+    for image in range(len(width.images)):
+        zeros, inside, first = width.valid(image, width.low, volume.width())
+        residues += [zeros, inside, first * source.strides[4]]
+    values = {
+        "channels": channels, "samples": block.images, "inner": block.inner, "channel_step": source.strides[1],
+        "sample_step": source.strides[0], "depth_step": source.strides[2], "height_step": source.strides[3],
+        "depth_size": depth.size, "height_size": height.size, "depth_stride": depth.step,
+        "height_stride": height.step, "width_stride": width.step * source.strides[4], "depth_low": depth.low,
+        "height_low": height.low, "planes": planes, "rows": rows, "pitch": pitch, "width": volume.width(),
+        "depth_images": len(depth.images), "height_images": len(height.images),
+        "width_images": len(width.images), "residues": tables.add(residues),
+    }  # fmt: skip
+    return IMAGE.block(values)
+
+
+def image_elements(volume: Volume, block: Block, channels: int, lanes: int) -> int:
+    """Elements of scratch for a padded image, with room for vectors that reach past its end."""
+    return (volume.plane(block) * channels * block.images) + volume.width() * block.inner + 4 * lanes
+
+
+def reads_in_place(volume: Volume, source: Operand, block: Block, lanes: int) -> bool:
+    """Whether the operand needs neither padding, nor widening, nor strided images."""
+    if source.type.register is not source.type or not source.planar() or block.inner > 1:
+        return False
+    for axis in volume.axes:
+        unpadded = axis.low == 0 and axis.count + axis.high <= axis.size
+        if axis.step != 1 or axis.out_step != 1 or not unpadded:
+            return False
+    _, _, depth, height, width = source.shape
+    rows = min(block.rows[1], volume.axes[1].count - (-(-volume.axes[1].count // block.rows[1]) - 1) * block.rows[1])
+    planes = min(block.rows[0], volume.axes[0].count - (-(-volume.axes[0].count // block.rows[0]) - 1) * block.rows[0])
+    return ((planes - 1) * height + rows - 1) * width + volume.axes[2].count >= lanes
+
+
+def in_place_pitches(source: Operand) -> tuple[int, int, int, int]:
+    _, _, depth, height, width = source.shape
+    return depth * height * width, height * width, width, 1
 
 
 def sweep_steps(sweep: Sweep) -> tuple[list, int]:
@@ -185,201 +263,138 @@ def sweep_steps(sweep: Sweep) -> tuple[list, int]:
     element = arithmetic_type(sweep.source.type)
     lanes = lanes_of(sweep.source.type)
     mr, nv = choose_tile(sweep.weights.rows)
-    block, across = choose_block(sweep, lanes)
+    tasks = sweep.samples * sweep.groups
+    wanted = 1 if tasks >= 8 else min(8 // tasks, sweep.work() // SHARE)
+    reuse = sweep.weights.rows * prod(sweep.weights.kernel)
+    block = choose_block(sweep.volume, sweep.source, sweep.weights.channels, reuse, lanes, wanted)
     strided = any(a.out_step > 1 for a in sweep.volume.axes)
-    direct = _reads_in_place(sweep, lanes) and not across
-    compress = not strided and not across and sweep.out.planar()
     statics = Statics(
         S=element, T=sweep.source.type, W=sweep.weights.type, R=sweep.out.type, L=lanes, MR=mr, NV=nv,
-        COMPRESS=compress, EPILOGUE=sweep.epilogue, SCALARS=tuple(kind for _, kind in sweep.scalars),
+        PLANAR=not strided and block.inner == 1 and sweep.out.planar(), EPILOGUE=sweep.epilogue,
+        SCALARS=tuple(kind for _, kind in sweep.scalars),
     )  # fmt: skip
-    builder = _SweepBuilder(sweep, statics, block, across, direct)
+    builder = SweepBuilder(sweep, statics, block, reads_in_place(sweep.volume, sweep.source, block, lanes))
     return builder.steps(), builder.layout.bytes
 
 
-def _reads_in_place(sweep: Sweep, lanes: int) -> bool:
-    """Whether the operand needs neither padding, nor widening, nor strided images."""
-    source = sweep.source
-    if source.type.register is not source.type or not source.planar():
-        return False
-    for axis in sweep.volume.axes:
-        unpadded = axis.low == 0 and axis.count + axis.high <= axis.size
-        if axis.step != 1 or axis.out_step != 1 or not unpadded:
-            return False
-    return True
-
-
-class _SweepBuilder:
+class SweepBuilder:
     """Writes the parameter words of one convolution."""
 
-    def __init__(self, sweep: Sweep, statics: Statics, block: Block, across: bool, direct: bool):
-        self.sweep, self.statics, self.block, self.across, self.direct = sweep, statics, block, across, direct
-        self.volume = sweep.volume
-        self.layout = Layout(statics.S)
-        self.mr = statics.MR
-        self.row_blocks = -(-sweep.weights.rows // self.mr)
-        if direct:
-            _, _, _, height, width = sweep.source.shape
-            self.row_pitches = (height * width, width)
-            self.channel_step = sweep.source.strides[1]
-        else:
-            self.row_pitches = _pitches(self.volume, block)
-            self.channel_step = self.volume.plane(block) * block.images
+    def __init__(self, sweep: Sweep, statics: Statics, block: Block, direct: bool):
+        self.sweep, self.statics, self.block, self.direct = sweep, statics, block, direct
+        self.volume, self.layout = sweep.volume, Layout(statics.S)  # type: ignore[arg-type]
+        self.row_blocks = -(-sweep.weights.rows // statics.MR)
+        self.pitches = in_place_pitches(sweep.source) if direct else self.volume.pitches(block)
+        self.channel_step = sweep.source.strides[1] if direct else self.volume.plane(block) * block.images
+        self.units = block_count(self.volume, block, sweep.samples) * sweep.groups
+        self.splits = self._splits()
+        self.mode = 0 if direct else 2 if self.splits > 1 else 1
+        self.taps = [self.volume.taps(p, self.pitches, sweep.weights.kernel) for p in self.volume.phases()]
+
+    def _splits(self) -> int:
+        """Shares of the output channels, where blocks alone are too few for several threads."""
+        if self.units >= 4 or self.sweep.work() < 4 * SHARE:
+            return 1
+        return min(self.row_blocks, -(-8 // self.units))
 
     def steps(self) -> list:
-        sweep, volume = self.sweep, self.volume
-        units = sweep.groups * self.row_blocks
-        taps = self._taps()
-        self.layout.take(kernels.FLAG_WORDS * 8 // self.statics.S.bytes * areas())
-        self.packed = [self.layout.take(units * sweep.weights.channels * len(t) * self.mr) for t in taps]
-        self.bias_at = self.layout.take(units * self.mr)
-        weights = self._weight_words(taps)
-        main, tasks, chunk = self._sweep_words(taps)
-        per_unit = sweep.weights.channels * prod(sweep.weights.kernel) * self.mr
-        first = (kernel(kernels.pack_weights, self._weight_statics()), weights, units, max(1, 30_000 // per_unit))
-        return [first, (kernel(kernels.sweep, self.statics), main, tasks, chunk)]
+        """Pack the weights, pack shared images if any, sweep."""
+        statics, weights = self.statics, self.sweep.weights
+        self.layout.flags()
+        units = self.sweep.groups * self.row_blocks
+        self.packed = [self.layout.take(units * weights.channels * len(t) * statics.MR) for t in self.taps]
+        self.bias_at = self.layout.take(units * statics.MR)
+        image = image_elements(self.volume, self.block, weights.channels, statics.L)
+        self.unit_size = -(-image // 64) * 64
+        self.shared_at = self.layout.take(self.unit_size * self.units if self.mode == 2 else 0)
+        per_unit = weights.channels * prod(weights.kernel) * statics.MR
+        packing = Statics(S=statics.S, W=statics.W, MR=statics.MR)
+        steps = [(kernel(kernels.pack_weights, packing), self._weight_words(), units, max(1, 30_000 // per_unit))]
+        if self.mode == 2:
+            steps.append(self._pack_step())
+        tasks = self.units * self.splits
+        steps.append((kernel(kernels.sweep, statics), self._sweep_words(), tasks, self._chunk(tasks)))
+        return steps
 
-    def _weight_statics(self) -> Statics:
-        return Statics(S=self.statics.S, W=self.statics.W, MR=self.mr)
-
-    def _taps(self):
-        strided_image = prod(self.volume.extents(self.block))
-        pitches = (strided_image, *self.row_pitches)
-        return [self.volume.taps(p, pitches, self.sweep.weights.kernel) for p in self.volume.phases()]
-
-    def _weight_words(self, taps) -> list[int]:
-        weights = self.sweep.weights
-        table: list[int] = []
+    def _weight_words(self) -> list[int]:
+        weights, tables = self.sweep.weights, Tables(WEIGHTS.size)
         entries: list[int] = []
-        start = len(WEIGHTS.names) + kernels.PHASE_WEIGHTS * len(taps)
-        for place, phase in zip(self.packed, taps):
-            entries += [len(phase), start + len(table), place]
-            table += [index for _, index in phase]
+        for place, taps in zip(self.packed, self.taps):
+            entries += [len(taps), tables.add([index for _, index in taps]), place]
         values = {
             "weight": weights.slot, "bias": weights.bias_slot, "scratch": self.sweep.scratch_slot, "areas": areas(),
-            "packed": 0, "bias_at": self.bias_at, "groups": self.sweep.groups, "blocks": self.row_blocks,
-            "rows": weights.rows, "channels": weights.channels, "row_step": weights.row_step,
-            "channel_step": weights.channel_step, "group_step": weights.group_step, "phases": len(taps),
-            "phase_table": len(WEIGHTS.names),
+            "bias_at": self.bias_at, "blocks": self.row_blocks, "rows": weights.rows, "channels": weights.channels,
+            "row_step": weights.row_step, "channel_step": weights.channel_step, "group_step": weights.group_step,
+            "phases": len(self.taps), "phase_table": tables.add(entries),
         }  # fmt: skip
-        return WEIGHTS.block(values, entries + table)
+        return WEIGHTS.block(values) + tables.words
 
-    def _vectors(self, counts: tuple[int, int, int], images: int) -> list[tuple[int, int, int, int]]:
-        lanes = self.statics.L
+    def _pack_step(self) -> tuple:
+        sweep, tables = self.sweep, Tables(PACK.size)
+        channels = sweep.weights.channels
+        shares = min(channels, -(-8 // self.units))
+        values = {
+            "source": sweep.source.slot, "scratch": sweep.scratch_slot, "shared_at": self.shared_at,
+            "unit_size": self.unit_size, "channels": channels, "shares": shares,
+            "grid": tables.add(grid_words(self.volume, self.block, sweep.source, sweep.groups, channels)),
+            "image": tables.add(image_words(self.volume, self.block, sweep.source, channels, tables)),
+        }  # fmt: skip
+        statics = Statics(S=self.statics.S, T=self.statics.T, L=self.statics.L, PLANAR=self.block.inner == 1)
+        return kernel(kernels.pack_all, statics), PACK.block(values) + tables.words, self.units * shares, 1
+
+    def _vectors(self, counts: tuple[int, int, int]) -> list[tuple[int, int, int, int]]:
         if min(counts) <= 0:
             return []
-        if self.across:
-            return dense(images * self.volume.plane(self.block), lanes)
-        found = cover(counts, self.row_pitches, lanes)
-        if not self.statics.COMPRESS:
-            found = [(first, mask, first, used) for first, mask, _, used in found]
-        return found
+        planes, rows, width = counts
+        return cover((planes, rows, width * self.block.inner), self.pitches[1:3], self.statics.L)
 
-    def _sweep_words(self, taps) -> tuple[list[int], int, int]:
+    def _sweep_words(self) -> list[int]:
         sweep, volume, block = self.sweep, self.volume, self.block
-        depth, height, _ = volume.axes
-        blocks = (
-            -(-sweep.samples // block.images), -(-depth.count // block.rows[0]), -(-height.count // block.rows[1])
-        )  # fmt: skip
-        splits = self._splits(prod(blocks) * sweep.groups)
-        tables = _Tables(len(SWEEP.names) + len(sweep.scalars))
-        tables.add([slot for slot, _ in sweep.scalars], at_front=True)
-        last_axis = 0 if block.images > 1 else 1 if blocks[2] == 1 and blocks[1] > 1 else 2
-        image_at = tables.add(self._image_words(tables))
-        entries = [self._phase_words(tables, p, t, k, blocks) for k, (p, t) in enumerate(zip(volume.phases(), taps))]
-        phase_at = tables.add([w for e in entries for w in e])
-        positions = volume.plane(block) * block.images + 2 * self.statics.L
-        area = Layout(self.statics.S)
-        if not self.direct:
-            area.take(self.channel_step * sweep.weights.channels + volume.width() + 4 * self.statics.L)
-        rows_at = area.take(0 if self.statics.COMPRESS else positions * self.mr)
-        size = area.used
-        area_at = self.layout.take(size * areas())
-        source, out = sweep.source, sweep.out
-        steps = [axis.out_step * stride for axis, stride in zip(volume.axes, out.strides[2:])]
+        channels = sweep.weights.channels
+        tables = Tables(SWEEP.size)
+        tables.add([slot for slot, _ in sweep.scalars])
+        grid = tables.add(grid_words(volume, block, sweep.source, sweep.groups, channels))
+        image = tables.add(image_words(volume, block, sweep.source, channels, tables))
+        entries = [self._phase_words(tables, number) for number in range(len(self.taps))]
+        positions = self.pitches[1] * block.rows[0] + 4 * self.statics.L
+        area = Layout(self.statics.S)  # type: ignore[arg-type]
+        area.take(self.unit_size if self.mode == 1 else 0)
+        rows_at = area.take(0 if self.statics.PLANAR else positions * self.statics.MR)
+        out_d, out_h, out_w = (a.out_step * stride for a, stride in zip(volume.axes, sweep.out.strides[2:]))
         values = {
-            "out": out.slot, "source": source.slot, "scratch": sweep.scratch_slot, "areas": areas(),
-            "area_at": area_at, "area_size": size, "rows_at": rows_at, "bias_at": self.bias_at,
-            "groups": sweep.groups, "splits": splits, "blocks": self.row_blocks, "rows": sweep.weights.rows,
-            "blocks_n": blocks[0], "blocks_d": blocks[1], "blocks_h": blocks[2], "block_n": block.images,
-            "block_d": block.rows[0], "block_h": block.rows[1], "samples": sweep.samples, "depth": depth.count,
-            "height": height.count, "last_axis": last_axis, "pack": int(not self.direct),
-            "channels": sweep.weights.channels, "channel_step": self.channel_step, "source_n": source.strides[0],
-            "source_d": source.strides[2], "source_h": source.strides[3],
-            "source_group": source.strides[1] * sweep.weights.channels, "image": image_at, "out_n": out.strides[0],
-            "out_c": out.strides[1], "out_d": steps[0], "out_h": steps[1], "out_w": steps[2],
-            "packed_positions": positions, "phases": len(entries), "phase_table": phase_at,
+            "out": sweep.out.slot, "source": sweep.source.slot, "scratch": sweep.scratch_slot, "areas": areas(),
+            "area_at": self.layout.take(area.used * areas()), "area_size": area.used, "rows_at": rows_at,
+            "shared_at": self.shared_at, "unit_size": self.unit_size, "bias_at": self.bias_at,
+            "splits": self.splits, "blocks": self.row_blocks, "rows": sweep.weights.rows, "grid": grid,
+            "image": image, "mode": self.mode, "channels": channels, "channel_step": self.channel_step,
+            "out_n": sweep.out.strides[0], "out_c": sweep.out.strides[1], "out_d": out_d, "out_h": out_h,
+            "out_w": out_w, "positions": positions, "phases": len(entries),
+            "phase_table": tables.add([w for e in entries for w in e]),
         }  # fmt: skip
-        tasks = prod(blocks) * sweep.groups * splits
-        return SWEEP.block(values, tables.words), tasks, self._chunk(tasks)
+        return SWEEP.block(values) + tables.words
 
-    def _work(self) -> int:
-        outputs = prod(a.count for a in self.volume.axes) * self.sweep.samples * len(self.volume.phases())
-        taps = prod(self.sweep.weights.kernel) / max(1, len(self.volume.phases()))
-        return int(outputs * self.sweep.groups * self.sweep.weights.rows * self.sweep.weights.channels * taps)
-
-    def _splits(self, tasks: int) -> int:
-        """Shares of the output channels, where blocks alone are too few for several threads."""
-        if tasks >= 4 or self._work() < 4 * SHARE:
-            return 1
-        return min(self.row_blocks, -(-8 // tasks))
-
-    def _chunk(self, tasks: int) -> int:
-        work = self._work()
-        if work < SHARE:
-            return tasks
-        return max(1, min(SHARE * tasks // work, tasks // 2))
-
-    def _image_words(self, tables) -> list[int]:
-        volume, block, source = self.volume, self.block, self.sweep.source
-        depth, height, width = volume.axes
-        extents = volume.extents(block)
-        residues = [*depth.images, *height.images]
-        for image in range(len(width.images)):
-            zeros, inside, first = width.valid(image, width.low, volume.width())
-            residues += [zeros, inside, first * source.strides[4]]
-        values = {
-            "channels": self.sweep.weights.channels, "samples": block.images, "channel_step": source.strides[1],
-            "sample_step": source.strides[0], "depth_step": source.strides[2], "height_step": source.strides[3],
-            "depth_size": depth.size, "height_size": height.size, "depth_stride": depth.step,
-            "height_stride": height.step, "width_stride": width.step * source.strides[4], "depth_low": depth.low,
-            "height_low": height.low, "planes": extents[0], "rows": extents[1], "pitch": extents[2],
-            "depth_images": len(depth.images), "height_images": len(height.images),
-            "width_images": len(width.images), "residues": tables.add(residues), "width": volume.width(),
-        }  # fmt: skip
-        return IMAGE.block(values)
-
-    def _phase_words(self, tables, phases, taps, number: int, blocks) -> list[int]:
-        block, sweep = self.block, self.sweep
-        counts = [p.count for p in phases]
-        rows = block.rows
-        full = self._vectors((min(rows[0], counts[0]), min(rows[1], counts[1]), counts[2]), block.images)
-        left = [counts[0] - (blocks[1] - 1) * rows[0], counts[1] - (blocks[2] - 1) * rows[1]]
-        rest = sweep.samples - (blocks[0] - 1) * block.images
-        last = self._vectors((left[0], left[1], counts[2]), rest)
+    def _phase_words(self, tables: Tables, number: int) -> list[int]:
+        sweep, rows, taps = self.sweep, self.block.rows, self.taps[number]
+        phases = self.volume.phases()[number]
+        depth, height, width = (p.count for p in phases)
+        cuts = [-(-axis.count // size) - 1 for axis, size in zip(self.volume.axes, rows)]
+        full = self._vectors((min(rows[0], depth), min(rows[1], height), width))
+        last = self._vectors((min(rows[0], depth - cuts[0] * rows[0]), min(rows[1], height - cuts[1] * rows[1]), width))
         full_at = tables.add([w for v in full for w in v])
         last_at = full_at if last == full else tables.add([w for v in last for w in v])
         starts = [p.start * stride for p, stride in zip(phases, sweep.out.strides[2:])]
+        inner = self.block.inner
         values = {
             "taps": len(taps), "offsets": tables.add([offset for offset, _ in taps]), "weights": self.packed[number],
             "vectors": len(full), "table": full_at, "last_vectors": len(last), "last_table": last_at,
-            "out_start": sum(starts), "depth": counts[0], "height": counts[1], "width": counts[2],
-            "pitch_n": self.volume.plane(block), "pitch_d": self.row_pitches[0], "pitch_h": self.row_pitches[1],
+            "out_start": sum(starts), "depth": depth, "height": height, "width": width,
+            "pitch_n": 1 if inner > 1 else self.volume.plane(self.block), "pitch_d": self.pitches[1],
+            "pitch_h": self.pitches[2], "pitch_w": self.pitches[3],
         }  # fmt: skip
         return PHASE.block(values)
 
-
-class _Tables:
-    """Words after a parameter block; `add` gives the place of a table, counted from the start of the block."""
-
-    def __init__(self, start: int):
-        self.start, self.words = start, []
-
-    def add(self, words: list[int], at_front: bool = False) -> int:
-        if at_front:
-            self.start -= len(words)
-        place = self.start + len(self.words)
-        self.words += words
-        return place
-
-
+    def _chunk(self, tasks: int) -> int:
+        work = max(1, self.sweep.work())
+        if work < SHARE:
+            return tasks
+        return max(1, min(SHARE * tasks // work, tasks // 2))

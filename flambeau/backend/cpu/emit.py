@@ -7,7 +7,7 @@ import hashlib
 from ...ir import math as lowering
 from ...ir.expr import Expr
 from .builder import Builder, Value
-from .types import BY_CODE, i1
+from .types import BY_CODE, i1, with_lanes
 
 _DIRECT = {"add", "sub", "mul", "and", "or", "xor", "shl", "shr"}
 _COMPARE = {"lt", "le", "gt", "ge", "eq", "ne"}
@@ -18,7 +18,10 @@ _INTRINSIC = {
 
 
 class ScalarFunction:
-    """Expressions over leaves ("input", k) and ("scalar", k), callable inside kernels: gives the tuple of values."""
+    """Expressions over leaves ("input", k) and ("scalar", k), callable inside kernels: gives the tuple of values.
+
+    Inputs may be vectors; what depends on none of them stays scalar.
+    """
 
     takes_builder = True
 
@@ -84,7 +87,8 @@ def _one(b: Builder, e: Expr, inputs, scalars, memo, refuse) -> Value:
     if op == "constant":
         return b.constant(e.args[0], t)
     if op == "input":
-        return b.convert(inputs[e.args[0]], t)
+        x = b.value(inputs[e.args[0]])
+        return b.convert(x, with_lanes(t, x.type.lanes))
     if op == "scalar":
         return b.convert(scalars[e.args[0]], t)
     args = [memo[id(a)] if isinstance(a, Expr) else a for a in e.args]
@@ -97,23 +101,31 @@ def _one(b: Builder, e: Expr, inputs, scalars, memo, refuse) -> Value:
     if op in _COMPARE:
         return b.compare(op, *args)
     if op in _INTRINSIC:
-        return b.intrinsic(_INTRINSIC[op], *args)
+        return b.intrinsic(_INTRINSIC[op], *_same_lanes(b, args))
     if op == "neg":
         return b.negate(args[0])
     if op == "invert":
         return b.invert(args[0])
     if op == "where":
-        return b.select(*args)
+        return b.select(*_same_lanes(b, args))
     if op == "convert":
-        return b.convert(args[0], t)
+        return b.convert(args[0], with_lanes(t, args[0].type.lanes))
     if op == "bitcast":
-        return b.bitcast(args[0], t)
+        return b.bitcast(args[0], with_lanes(t, args[0].type.lanes))
     if op == "refuse":
         assert refuse is not None, "this kernel cannot refuse"
         seen = b.value(refuse)
         b.assign(refuse, b.select(b.convert(args[0], i1), b.constant(args[1], seen.type), seen))
         return args[2]
     raise NotImplementedError(f"the CPU back end has no rule for {op}")
+
+
+def _same_lanes(b: Builder, args: list) -> list:
+    """The operands with scalars repeated to the vectors' number of lanes."""
+    lanes = max((a.type.lanes for a in args if isinstance(a, Value)), default=0)
+    if not lanes:
+        return args
+    return [b.splat(a, lanes) if isinstance(a, Value) and not a.type.lanes else a for a in args]
 
 
 def _safe_integer(b: Builder, op: str, x, y) -> Value:

@@ -11,9 +11,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from math import prod
 from typing import NamedTuple
 
-from . import gemm_finish, gemm_pack, gemm_tiles, jit
+from . import gemm_finish, gemm_pack, gemm_tiles, gemm_vector, jit
 from .builder import Module
 from .emit import ScalarFunction
 from .gemm_tiles import BATCH, MOVES, READ_LIMIT, READS, SCALAR_LIMIT, SCALARS, SLICE_BYTES, at
@@ -26,6 +27,7 @@ SUM_TYPES = {
     "i16": i32, "u16": i32, "i32": i32, "u32": i32, "i64": i64, "u64": i64,
 }  # fmt: skip
 PARTS = {"c64": f32, "c128": f64}
+INNER_TILE = 4  # columns of a tile of `inner_product`
 
 Step = tuple[int, list, int, int]
 
@@ -57,7 +59,7 @@ class Slot(NamedTuple):
 def _source_key() -> str:
     """Changes with the source of the kernels."""
     texts = []
-    for module in (gemm_tiles, gemm_pack, gemm_finish):
+    for module in (gemm_tiles, gemm_pack, gemm_finish, gemm_vector):
         with open(module.__file__, "rb") as file:
             texts.append(file.read())
     return hashlib.sha256(b"".join(texts)).hexdigest()
@@ -103,6 +105,23 @@ def pack_kernels(memory: Type, t: Type) -> dict[str, int]:
     return dict(zip(kernels, jit.build(key, text, list(kernels), 1), strict=True))
 
 
+@lru_cache(None)
+def vector_kernels(memory: Type, t: Type) -> dict[str, int]:
+    """Addresses of "inner_product" and "outer_product" of elements stored as `memory`."""
+    rows = 4 if len(gemm_tiles.tile_rows(jit.vector_bytes())) == 5 else 2
+    statics = {"M": memory, "T": t, "L": lanes_of(t), "R": rows, "C": INNER_TILE}
+    names = ["inner_product", "outer_product"]
+
+    def text() -> str:
+        module = Module()
+        for name in names:
+            define(module, name, getattr(gemm_vector, name), statics)
+        return module.text()
+
+    key = f"gemm vectors {memory} {t} {_source_key()} {rows}"
+    return dict(zip(names, jit.build(key, text, names, 1), strict=True))
+
+
 _finishes: dict[tuple, int] = {}
 
 
@@ -125,3 +144,357 @@ def finish_kernel(code: str, bias: bool, reads: int, epilogue: ScalarFunction | 
 
         found = _finishes[key] = jit.build(f"gemm finish {key!r} {_source_key()}", text, ["finish"], 1)[0]
     return found
+
+
+# -- the plan of one product ---------------------------------------------------------------------------------
+
+#: clock cycles of work below which a product is not worth splitting between threads
+ALONE = 24_000
+#: columns and rows of a block at most: the slice of b that a block reads stays in the second-level cache
+BLOCK_COLUMNS, BLOCK_ROWS = 512, 1024
+#: bytes of b from which it is packed, when its rows are read often enough to repay that
+PACK_BYTES = 256 << 10
+#: elements that one item of a pack step copies at least
+PACK_ITEM = 16384
+#: rows a multiple of so many bytes apart share sets of the caches
+PAGE = 4096
+#: pieces of k at most, when the result has too few blocks to share between threads
+SPLITS = 16
+
+
+def product(
+    code: str,
+    m: int,
+    n: int,
+    k: int,
+    *,
+    a: Operand,
+    b: Operand,
+    out: Operand,
+    scratch: Callable[[int], int],
+    batch: Sequence[int] = (),
+    bias: Operand | None = None,
+    alpha: complex | Slot = 1,
+    beta: complex | Slot = 1,
+    accumulate: bool = False,
+    epilogue: ScalarFunction | None = None,
+    reads: Sequence[Operand] = (),
+    scalars: Sequence[tuple[str, int]] = (),
+) -> list[Step]:
+    """Steps that compute a (batched) product of an m x k and a k x n matrix of type `code` into `out`.
+
+    scratch(nbytes) reserves a buffer for the call and gives its frame word. `bias` is added times `beta` (any strides:
+    0 repeats a row or a column; it may be `out` itself); `accumulate` stands for ``bias=out``. `epilogue` gets the
+    element as input 0, then one element of each operand in `reads`; `scalars` are its scalars as (type code, word).
+    `out` must not overlap a or b.
+    """
+    assert not (accumulate and bias), "accumulate is bias=out"
+    if 0 in (m, n, *batch):
+        return []
+    scales = _Scales(alpha, beta, epilogue, tuple(scalars))
+    reads = [*([out] if accumulate else []), *([bias] if bias else []), *reads]
+    p = _Product(code, m, n, k, [a, b, out, *reads], list(batch), accumulate or bias is not None, scales, scratch)
+    p.simplify()
+    p.choose()
+    return p.steps
+
+
+class _Scales(NamedTuple):
+    alpha: complex | Slot
+    beta: complex | Slot
+    epilogue: ScalarFunction | None
+    scalars: tuple[tuple[str, int], ...]
+
+
+class _Product:
+    """One product while its steps are being chosen. Operands: a, b, the result, the bias if any, other reads."""
+
+    def __init__(self, code, m, n, k, operands, batch, has_bias, scales, scratch):
+        self.code, self.m, self.n, self.k, self.batch = code, m, n, k, batch
+        self.operands: list[Operand] = operands
+        self.has_bias, self.scales, self.scratch = has_bias, scales, scratch
+        self.t = SUM_TYPES[code]
+        self.memory = PARTS.get(code) or BY_CODE[code]
+        self.pairs = code in PARTS
+        self.lanes = lanes_of(self.t)
+        self.width = 2 * self.lanes
+        self.steps: list[Step] = []
+        assert len(operands) <= 3 + READ_LIMIT and len(scales.scalars) <= SCALAR_LIMIT
+
+    # -- a simpler equal problem --
+    def simplify(self) -> None:
+        """Merge batch dimensions, fold them into the rows where b is shared, make the result's columns consecutive."""
+        self.merge_batch()
+        if self.k == 1:  # its strides are never used
+            a, b, *others = self.operands
+            self.operands = [a._replace(column=1), b._replace(row=1 if b.column != 1 else max(1, self.n)), *others]
+        self.fold_rows()
+        out = self.operands[2]
+        if self.m > 1 and (self.n == 1 or out.column != 1 and out.row == 1):
+            self.m, self.n = self.n, self.m
+            a, b, *others = [o.turned() for o in self.operands]
+            self.operands = [b, a, *others]
+            self.fold_rows()
+        if self.n == 1:
+            a, b, out, *reads = self.operands
+            self.operands = [a, b._replace(column=1), out._replace(column=1), *reads]
+
+    def merge_batch(self) -> None:
+        sizes: list[int] = []
+        strides: list[list[int]] = [[] for _ in self.operands]
+        for d, size in enumerate(self.batch):
+            if size == 1:
+                continue
+            steps = [o.batch[d] for o in self.operands]
+            if sizes and all(s[-1] == step * size for s, step in zip(strides, steps)):
+                sizes[-1] *= size
+                for s, step in zip(strides, steps):
+                    s[-1] = step
+            else:
+                sizes.append(size)
+                for s, step in zip(strides, steps):
+                    s.append(step)
+        self.batch = sizes
+        self.operands = [o._replace(batch=tuple(s)) for o, s in zip(self.operands, strides)]
+
+    def fold_rows(self) -> None:
+        while self.batch and self.operands[1].batch[-1] == 0:
+            a, b, *others = self.operands
+            if self.m > 1 and not all(o.batch[-1] == self.m * o.row for o in (a, *others)):
+                return
+            if self.m == 1:
+                a, *others = [o._replace(row=o.batch[-1]) for o in (a, *others)]
+            self.m *= self.batch.pop()
+            self.operands = [o._replace(batch=o.batch[:-1]) for o in (a, b, *others)]
+
+    # -- which way --
+    def choose(self) -> None:
+        """Add the steps of the way that suits the sizes and strides."""
+        a, b = self.operands[:2]
+        if not self.pairs:
+            if b.row == 1 and self.inner_pays(a.column == 1):
+                return self.inner()
+            if self.m == 1 and b.column == 1 and self.n >= self.lanes // 2:
+                return self.outer()
+        return self.tiles()
+
+    def inner_pays(self, consecutive: bool) -> bool:
+        if self.m == 1:
+            return self.k >= self.lanes // 2
+        return consecutive and self.m <= 32 and self.k >= 8 * self.lanes
+
+    def inner(self) -> None:
+        words = _Words(self)
+        rows, columns = min(self.m, gemm_vector.INNER_ROWS), min(self.n, gemm_vector.INNER_COLUMNS)
+        words.put(b_panel=self.operands[1].column, b_k=1)
+        cost = rows * columns * (self.k + 2 * self.lanes) // self.lanes * (3 if self.m == 1 else 1)
+        self.add_blocks("inner_product", words, rows, columns, cost)
+
+    def outer(self) -> None:
+        words = _Words(self)
+        columns = self.n
+        if self.n * self.k >= 4 * ALONE:
+            columns = max(self.width * 4, min(gemm_vector.OUTER_COLUMNS, -(-self.n // 4 // self.width) * self.width))
+        columns = min(columns, self.n, gemm_vector.OUTER_COLUMNS)
+        self.add_blocks("outer_product", words, 1, columns, columns * self.k * 2 // self.lanes)
+
+    def tiles(self) -> None:
+        words = _Words(self)
+        scale = words.scale
+        m, n, k = self.m, self.n * scale, self.k * scale
+        b = self.operands[1]
+        piece = SLICE_BYTES // self.t.bytes
+        copy, pack = self.copy_kind(), self.pack_kind()
+        if copy:
+            padded = copy != "columns"
+            words.put(copy=pack_kernels(self.memory, self.t)["copy_" + copy])
+            words.put(copy_row=piece + 64 // self.t.bytes if padded else 1, copy_k=1 if padded else 16)
+        if pack:
+            slot, strides = self.pack(pack, n, k, scale)
+            words.put(b_address=slot, b_offset=0, b_panel=self.width * k, b_k=self.width)
+            words.strides[1] = strides
+        else:
+            words.put(b_panel=self.width)
+            if b.row and b.row * self.t.bytes % PAGE == 0:
+                # as many rows as find room in the ways of the second-level cache
+                piece = max(min(piece, (512 << 10) // (abs(b.row) * self.t.bytes)), 32)
+        words.put(slice=piece)
+        rows, columns = self.blocks(m, n, k)
+        self.add_blocks("multiply", words, rows, columns, rows * columns * k // self.lanes, k > piece)
+
+    def blocks(self, m: int, n: int, k: int) -> tuple[int, int]:
+        """Rows and columns of a block: enough work to be worth fetching, few enough to share between threads."""
+        top = gemm_tiles.tile_rows(jit.vector_bytes())[0]
+        total = m * n * k * prod(self.batch) // self.lanes
+        if m * n * k // self.lanes < ALONE // 4 or total < ALONE:
+            return m, n
+        target = min(max(total // 32, ALONE // 4), 4_000_000)
+        rows, columns = min(top, m), min(self.width, n)
+        while columns < min(n, BLOCK_COLUMNS) and rows * columns * k // self.lanes < target:
+            columns += self.width
+        while rows < min(m, BLOCK_ROWS) and rows * columns * k // self.lanes < target:
+            rows += top
+        return min(rows, m), min(columns, n)
+
+    def copy_kind(self) -> str | None:
+        """How row tiles of a are copied; None when they are read in place."""
+        a = self.operands[0]
+        if self.pairs:
+            return None if a.column == 1 or self.k == 1 else "pairs"
+        kind = "rows" if a.column == 1 else "columns" if a.row == 1 else "any"
+        if self.memory is not self.t or kind == "any":
+            return kind
+        # rows a multiple of a page apart fall on each other in the first-level cache
+        return kind if kind == "rows" and self.m > 1 and a.row * self.t.bytes % PAGE == 0 else None
+
+    def pack_kind(self) -> str | None:
+        """How b is packed; None when it is read in place."""
+        b = self.operands[1]
+        if self.pairs:
+            return "pairs"
+        kind = "rows" if b.column == 1 else "columns" if b.row == 1 else "any"
+        if kind == "rows" and self.memory is self.t:
+            row = abs(b.row) * self.t.bytes
+            enough = 96 if row % PAGE == 0 else 512 if row > PAGE else 1 << 62
+            if self.k * row < PACK_BYTES or self.m < enough:
+                return None
+        return kind
+
+    def pack(self, kind: str, n: int, k: int, scale: int) -> tuple[int, list[int]]:
+        """Add the step that packs b; gives the word of the packed b and its batch strides."""
+        b, width = self.operands[1], self.width
+        shared = [d for d in range(len(self.batch)) if b.batch[d] != 0]
+        panels = -(-n // width)
+        entries = 1
+        strides = [0] * len(self.batch)
+        for d in reversed(shared):
+            strides[d] = entries * panels * k * width
+            entries *= self.batch[d]
+        # a group of panels is a stretch of a row that a page holds; a chunk is what one item copies
+        group, chunk = (8, 128) if kind == "rows" else (1, 512)
+        groups, chunks = -(-panels // group), -(-k // chunk)
+        slot = self.scratch(max(1, entries * panels * k * width) * self.t.bytes)
+        words = [
+            b.slot, b.offset * self.memory.bytes * scale, b.row, b.column, k, n, slot, 0, panels, group, groups, chunks,
+            chunk, len(shared),
+        ]  # fmt: skip
+        for d in reversed(shared):
+            words += [self.batch[d], b.batch[d] * scale]
+        items = entries * groups * chunks
+        if items:
+            size = min(panels, group) * width * min(k, chunk)
+            share = max(1, PACK_ITEM // size) if items * size > 2 * PACK_ITEM else items
+            self.steps.append((pack_kernels(self.memory, self.t)[f"pack_{kind}"], words, items, share))
+        return slot, strides
+
+    def add_blocks(self, name: str, words: "_Words", rows: int, columns: int, cost: int, sliced: bool = False) -> None:
+        """Add the step that computes the blocks, and the one that sums the pieces of k where it has to be cut."""
+        m, n, k = words.m, words.n, words.k
+        row_blocks, column_blocks, entries = -(-m // rows), -(-n // columns), prod(self.batch)
+        blocks = entries * row_blocks * column_blocks
+        splits = 1
+        if blocks < 6 and cost * blocks > 2 * ALONE:
+            splits = max(1, min(SPLITS, cost * blocks // ALONE, k // 256))
+        length = -(-k // splits // 64) * 64 if splits > 1 else k
+        splits = -(-k // length) if splits > 1 else 1
+        words.put(splits=splits, split_k=length, block_rows=rows, block_columns=columns)
+        words.put(row_blocks=row_blocks, column_blocks=column_blocks)
+        if splits > 1:
+            words.put(split_a=length * self.operands[0].column, split_b=length * words.get("b_k"))
+        keep = sliced or splits > 1
+        plain = name == "multiply" and self.direct()
+        if plain and splits == 1:
+            words.store_plainly()
+        elif keep:
+            words.keep_sums(splits)
+        if not (plain and splits == 1):
+            words.finish()
+        kernels = tile_kernels(self.t) if name == "multiply" else vector_kernels(self.memory, self.t)
+        first = words.finished()
+        if splits > 1:
+            first[at.finish] = 0
+        items, cost = blocks * splits, cost // splits + 60
+        chunk = items if cost * items < ALONE else max(1, min(ALONE // 2 // cost, items))
+        self.steps.append((kernels[name], first, items, chunk))
+        if splits > 1:
+            self.steps.append((tile_kernels(self.t)["fold"], words.finished(), entries * m, max(1, PACK_ITEM // (n * splits))))
+
+    def direct(self) -> bool:
+        """Whether tiles can be stored where they belong without further work."""
+        out, scales = self.operands[2], self.scales
+        plain = scales.alpha == 1 and scales.epilogue is None and self.memory is self.t and out.column == 1
+        return plain and (not self.has_bias or scales.beta == 1 and self.operands[3] == out)
+
+
+class _Words:
+    """The parameters of the steps of one product, as `gemm_tiles.WORDS` lays them out."""
+
+    def __init__(self, p: _Product):
+        self.p = p
+        self.words: list = [0] * (BATCH + (1 + MOVES) * len(p.batch))
+        self.scale = 2 if p.pairs else 1  # complex strides become strides of reals
+        self.m, self.n, self.k = p.m, p.n * self.scale, p.k * self.scale
+        a, b = p.operands[:2]
+        size = p.memory.bytes
+        self.put(m=self.m, n=self.n, k=self.k, dims=len(p.batch), operands=1 + len(p.operands), a_bytes=size)
+        self.put(a_address=a.slot, a_offset=a.offset * size * self.scale, a_row=a.row * self.scale, a_k=a.column)
+        self.put(b_address=b.slot, b_offset=b.offset * size * self.scale, b_k=b.row)
+        out = p.operands[2]
+        self.raw = [0] * len(p.batch)
+        self.strides = [[s * self.scale for s in o.batch] for o in p.operands]
+        self.put(raw_address=out.slot)
+
+    def put(self, **values) -> None:
+        for name, value in values.items():
+            self.words[getattr(at, name)] = value
+
+    def get(self, name: str):
+        return self.words[getattr(at, name)]
+
+    def store_plainly(self) -> None:
+        """Tiles go straight to the result (added to it where there is a bias, which is then the result)."""
+        out, size = self.p.operands[2], self.p.memory.bytes * self.scale
+        self.put(raw_offset=out.offset * size, raw_row=out.row * self.scale, add=int(self.p.has_bias))
+        self.raw = self.strides[2]
+
+    def keep_sums(self, splits: int) -> None:
+        """Sums wait in a buffer, one plane for each piece of k, until they are complete."""
+        p = self.p
+        row = -(-self.n // p.width) * p.width + p.lanes
+        plane = self.m * row * prod(p.batch)
+        self.put(raw_address=p.scratch(splits * plane * p.t.bytes), raw_offset=0, raw_row=row, split_raw=plane)
+        step = self.m * row
+        for d in reversed(range(len(p.batch))):
+            self.raw[d] = step
+            step *= p.batch[d]
+
+    def finish(self) -> None:
+        """Tiles go through a function that scales, adds and converts them."""
+        p, size = self.p, self.p.memory.bytes * self.scale
+        _, _, out, *reads = p.operands
+        codes = tuple(s[0] for s in p.scales.scalars)
+        self.put(finish=finish_kernel(p.code, p.has_bias, len(reads), p.scales.epilogue, codes))
+        self.put(c_address=out.slot, c_offset=out.offset * size, c_row=out.row * self.scale, c_column=out.column)
+        for name, value in (("alpha", p.scales.alpha), ("beta", p.scales.beta)):
+            if isinstance(value, Slot):
+                self.put(**{name + "_slot": value.word})
+            elif p.t.kind == "float":
+                self.put(**{name: float(value.real), name + "_im": float(value.imag)})
+            else:
+                self.put(**{name: int(value.real)})
+        for x, read in enumerate(reads):
+            place = READS + 4 * x
+            self.words[place : place + 4] = [read.slot, read.offset * size, read.row * self.scale, read.column]
+        for x, (_, word) in enumerate(p.scales.scalars):
+            self.words[SCALARS + x] = word
+
+    def finished(self) -> list:
+        """The words with the batch dimensions, innermost first."""
+        words = list(self.words)
+        place = BATCH
+        a, b, out, *reads = self.strides
+        for d in reversed(range(len(self.p.batch))):
+            strides = [s[d] for s in (a, b, self.raw, out, *reads)]
+            words[place : place + 1 + len(strides)] = [self.p.batch[d], *strides]
+            place += 1 + MOVES
+        return words

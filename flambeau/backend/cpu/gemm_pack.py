@@ -14,8 +14,8 @@ from .types import f64, i8, i64, ptr, vec
 
 #: words of the parameters of a pack step; strides count elements, offsets bytes
 WORDS = (
-    "address", "offset", "k_stride", "column_stride", "k", "n", "to_address", "to_offset", "panels", "chunks", "chunk",
-    "sign", "dims",
+    "address", "offset", "k_stride", "column_stride", "k", "n", "to_address", "to_offset", "panels", "group", "groups",
+    "chunks", "chunk", "dims",
 )  # fmt: skip
 at = SimpleNamespace(**{name: position for position, name in enumerate(WORDS)})
 BATCH = len(WORDS)
@@ -85,23 +85,22 @@ def transposed(b, rows):
 
 
 @native
-def pack_place(params: ptr(i64), item: i64, WIDTH):
-    """Of one item: where it reads (elements), where it writes (elements), its first k, its end, its columns."""
-    chunks, panels = params[at.chunks], params[at.panels]
+def pack_place(params: ptr(i64), item: i64):
+    """Of one item: where its batch entry begins (elements), the entry's first panel, its panels and its slice of k."""
+    chunks, groups = params[at.chunks], params[at.groups]
     rest = item // chunks
     p0 = (item - rest * chunks) * params[at.chunk]
-    batch = rest // panels
-    panel = rest - batch * panels
-    move = panel * WIDTH * params[at.column_stride]
-    left = batch
+    batch = rest // groups
+    first = (rest - batch * groups) * params[at.group]
+    move, left = i64(0), batch
     row = params + BATCH
     for d in range(params[at.dims], unroll=None):
         size = row[0]
         move += (left % size) * row[1]
         left = left // size
         row = row + 2
-    k = params[at.k]
-    return move, rest * k * WIDTH, p0, min(p0 + params[at.chunk], k), min(params[at.n] - panel * WIDTH, i64(WIDTH))
+    last = min(first + params[at.group], params[at.panels])
+    return move, batch * params[at.panels], first, last, p0, min(p0 + params[at.chunk], params[at.k])
 
 
 @native
@@ -110,14 +109,20 @@ def pack_rows(frame: ptr(i64), params: ptr(i64), begin: i64, end: i64):
     WIDTH = 2 * L
     source = bitcast(frame[params[at.address]] + params[at.offset], ptr(M))
     goal = bitcast(frame[params[at.to_address]] + params[at.to_offset], ptr(T))
-    stride = params[at.k_stride]
+    stride, k, n = params[at.k_stride], params[at.k], params[at.n]
     for item in range(begin, end, unroll=None):
-        move, place, p0, p1, columns = pack_place(params, item, WIDTH)
-        mask = [first_lanes(columns - v * L, L) for v in unroll(2)]
-        here, to = source + move, goal + place
+        move, place, first, last, p0, p1 = pack_place(params, item)
+        whole = min(last, n // WIDTH)
         for p in range(p0, p1, unroll=None):
-            for v in unroll(2):
-                store(to + (p * WIDTH + v * L), load_masked(here + (p * stride + v * L), vec(M, L), mask[v]))
+            here, to = source + (move + p * stride), goal + (place * k + p) * WIDTH
+            for panel in range(first, whole, unroll=None):
+                for v in unroll(2):
+                    store(to + (panel * k * WIDTH + v * L), load(here + (panel * WIDTH + v * L), vec(M, L)))
+            if whole < last:
+                for v in unroll(2):
+                    mask = first_lanes(n - whole * WIDTH - v * L, L)
+                    got = load_masked(here + (whole * WIDTH + v * L), vec(M, L), mask)
+                    store(to + (whole * k * WIDTH + v * L), got)
 
 
 @native
@@ -126,13 +131,14 @@ def pack_columns(frame: ptr(i64), params: ptr(i64), begin: i64, end: i64):
     WIDTH = 2 * L
     source = bitcast(frame[params[at.address]] + params[at.offset], ptr(M))
     goal = bitcast(frame[params[at.to_address]] + params[at.to_offset], ptr(T))
-    stride = params[at.column_stride]
+    stride, k = params[at.column_stride], params[at.k]
     for item in range(begin, end, unroll=None):
-        move, place, p0, p1, columns = pack_place(params, item, WIDTH)
-        here, to = source + move, goal + place
-        for v in range(0, WIDTH, L, unroll=None):
+        move, place, first, last, p0, p1 = pack_place(params, item)
+        for half in range(2 * first, 2 * last, unroll=None):
+            here = source + (move + half * L * stride)
+            to = goal + ((place + half // 2) * k * WIDTH + half % 2 * L)
             for p in range(p0, p1, L, unroll=None):
-                transpose_block(M, L, WIDTH, here + (v * stride + p), stride, to + (p * WIDTH + v), columns - v, p1 - p)
+                transpose_block(M, L, WIDTH, here + p, stride, to + p * WIDTH, params[at.n] - half * L, p1 - p)
 
 
 @native
@@ -157,36 +163,42 @@ def pack_any(frame: ptr(i64), params: ptr(i64), begin: i64, end: i64):
     WIDTH = 2 * L
     source = bitcast(frame[params[at.address]] + params[at.offset], ptr(M))
     goal = bitcast(frame[params[at.to_address]] + params[at.to_offset], ptr(T))
-    k_stride, stride = params[at.k_stride], params[at.column_stride]
+    k_stride, stride, k = params[at.k_stride], params[at.column_stride], params[at.k]
     for item in range(begin, end, unroll=None):
-        move, place, p0, p1, columns = pack_place(params, item, WIDTH)
-        for p in range(p0, p1, unroll=None):
-            here, to = source + (move + p * k_stride), goal + (place + p * WIDTH)
-            for c in range(columns, unroll=None):
-                to[c] = here[c * stride]
-            for c in range(columns, WIDTH, unroll=None):
-                to[c] = 0
+        move, place, first, last, p0, p1 = pack_place(params, item)
+        for panel in range(first, last, unroll=None):
+            columns = min(params[at.n] - panel * WIDTH, i64(WIDTH))
+            for p in range(p0, p1, unroll=None):
+                here = source + (move + p * k_stride + panel * WIDTH * stride)
+                to = goal + ((place + panel) * k + p) * WIDTH
+                for c in range(columns, unroll=None):
+                    to[c] = here[c * stride]
+                for c in range(columns, WIDTH, unroll=None):
+                    to[c] = 0
 
 
 @native
 def pack_pairs(frame: ptr(i64), params: ptr(i64), begin: i64, end: i64):
-    """Complex b as the real matrix [[re, im], [-im, re]] of twice the rows and columns; strides and sizes count reals,
-    the strides of k and columns half a step."""
+    """Complex b as the real matrix [[re, im], [-im, re]] of twice the rows and columns; sizes and batch strides count
+    reals, the strides of k and of columns half a step."""
     WIDTH = 2 * L
     source = bitcast(frame[params[at.address]] + params[at.offset], ptr(M))
     goal = bitcast(frame[params[at.to_address]] + params[at.to_offset], ptr(T))
-    k_stride, stride = params[at.k_stride], params[at.column_stride]
+    k_stride, stride, k = params[at.k_stride], params[at.column_stride], params[at.k]
     for item in range(begin, end, unroll=None):
-        move, place, p0, p1, columns = pack_place(params, item, WIDTH)
-        for p in range(p0, p1, 2, unroll=None):
-            here, to = source + (move + p * k_stride), goal + (place + p * WIDTH)
-            for c in range(0, columns, 2, unroll=None):
-                re, im = here[c * stride], here[c * stride + 1]
-                to[c], to[c + 1] = re, im
-                to[WIDTH + c], to[WIDTH + c + 1] = -im, re
-            for c in range(columns, WIDTH, unroll=None):
-                to[c] = 0
-                to[WIDTH + c] = 0
+        move, place, first, last, p0, p1 = pack_place(params, item)
+        for panel in range(first, last, unroll=None):
+            columns = min(params[at.n] - panel * WIDTH, i64(WIDTH))
+            for p in range(p0, p1, 2, unroll=None):
+                here = source + (move + p * k_stride + panel * WIDTH * stride)
+                to = goal + ((place + panel) * k + p) * WIDTH
+                for c in range(0, columns, 2, unroll=None):
+                    re, im = here[c * stride], here[c * stride + 1]
+                    to[c], to[c + 1] = re, im
+                    to[WIDTH + c], to[WIDTH + c + 1] = -im, re
+                for c in range(columns, WIDTH, unroll=None):
+                    to[c] = 0
+                    to[WIDTH + c] = 0
 
 
 COPIES = {"rows": copy_rows, "columns": copy_columns, "any": copy_any, "pairs": copy_pairs}

@@ -146,44 +146,50 @@ def run_tiles(T, L, ROW_COUNTS, frame, params, a, b, raw, k, i0, i1, j0, j1, add
 
 
 @native
+def locate(params: ptr(i64), item: i64, moves: ptr(i64)):
+    """The block of item: first and last row, first and last column, and its piece of k; `moves` gets the offsets."""
+    column_blocks, row_blocks, splits = params[at.column_blocks], params[at.row_blocks], params[at.splits]
+    rest, jb, ib, split = item, i64(0), i64(0), i64(0)
+    if column_blocks > 1:
+        rest = item // column_blocks
+        jb = item - rest * column_blocks
+    if row_blocks > 1:
+        ib = rest % row_blocks
+        rest = rest // row_blocks
+    if splits > 1:
+        split = rest % splits
+        rest = rest // splits
+    batch_moves(params, rest, moves)
+    moves[0] += split * params[at.split_a]
+    moves[1] += split * params[at.split_b]
+    moves[2] += split * params[at.split_raw]
+    i0, j0 = ib * params[at.block_rows], jb * params[at.block_columns]
+    i1, j1 = min(i0 + params[at.block_rows], params[at.m]), min(j0 + params[at.block_columns], params[at.n])
+    return i0, i1, j0, j1, min(params[at.k] - split * params[at.split_k], params[at.split_k])
+
+
+@native
 def multiply(frame: ptr(i64), params: ptr(i64), begin: i64, end: i64):
     """Program step: the blocks [begin, end) of a (batched) product."""
     buffer = local(T, COPY_BYTES // T.bytes)
     spare = local(T, ROW_COUNTS[0] * 2 * L)
     moves = local(i64, MOVES)
-    column_blocks, row_blocks, splits = params[at.column_blocks], params[at.row_blocks], params[at.splits]
-    block_rows, block_columns = params[at.block_rows], params[at.block_columns]
+    a_bytes = params[at.a_bytes]
     a_base = frame[params[at.a_address]] + params[at.a_offset]
     b_base = bitcast(frame[params[at.b_address]] + params[at.b_offset], ptr(T))
     raw_base = bitcast(frame[params[at.raw_address]] + params[at.raw_offset], ptr(T))
-    for item in range(begin, end):
-        rest, jb, ib, split = item, i64(0), i64(0), i64(0)
-        if column_blocks > 1:
-            rest = item // column_blocks
-            jb = item - rest * column_blocks
-        if row_blocks > 1:
-            ib = rest % row_blocks
-            rest = rest // row_blocks
-        if splits > 1:
-            split = rest % splits
-            rest = rest // splits
-        batch_moves(params, rest, moves)
-        k = min(params[at.k] - split * params[at.split_k], params[at.split_k])
-        a_bytes = params[at.a_bytes]
-        a = a_base + (moves[0] + split * params[at.split_a]) * a_bytes
-        b = b_base + (moves[1] + split * params[at.split_b])
-        raw = raw_base + (moves[2] + split * params[at.split_raw])
-        i0, j0 = ib * block_rows, jb * block_columns
-        i1, j1 = min(i0 + block_rows, params[at.m]), min(j0 + block_columns, params[at.n])
+    for item in range(begin, end, unroll=None):
+        i0, i1, j0, j1, k = locate(params, item, moves)
+        a, b, raw = a_base + moves[0] * a_bytes, b_base + moves[1], raw_base + moves[2]
         p = i64(0)
-        go_on = i64(1)
-        while go_on != 0:
+        go_on = True
+        while go_on:  # once even where k is 0: the sum of nothing is stored too
             count = min(k - p, params[at.slice])
             last = p + count >= k
             run_tiles(T, L, ROW_COUNTS, frame, params, a + p * params[at.a_k] * a_bytes, b + p * params[at.b_k],
                       raw, count, i0, i1, j0, j1, params[at.add] if p == 0 else i64(1), last, buffer, spare, moves)  # fmt: skip
             p += count
-            go_on = i64(0) if last else i64(1)
+            go_on = not last
 
 
 FOLD = 1024  # elements of one row that are summed at a time

@@ -379,8 +379,14 @@ def launch(self: OBJECT, args: OBJECTS, nargs: i64) -> OBJECT:
     if p[6] != 0:
         for i in range(n_in):
             if ((p[6] >> i) & 1) != 0:
-                touched = block_of(args[2 * i])
-                touched[2] += 1
+                if input_kinds[i] == 0:
+                    touched = block_of(args[2 * i])
+                    touched[2] += 1
+                else:
+                    half = call_c("PyTuple_Size", i64, args[2 * i]) // 2
+                    for j in range(half):
+                        touched = block_of(call_c("PyTuple_GetItem", OBJECT, args[2 * i], 2 * j))
+                        touched[2] += 1
     if n_out == 1:
         return outputs[0]
     if n_out == 0:

@@ -57,6 +57,9 @@ class Native:
             found = self.function.__globals__.get(name)
             if isinstance(found, Native):
                 parts.append(found.fingerprint(seen))
+            elif isinstance(found, Static):
+                code = found.run.__code__
+                parts.append(code.co_code.hex() + repr(_plain_constants(code.co_consts)) + repr(code.co_names))
             elif isinstance(found, (int, float, str, tuple)):
                 parts.append(repr(found))
         return hashlib.sha256("|".join(parts).encode()).hexdigest()
@@ -395,14 +398,14 @@ def unroll(*args):
 
 _BINARY = {
     ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.Div: "div", ast.FloorDiv: "div", ast.Mod: "mod",
-    ast.BitAnd: "and", ast.BitOr: "or", ast.BitXor: "xor", ast.LShift: "shl", ast.RShift: "shr",
+    ast.BitAnd: "and", ast.BitOr: "or", ast.BitXor: "xor", ast.LShift: "shl", ast.RShift: "shr", ast.Pow: "pow",
 }  # fmt: skip
 _COMPARE = {ast.Lt: "lt", ast.LtE: "le", ast.Gt: "gt", ast.GtE: "ge", ast.Eq: "eq", ast.NotEq: "ne"}
 _PYTHON = {
     "add": lambda a, b: a + b, "sub": lambda a, b: a - b, "mul": lambda a, b: a * b, "mod": lambda a, b: a % b,
     "and": lambda a, b: a & b, "or": lambda a, b: a | b, "xor": lambda a, b: a ^ b, "shl": lambda a, b: a << b,
     "shr": lambda a, b: a >> b, "lt": lambda a, b: a < b, "le": lambda a, b: a <= b, "gt": lambda a, b: a > b,
-    "ge": lambda a, b: a >= b, "eq": lambda a, b: a == b, "ne": lambda a, b: a != b,
+    "ge": lambda a, b: a >= b, "eq": lambda a, b: a == b, "ne": lambda a, b: a != b, "pow": lambda a, b: a**b,
 }  # fmt: skip
 
 

@@ -1,50 +1,265 @@
-"""Schedules of reductions."""
+"""The schedule of reductions: which dimensions are reduced as rows or columns, in which pieces.
+
+Pieces depend on the sizes only, never on the number of threads.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from math import prod
+
 from ...base.layout import contiguous_strides
+from ...ir.expr import Expr, Pair, convert, leaf
+from ...ops.define import call_rule
+from . import jit
 from .emit import ScalarFunction
-from .native import bitcast, native
-from .schedule import compute_code, flatten, input_leaves
-from .types import BY_CODE, f32, f64, i64, ptr
+from .reduce_kernels import PART_TYPES, Template, columns, final, rows
+from .schedule import compute_code, flatten, input_leaves, scalar_leaves
+from .types import BY_CODE
 
-WORD = ptr(i64)
+PIECE = 8192  # elements of a row that one partial state covers: about 100 additions a lane
+SHORT = 1024  # the same where pieces jump through memory
+WIDTH = 1024  # columns of a block: its states stay in the first-level cache
+NARROW = 48  # fewer columns than this are widened: several rows side by side
+ROWS = 32768  # elements of a block of columns that one partial state covers
+CHUNK = 131072  # elements that one thread takes at a time
 
 
-@native
-def rows(frame: WORD, params: WORD, begin: i64, end: i64):
-    out = bitcast(frame[params[0]], ptr(OUT))
-    source = bitcast(frame[params[1]], ptr(IN))
-    count = params[2]
-    for o in range(begin, end):
-        total = ACC(START)
-        row = source + o * count
-        for r in range(count):
-            total = COMBINE((total, MAP((row[r],))[0]))[0]
-        out[o] = total
+@dataclass(slots=True)
+class Dim:
+    """A dimension, or several merged into one: size, stride in the input, and stride in the output or in positions."""
+
+    size: int
+    stride: int
+    other: int
+
+
+def merged(dims: list[Dim]) -> list[Dim]:
+    """Outermost stride first, neighbours joined where one loop can walk both."""
+    found: list[Dim] = []
+    for d in sorted((d for d in dims if d.size != 1), key=lambda d: -abs(d.stride)):
+        if found and found[-1].stride == d.stride * d.size and found[-1].other == d.other * d.size:
+            found[-1] = Dim(found[-1].size * d.size, d.stride, d.other)
+        else:
+            found.append(d)
+    return found
+
+
+def table(dims: list[Dim]) -> list[int]:
+    """Geometry words of dimensions, from the innermost."""
+    return [word for d in reversed(dims) for word in (d.size, d.stride, d.other)]
+
+
+class Meaning:
+    """The rules of a reduction on expressions: scalar functions over one element, two states, and a state."""
+
+    def __init__(self, call):
+        rules, values = call.rules, call.values
+        where = call.inputs[0]
+        code, computed = where.dtype.code, compute_code(call.compute.code)
+        numbers = dict(zip(call.scalar_names, scalar_leaves(call.scalar_codes)))
+        self.given = {**values, **{n: _computed(x, call.compute) for n, x in numbers.items()}}
+        (x,) = input_leaves([code])
+        self.parts = 2 if code in PART_TYPES else 1
+        self.given["input"] = _computed(x, call.compute)
+        self.given["index"] = leaf("input", self.parts, "i64")
+        rule = getattr(rules, "map", None)
+        state = call_rule(rule, self.given) if rule else self.given["input"]
+        self.shape = [isinstance(s, Pair) for s in state] if isinstance(state, tuple) else isinstance(state, Pair)
+        flat = _flat(state)
+        self.codes = [e.type for e in flat]
+        self.map = ScalarFunction(flat)
+        self.indexed = _names_input(flat, self.parts)
+        a, b = self._state(0), self._state(len(flat))
+        self.combine = ScalarFunction([convert(e, c) for e, c in zip(_flat(rules.combine(a, b)), self.codes, strict=True)])
+        self.finish = self._finish(rules, a, [o.dtype.code for o in call.outputs])
+        identity = rules.identity
+        self.identity = self._identity(identity(computed) if callable(identity) else identity)
+
+    def _state(self, first: int):
+        """A state of the right structure on leaves from `first` on."""
+        leaves = iter([leaf("input", first + k, c) for k, c in enumerate(self.codes)])
+
+        def one(pair: bool):
+            return Pair(next(leaves), next(leaves)) if pair else next(leaves)
+
+        return tuple(one(p) for p in self.shape) if isinstance(self.shape, list) else one(self.shape)
+
+    def _finish(self, rules, state, codes) -> ScalarFunction:
+        rule = getattr(rules, "finish", None)
+        if rule is not None:
+            count = leaf("input", len(self.codes), "i64")
+            names = rule.__code__.co_varnames[2 : rule.__code__.co_argcount]
+            state = rule(state, count, *[self.given[n] for n in names])
+        return ScalarFunction(flatten(state if isinstance(state, tuple) else [state], codes))
+
+    def _identity(self, identity) -> tuple:
+        given = identity if isinstance(identity, tuple) else (identity,)
+        shape = self.shape if isinstance(self.shape, list) else [self.shape]
+        return tuple(word for x, pair in zip(given, shape, strict=True) for word in ((x, 0) if pair else (x,)))
+
+
+def _computed(x, computed):
+    code = compute_code(computed.code)
+    if computed.kind == 3:
+        return Pair(convert(x.re, code), convert(x.im, code)) if isinstance(x, Pair) else Pair(convert(x, code), convert(0.0, code))
+    if isinstance(x, Pair) and code == "b1":
+        return (x.re != 0) | (x.im != 0)
+    return convert(x.re if isinstance(x, Pair) else x, code)
+
+
+def _flat(state) -> list[Expr]:
+    found: list[Expr] = []
+    for s in state if isinstance(state, tuple) else (state,):
+        found += [s.re, s.im] if isinstance(s, Pair) else [s]
+    return found
+
+
+def _names_input(roots: list[Expr], number: int) -> bool:
+    """Whether any expression reads input `number`."""
+    seen: set[int] = set()
+    stack = list(roots)
+    while stack:
+        e = stack.pop()
+        if not isinstance(e, Expr) or id(e) in seen:
+            continue
+        seen.add(id(e))
+        if e.op == "input" and e.args[0] == number:
+            return True
+        stack.extend(e.args)
+    return False
 
 
 def reduce(call) -> None:
-    where, dims, computed, rules = call.inputs[0], call.dims, call.compute, call.rules
-    keep = [d for d in range(where.ndim) if d not in dims]
-    order = [*keep, *dims]
-    shape = [where.shape[d] for d in order]
-    strides = [where.strides[d] for d in order]
-    code = where.dtype.code
+    """Build the program of a Reduction call: call.rules, call.compute, call.dims (reduced), call.scalar_names."""
+    where = call.inputs[0]
+    kept, reduced = _dims(call, where.shape, where.strides)
+    meaning = Meaning(call)
     word = call.input(0)
-    if tuple(strides) != contiguous_strides(shape):
-        word = call.copy_in(word, shape, strides, code, code)
-    acc = compute_code(computed.code)
-    count = 1
-    for d in dims:
-        count *= where.shape[d]
-    a, b = input_leaves([computed.code, computed.code])
-    (x,) = input_leaves([code])
-    combine = ScalarFunction(flatten([rules.combine(a, b)], [computed.code]))
-    mapped = ScalarFunction(flatten([x], [computed.code]))
-    statics = {"OUT": BY_CODE[call.outputs[0].dtype.code], "IN": BY_CODE[code], "ACC": BY_CODE[acc],
-               "START": rules.identity, "COMBINE": combine, "MAP": mapped}  # fmt: skip
-    call.native(rows, statics, [call.out(0), word, count], call.outputs[0].numel, max(1, 16384 // max(1, count)))
+    innermost = [d[-1].stride for d in (kept, reduced) if d]
+    if innermost and 1 not in innermost and where.numel > 1:
+        order = [d for d in range(where.ndim) if d not in call.dims] + list(call.dims)
+        shape = [where.shape[d] for d in order]
+        word = call.copy_in(word, shape, [where.strides[d] for d in order], where.dtype.code, where.dtype.code)
+        strides = [0] * where.ndim
+        for d, s in zip(order, contiguous_strides(shape)):
+            strides[d] = s
+        kept, reduced = _dims(call, where.shape, strides)
+    Job(call, meaning, word, kept, reduced).build()
 
 
-_ = (f32, f64)
+def _dims(call, shape, strides) -> tuple[list[Dim], list[Dim]]:
+    """Kept dimensions with their output strides and reduced ones with their position strides, merged."""
+    keep = [d for d in range(len(shape)) if d not in call.dims]
+    out = contiguous_strides([shape[d] for d in keep])
+    place = contiguous_strides([shape[d] for d in call.dims])
+    kept = [Dim(shape[d], strides[d], o) for d, o in zip(keep, out)]
+    reduced = [Dim(shape[d], strides[d], o) for d, o in zip(call.dims, place)]
+    return merged(kept), merged(reduced)
+
+
+class Job:
+    """One reduction being scheduled."""
+
+    def __init__(self, call, meaning: Meaning, word: int, kept: list[Dim], reduced: list[Dim]):
+        self.call, self.meaning, self.word, self.kept, self.reduced = call, meaning, word, kept, reduced
+        self.places = prod(d.size for d in kept)
+        self.count = prod(d.size for d in reduced)
+        source = call.inputs[0].dtype.code
+        self.memory = PART_TYPES.get(source) or BY_CODE[source]
+        self.types = [BY_CODE[c] for c in meaning.codes]
+        widest = max(t.bytes for t in self.types)
+        self.lanes = max(1, jit.vector_bytes() // max(self.memory.register.bytes, widest // 2))
+        self.flight = 4 if len(self.types) == 1 else 2
+        self.statics = {"R": self.template()}
+
+    def build(self) -> None:
+        inner = self.kept[-1] if self.kept else None
+        if self.places == 0:
+            return
+        if inner is not None and inner.stride == 1 and self.count:
+            self.by_columns(inner)
+        else:
+            self.by_rows()
+
+    def template(self) -> Template:
+        meaning = self.meaning
+        codes = [o.dtype.code for o in self.call.outputs]
+        return Template(
+            self.memory, meaning.parts, self.lanes, self.lanes.bit_length() - 1, self.flight, tuple(self.types),
+            meaning.identity, meaning.map, meaning.combine, meaning.finish, meaning.indexed,
+            tuple((PART_TYPES[c], 2) if c in PART_TYPES else (BY_CODE[c], 1) for c in codes),
+            tuple(self.call.scalar_codes), self.head, WIDTH,
+        )  # fmt: skip
+
+    @property
+    def head(self) -> int:
+        return 1 + len(self.call.outputs) + len(self.types) + len(self.call.scalar_codes)
+
+    def words(self, partials: list[int]) -> list[int]:
+        """The parameters before the geometry."""
+        call = self.call
+        outs = [call.out(k) for k in range(len(call.outputs))]
+        numbers = [call.scalar(k) for k in range(len(call.scalar_codes))]
+        return [self.word, *outs, *(partials or [0] * len(self.types)), *numbers]
+
+    def partials(self, states: int) -> list[int]:
+        """Frame words of room for so many partial states."""
+        return [self.call.scratch(states * t.bytes) for t in self.types]
+
+    def by_rows(self) -> None:
+        inner = self.reduced[-1] if self.reduced else Dim(self.count, 1, 1)
+        outer = self.reduced[:-1]
+        outer_total = prod(d.size for d in outer)
+        # Where kept dimensions lie between the reduced ones, items follow the memory: short pieces, kept places inside.
+        between = bool(self.kept and outer and self.kept[-1].stride < outer[-1].stride)
+        group, inner_pieces = outer_total, 1
+        if inner.size > PIECE:
+            inner_pieces = -(-inner.size // PIECE)
+            pieces = outer_total * inner_pieces
+        else:
+            group = max(1, (SHORT if between else PIECE) // max(1, inner.size))
+            pieces = max(1, -(-outer_total // group))
+        partials = self.partials(self.places * pieces) if pieces > 1 else []
+        geometry = [self.count, pieces, inner.size, inner.other, inner_pieces, PIECE, group, outer_total]
+        geometry += [len(self.kept), len(outer), self.places if between else 0, *table(self.kept), *table(outer)]
+        covered = min(max(1, self.count), PIECE, inner.size * group)
+        self.call.native(
+            rows, self.statics, self.words(partials) + geometry, self.places * pieces, CHUNK // (covered + 32)
+        )
+        if pieces > 1:
+            along, step = (self.places, 1) if between else (1, pieces)
+            self.finish(partials, pieces, along, step)
+
+    def by_columns(self, inner: Dim) -> None:
+        outer, reduced, rows_total, width, last = self.kept[:-1], self.reduced, self.count, inner.size, inner.size
+        near = reduced[-1] if reduced else None
+        if width < NARROW and len(reduced) == 1 and near.stride == width and not self.meaning.indexed:
+            wide = min(128 // width, near.size)
+            rows_total = -(-near.size // wide)
+            last = (near.size - (rows_total - 1) * wide) * width
+            reduced = [Dim(rows_total, width * wide, 0)]
+            width *= wide
+        block = min(width, WIDTH)
+        blocks = -(-width // block)
+        piece_rows = min(max(ROWS // block, 64), 1024)
+        pieces = -(-rows_total // piece_rows)
+        direct = pieces == 1 and width == inner.size
+        outer_total = prod(d.size for d in outer)
+        states = pieces * (width // inner.size)
+        partials = [] if direct else self.partials(states * self.places)
+        geometry = [self.count, pieces, width, block, blocks, rows_total, piece_rows, last, inner.size, self.places]
+        geometry += [inner.other, len(outer), len(reduced), *table(outer), *table(reduced)]
+        covered = block * min(rows_total, piece_rows)
+        self.call.native(
+            columns, self.statics, self.words(partials) + geometry, outer_total * pieces * blocks, CHUNK // covered
+        )
+        if not direct:
+            self.finish(partials, states, self.places, 1)
+
+    def finish(self, partials: list[int], states: int, along: int, between: int) -> None:
+        """The step that combines partial states and writes the results."""
+        dims = [Dim(d.size, 0, d.other) for d in self.kept]
+        geometry = [self.count, states, along, between, len(dims), *table(dims)]
+        chunk = max(64, CHUNK // states) if between == 1 else max(1, CHUNK // states)
+        self.call.native(final, self.statics, self.words(partials) + geometry, self.places, chunk)

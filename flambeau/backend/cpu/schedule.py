@@ -68,6 +68,8 @@ class Call:
         self.present = [k for k, i in enumerate(self.inputs) if i is not None]
         self.scalar_codes = list(scalars)
         self.written = 0
+        #: whether a kernel may refuse its input: True, or a function that words the refusal
+        self.refuses = False
 
     # -- frame words --
     def out(self, k: int = 0) -> int:
@@ -103,9 +105,9 @@ class Call:
         numbers = scalar_leaves([s[0] for s in scalars])
         found = rule(*leaves, *numbers)
         function = ScalarFunction(flatten(found if isinstance(found, (tuple, list)) else [found], [o[0] for o in outputs]))
-        self.steps.append(
-            pointwise.step(function, shape, [*outputs, *inputs], len(outputs), scalars, cost=cost_of(function))
-        )
+        cost, refuses = cost_of(function)
+        self.refuses = self.refuses or refuses
+        self.steps.append(pointwise.step(function, shape, [*outputs, *inputs], len(outputs), scalars, cost=cost))
 
     def contiguous(self, k: int, code: str | None = None) -> int:
         """Frame word of input k as a contiguous buffer (of another type when `code` says so), copied if it must be."""
@@ -174,18 +176,19 @@ def flatten(values: Sequence, codes: Sequence[str]) -> list[Expr]:
     return flat
 
 
-def cost_of(function: ScalarFunction) -> int:
-    """Rough number of operations an element."""
+def cost_of(function: ScalarFunction) -> tuple[int, bool]:
+    """Rough number of operations an element, and whether the function can refuse one."""
     seen: set[int] = set()
     stack = list(function.outputs)
-    cost = 0
+    cost, refuses = 0, False
     while stack:
         e = stack.pop()
         if isinstance(e, Expr) and id(e) not in seen:
             seen.add(id(e))
             cost += 20 if e.op in _HEAVY else 1
+            refuses = refuses or e.op == "refuse"
             stack.extend(a for a in e.args if isinstance(a, Expr))
-    return cost
+    return cost, refuses
 
 
 _HEAVY = {

@@ -80,7 +80,7 @@ class ReLU(_MaybeInplace):
     """``max(0, x)``."""
 
     def forward(self, input: Tensor) -> Tensor:
-        return F.relu(input, inplace=True) if self.inplace else F.relu(input)
+        return flambeau.relu_(input) if self.inplace else flambeau.relu(input)
 
 
 class RReLU(Module):

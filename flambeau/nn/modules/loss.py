@@ -257,8 +257,6 @@ class HuberLoss(_Loss):
         super().__init__(reduction=reduction)
         if not isinstance(delta, (int, float)):
             raise TypeError(f"delta must be a float or int, got: {type(delta)}")
-        if delta <= 0:
-            raise ValueError(f"delta must be greater than 0, got: {delta}")
         self.delta = delta
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:

@@ -1,0 +1,189 @@
+"""Convolution schedules of the CPU back end: steps of programs (see `runtime.program`).
+
+`forward`, `backward_input` (also transposed convolution) and `backward_weight` turn shapes into steps; each takes one
+to three spatial dimensions. Arrays are found through frame slots (`runtime.FIRST` + number of the output, input or
+scratch buffer), and all three use one scratch buffer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+
+from .conv_direct import direct_steps
+from .conv_geometry import Axis, Volume, forward_axis, transposed_axis
+from .conv_plan import Operand, Sweep, Weights, sweep_steps
+from .conv_weight_plan import WeightGradient, bias_gradient_step, gradient_steps
+from .types import BY_CODE, i64
+
+Shape = tuple[int, ...]
+
+
+@dataclass
+class Schedule:
+    """Steps (function address, words, n, chunk) in order, and the bytes of the scratch buffer they share."""
+
+    steps: list
+    scratch_bytes: int
+
+
+@dataclass(frozen=True)
+class Form:
+    """Stride, padding, dilation and groups of a convolution, for three spatial dimensions."""
+
+    stride: tuple[int, int, int]
+    padding: tuple[tuple[int, int], ...]
+    dilation: tuple[int, int, int]
+    groups: int
+
+
+def _triple(values, default: int, dims: int) -> tuple[int, int, int]:
+    """One number for each of three axes from one number or one for each of the last `dims`."""
+    listed = tuple(values) if isinstance(values, (tuple, list)) else (values,) * dims
+    return (default,) * (3 - dims) + listed  # type: ignore[return-value]
+
+
+def _form(dims: int, stride, padding, dilation, groups: int) -> Form:
+    listed = padding if isinstance(padding, (tuple, list)) else (padding,) * dims
+    pairs = [p if isinstance(p, (tuple, list)) else (p, p) for p in listed]
+    sides = ((0, 0),) * (3 - dims) + tuple((p[0], p[1]) for p in pairs)
+    return Form(_triple(stride, 1, dims), sides, _triple(dilation, 1, dims), groups)
+
+
+def _spatial(shape: Shape) -> tuple[int, int, int]:
+    """The spatial sizes (from dimension 2 on), with ones in front to make three."""
+    return (1,) * (5 - len(shape)) + tuple(shape[2:])  # type: ignore[return-value]
+
+
+def contiguous(shape: Shape) -> Shape:
+    """Element strides of a dense array."""
+    strides = [1]
+    for size in reversed(shape[1:]):
+        strides.insert(0, strides[0] * max(1, size))
+    return tuple(strides)
+
+
+def output_shape(input_shape: Shape, weight_shape: Shape, *, stride=1, padding=0, dilation=1) -> Shape:
+    """Shape of a convolution's result."""
+    form = _form(len(input_shape) - 2, stride, padding, dilation, 1)
+    axes = _axes(_spatial(input_shape), _spatial(weight_shape), form)
+    sizes = tuple(a.out_size for a in axes)
+    return (input_shape[0], weight_shape[0], *sizes[5 - len(input_shape) :])
+
+
+def _axes(size, kernel, form: Form) -> tuple[Axis, Axis, Axis]:
+    made = [forward_axis(*a) for a in zip(size, kernel, form.stride, form.padding, form.dilation)]
+    return made[0], made[1], made[2]
+
+
+def _operand(slot: int, code: str, shape: Shape, strides: Shape | None) -> Operand:
+    strides = strides or contiguous(shape)
+    element = BY_CODE.get(code, i64)  # complex numbers take the direct way, which knows their type
+    extra = 5 - len(shape)
+    full = (*shape[:2], *(1,) * extra, *shape[2:])
+    return Operand(slot, element, full, (*strides[:2], *(strides[2],) * extra, *strides[2:]))
+
+
+def _tiled(code: str) -> bool:
+    return code in ("f16", "bf16", "f32", "f64")
+
+
+def _code(dtype) -> str:
+    return getattr(dtype, "code", dtype)
+
+
+def forward(
+    dtype, input_shape: Shape, weight_shape: Shape, *, stride=1, padding=0, dilation=1, groups: int = 1, out_slot: int,
+    input_slot: int, weight_slot: int, bias_slot: int | None = None, scratch_slot: int, epilogue=None,
+    epilogue_scalars: tuple[tuple[int, int], ...] = (), input_strides: Shape | None = None,
+    out_strides: Shape | None = None,
+) -> Schedule:  # fmt: skip
+    """Steps of ``out = epilogue(conv(input, weight) + bias)``.
+
+    dtype: a dtype or its code. padding: a number, or for each dimension a number or a pair (before, after).
+    The weight is dense. epilogue: a ScalarFunction of one input; epilogue_scalars: (frame slot, 0 float | 1 int) each.
+    """
+    code, form = _code(dtype), _form(len(input_shape) - 2, stride, padding, dilation, groups)
+    kernel = _spatial(weight_shape)
+    axes = _axes(_spatial(input_shape), kernel, form)
+    out_shape = (input_shape[0], weight_shape[0], *[a.out_size for a in axes][5 - len(input_shape) :])
+    source = _operand(input_slot, code, input_shape, input_strides)
+    out = _operand(out_slot, code, out_shape, out_strides)
+    if not _tiled(code):
+        assert epilogue is None, "only float convolutions take an epilogue"
+        full = (*weight_shape[:2], *kernel)
+        return Schedule(direct_steps("forward", code, source, out, weight_slot, bias_slot, full, form), 0)
+    taps, (rows, channels) = prod(kernel), weight_shape[:2]
+    weights = Weights(
+        weight_slot, BY_CODE[code], rows // groups, channels, channels * taps, taps, rows // groups * channels * taps,
+        kernel, -1 if bias_slot is None else bias_slot,
+    )  # fmt: skip
+    sweep = Sweep(Volume(axes), source, out, weights, groups, scratch_slot, epilogue, epilogue_scalars)
+    return Schedule(*sweep_steps(sweep))
+
+
+def backward_input(
+    dtype, input_shape: Shape, weight_shape: Shape, *, stride=1, padding=0, dilation=1, groups: int = 1, out_slot: int,
+    grad_slot: int, weight_slot: int, bias_slot: int | None = None, scratch_slot: int, epilogue=None,
+    epilogue_scalars: tuple[tuple[int, int], ...] = (), grad_shape: Shape | None = None,
+    grad_strides: Shape | None = None, out_strides: Shape | None = None,
+) -> Schedule:  # fmt: skip
+    """Steps of the gradient of a convolution's input, or of a transposed convolution.
+
+    input_shape: the shape of what is written (a transposed convolution's output, `output_padding` included).
+    grad_shape: of what is read, where the formula of the forward shape does not give it. bias, epilogue: as in
+    `forward`, for a transposed convolution.
+    """
+    code, form = _code(dtype), _form(len(input_shape) - 2, stride, padding, dilation, groups)
+    kernel, sizes = _spatial(weight_shape), _spatial(input_shape)
+    forward_sizes = [a.out_size for a in _axes(sizes, kernel, form)]
+    if grad_shape is None:
+        grad_shape = (input_shape[0], weight_shape[0], *forward_sizes[5 - len(input_shape) :])
+    grad = _operand(grad_slot, code, grad_shape, grad_strides)
+    out = _operand(out_slot, code, input_shape, out_strides)
+    if not _tiled(code):
+        assert epilogue is None, "only float convolutions take an epilogue"
+        full = (*weight_shape[:2], *kernel)
+        return Schedule(direct_steps("input", code, out, grad, weight_slot, bias_slot, full, form), 0)
+    shapes = zip(_spatial(grad_shape), sizes, kernel, form.stride, form.padding, form.dilation)
+    axes = [transposed_axis(*one) for one in shapes]
+    taps, (rows, channels) = prod(kernel), weight_shape[:2]
+    weights = Weights(
+        weight_slot, BY_CODE[code], channels, rows // groups, taps, channels * taps, rows // groups * channels * taps,
+        kernel, -1 if bias_slot is None else bias_slot,
+    )  # fmt: skip
+    volume = Volume((axes[0], axes[1], axes[2]))
+    sweep = Sweep(volume, grad, out, weights, groups, scratch_slot, epilogue, epilogue_scalars)
+    return Schedule(*sweep_steps(sweep))
+
+
+def backward_weight(
+    dtype, input_shape: Shape, weight_shape: Shape, *, stride=1, padding=0, dilation=1, groups: int = 1, out_slot: int,
+    grad_slot: int, input_slot: int, bias_out_slot: int | None = None, scratch_slot: int,
+    grad_shape: Shape | None = None, input_strides: Shape | None = None, grad_strides: Shape | None = None,
+) -> Schedule:  # fmt: skip
+    """Steps of the gradient of a convolution's weight (written dense) and, if asked for, of its bias.
+
+    For a transposed convolution the roles change: `input` is the incoming gradient, `grad` the layer's input.
+    """
+    code, form = _code(dtype), _form(len(input_shape) - 2, stride, padding, dilation, groups)
+    kernel = _spatial(weight_shape)
+    axes = _axes(_spatial(input_shape), kernel, form)
+    if grad_shape is None:
+        grad_shape = (input_shape[0], weight_shape[0], *[a.out_size for a in axes][5 - len(input_shape) :])
+    source = _operand(input_slot, code, input_shape, input_strides)
+    grad = _operand(grad_slot, code, grad_shape, grad_strides)
+    if not _tiled(code):
+        full = (*weight_shape[:2], *kernel)
+        steps = direct_steps("weight", code, source, grad, out_slot, None, full, form)
+        if bias_out_slot is not None:
+            steps += direct_steps("bias", code, source, grad, out_slot, bias_out_slot, full, form)
+        return Schedule(steps, 0)
+    rows, channels = weight_shape[:2]
+    task = WeightGradient(
+        Volume(axes), source, grad, out_slot, BY_CODE[code], rows // groups, channels, groups, kernel, scratch_slot
+    )
+    steps, scratch = gradient_steps(task)
+    if bias_out_slot is not None:
+        steps.append(bias_gradient_step(grad, bias_out_slot, BY_CODE[code]))
+    return Schedule(steps, scratch)

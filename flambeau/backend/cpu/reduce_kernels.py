@@ -1,0 +1,354 @@
+"""The kernels of reductions: rows (reduced elements lie side by side), columns (kept ones do), and the final step.
+
+A state is a tuple of components, such as (value, index) or (count, mean, squares). Each kernel keeps a fixed number of
+partial states in vector lanes, over pieces whose bounds depend on the sizes only, so the result does not depend on
+the number of threads, and rounding errors grow with the length of a piece, not of the whole.
+
+`R` is the template (see `Template`).
+
+Parameters: frame words of the input, the outputs, the partial states, the scalars; then the geometry. A table of
+dimensions has three words each, from the innermost: size, and two strides.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .builder import Value
+from .conv_lanes import first_lanes, load_masked
+from .emit import ScalarFunction
+from .native import bitcast, independent, load, local, native, select, shuffle, static, store, unroll
+from .types import BY_CODE, Type, f32, f64, i64, ptr, vec
+
+WORD = ptr(i64)
+PART_TYPES = {"c64": f32, "c128": f64}
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """What is compiled into the kernels of one reduction."""
+
+    memory: Type  # an element of the input in memory
+    parts: int  # 2 for complex elements
+    lanes: int
+    log_lanes: int
+    flight: int  # vectors in flight
+    types: tuple[Type, ...]  # of the state's components
+    identity: tuple
+    map: ScalarFunction
+    combine: ScalarFunction
+    finish: ScalarFunction
+    indexed: bool  # whether `map` takes the position
+    outs: tuple[tuple[Type, int], ...]  # type and parts of the outputs
+    codes: tuple[str, ...]  # of the scalars
+    head: int  # parameters before the geometry
+    width: int  # columns that a block may have
+
+    def __repr__(self) -> str:
+        functions = [f.fingerprint() for f in (self.map, self.combine, self.finish)]
+        plain = (self.memory, self.parts, self.lanes, self.flight, self.types, self.identity, self.indexed, self.outs,
+                 self.codes, self.head, self.width)  # fmt: skip
+        return repr((functions, plain))
+
+
+@static
+def numbers_of(b, frame, params, at, codes):
+    """The call's scalars as values; `at` is the place of the first one's frame word."""
+    found = []
+    for k, code in enumerate(codes):
+        slot = b.load(b.offset(params, at + k))
+        word = b.load(b.offset(frame, slot))
+        if code in PART_TYPES:
+            more = b.load(b.offset(frame, b.binary("add", slot, 1)))
+            found += [b.convert(b.bitcast(w, f64), PART_TYPES[code]) for w in (word, more)]
+        else:
+            t = BY_CODE[code].register
+            found.append(b.convert(b.bitcast(word, f64), t) if t.kind == "float" else b.convert(word, t))
+    return found
+
+
+@static
+def iota(b, lanes):
+    """The vector 0, 1, 2, ..."""
+    return Value(vec(i64, lanes), "<" + ", ".join(f"i64 {k}" for k in range(lanes)) + ">")
+
+
+@static
+def spread(b, x, lanes):
+    """A value in all lanes; a vector as it is."""
+    x = b.value(x)
+    return x if x.type.lanes else b.splat(x, lanes)
+
+
+@native
+def lanes_at(R, p, rest, masked):
+    """L elements from p on as a list of vectors, one a part; where `masked`, only the first `rest` are read."""
+    if R.parts == 1:
+        if masked:
+            return [load_masked(p, vec(R.memory, R.lanes), first_lanes(rest, R.lanes))]
+        return [load(p, vec(R.memory, R.lanes))]
+    if masked:
+        PAIRS = load_masked(p, vec(R.memory, 2 * R.lanes), first_lanes(rest * 2, 2 * R.lanes))
+        return [shuffle(PAIRS, PAIRS, [2 * J + K for J in range(R.lanes)]) for K in range(2)]
+    PAIRS = load(p, vec(R.memory, 2 * R.lanes))
+    return [shuffle(PAIRS, PAIRS, [2 * J + K for J in range(R.lanes)]) for K in range(2)]
+
+
+@native
+def place(table, n, index):
+    """The two offsets of a flat index into the dimensions of a table."""
+    first = i64(0)
+    second = i64(0)
+    rest = index
+    last = n - 1
+    for d in range(last, unroll=None):
+        quotient = rest // table[3 * d]
+        at = rest - quotient * table[3 * d]
+        first += at * table[3 * d + 1]
+        second += at * table[3 * d + 2]
+        rest = quotient
+    if n > 0:
+        first += rest * table[3 * last + 1]
+        second += rest * table[3 * last + 2]
+    return first, second
+
+
+@native
+def write_result(R, frame, params, state, count, numbers, at):
+    """Finish one state and store it at element `at` of the outputs."""
+    RESULTS = R.finish(state + [count], numbers)
+    NEXT = 0
+    for K in unroll(len(R.outs)):
+        WIDE = R.outs[K][1]
+        out = bitcast(frame[params[1 + K]], ptr(R.outs[K][0]))
+        for J in unroll(WIDE):
+            out[at * WIDE + J] = RESULTS[NEXT + J]
+        NEXT = NEXT + WIDE
+
+
+@native
+def write_partial(R, frame, params, state, at):
+    for K in unroll(len(R.types)):
+        partial = bitcast(frame[params[1 + len(R.outs) + K]], ptr(R.types[K]))
+        partial[at] = state[K]
+
+
+# -- rows ----------------------------------------------------------------------------------------------------
+
+
+@native
+def accumulate(R, states, K, inputs, numbers, rest, masked):
+    """Combine one vector of elements into the K-th state of each lane."""
+    OLD = [s[K] for s in states]
+    NEW = R.combine(OLD + [spread(x, R.lanes) for x in R.map(inputs, numbers)])
+    for J in unroll(len(R.types)):
+        if masked:
+            states[J][K] = select(first_lanes(rest, R.lanes), spread(NEW[J], R.lanes), OLD[J])
+        else:
+            states[J][K] = spread(NEW[J], R.lanes)
+
+
+@native
+def position(R, index, step):
+    if R.indexed:
+        return [spread(index, R.lanes) + iota(R.lanes) * step]
+    return []
+
+
+@native
+def run(R, states, p, length, index, step, numbers):
+    """Combine `length` neighbours from p on; `index` is the position of the first, `step` between neighbours."""
+    whole = length - length % (R.lanes * R.flight)
+    for i in range(0, whole, R.lanes * R.flight, unroll=None):
+        for K in unroll(R.flight):
+            at = i + K * R.lanes
+            accumulate(R, states, K, lanes_at(R, p + at * R.parts, 0, False) + position(R, index + at * step, step), numbers, 0, False)
+    full = length - length % R.lanes
+    for i in range(whole, full, R.lanes, unroll=None):
+        accumulate(R, states, 0, lanes_at(R, p + i * R.parts, 0, False) + position(R, index + i * step, step), numbers, 0, False)
+    rest = length - full
+    if rest > 0:
+        tail = lanes_at(R, p + full * R.parts, rest, True) + position(R, index + full * step, step)
+        accumulate(R, states, 0, tail, numbers, rest, True)
+
+
+@native
+def fold(R, states):
+    """All lanes of all vectors combined into one state."""
+    STATE = [s[0] for s in states]
+    for K in unroll(1, R.flight):
+        STATE = list(R.combine(STATE + [s[K] for s in states]))
+    for K in unroll(R.log_lanes):
+        WIDE = R.lanes >> (K + 1)
+        LOW = [shuffle(x, x, [J for J in range(WIDE)]) for x in STATE]
+        HIGH = [shuffle(x, x, [WIDE + J for J in range(WIDE)]) for x in STATE]
+        STATE = list(R.combine(LOW + HIGH))
+    return [x[0] for x in STATE]
+
+
+@native
+def rows(frame: WORD, params: WORD, begin: i64, end: i64):
+    """Geometry: count, pieces, inner length, inner index step, inner pieces, inner piece, outer group, outer total,
+    kept dimensions, outer reduced dimensions, kept total where pieces come first (else 0); the tables (input stride,
+    output stride) and (input stride, index stride)."""
+    source = bitcast(frame[params[0]], ptr(R.memory))
+    numbers = numbers_of(frame, params, R.head - len(R.codes), R.codes)
+    g = params + R.head
+    count, pieces, length, step = g[0], g[1], g[2], g[3]
+    n_kept, n_outer = g[8], g[9]
+    kept_table = g + 11
+    outer_table = kept_table + 3 * n_kept
+    states = [local(vec(T, R.lanes), R.flight) for T in R.types]
+    for item in range(begin, end, unroll=None):
+        for K in unroll(R.flight):
+            for J in unroll(len(R.types)):
+                states[J][K] = spread(R.types[J](R.identity[J]), R.lanes)
+        kept = item
+        first = i64(0)
+        last = g[7]
+        left = i64(0)
+        size = length
+        if pieces != 1:
+            piece = i64(0)
+            if g[10] == 0:
+                kept = item // pieces
+                piece = item - kept * pieces
+            else:
+                piece = item // g[10]
+                kept = item - piece * g[10]
+            if g[4] == 1:
+                first = piece * g[6]
+                last = min(first + g[6], last)
+            else:
+                first = piece // g[4]
+                last = first + 1
+                left = (piece - first * g[4]) * g[5]
+                size = min(g[5], length - left)
+        start, target = place(kept_table, n_kept, kept)
+        for o in range(first, last, unroll=None):
+            move, index = place(outer_table, n_outer, o)
+            run(R, states, source + (start + move + left) * R.parts, size, index + left * step, step, numbers)
+        state = fold(R, states)
+        if pieces == 1:
+            write_result(R, frame, params, state, count, numbers, target)
+        else:
+            write_partial(R, frame, params, state, item)
+
+
+# -- columns -------------------------------------------------------------------------------------------------
+
+
+@native
+def add_rows(R, states, c, inputs, numbers):
+    """Combine vectors of several rows (1, 2 or 4) into the states of columns c, c + 1, ... as a tree."""
+    NEW = [[spread(x, R.lanes) for x in R.map(ONE, numbers)] for ONE in inputs]
+    for K in unroll(2):
+        if len(NEW) > 1:
+            NEW = [list(R.combine(NEW[2 * J] + NEW[2 * J + 1])) for J in range(len(NEW) // 2)]
+    OLD = [load(states[J] + c, vec(R.types[J], R.lanes)) for J in range(len(R.types))]
+    FOUND = R.combine(OLD + NEW[0])
+    for J in unroll(len(R.types)):
+        store(states[J] + c, spread(FOUND[J], R.lanes))
+
+
+@native
+def row_group(R, states, sources, indices, width, numbers):
+    """Combine `width` elements of each of a few rows into the states of a block of columns."""
+    INDEX = [[x] if R.indexed else [] for x in indices]
+    full = width - width % R.lanes
+    for c in range(0, full, R.lanes, unroll=None):
+        add_rows(R, states, c, [lanes_at(R, sources[J] + c * R.parts, 0, False) + INDEX[J] for J in range(len(sources))], numbers)
+    rest = width - full
+    if rest > 0:
+        add_rows(
+            R, states, full, [lanes_at(R, sources[J] + full * R.parts, rest, True) + INDEX[J] for J in range(len(sources))], numbers
+        )
+
+
+@native
+def columns(frame: WORD, params: WORD, begin: i64, end: i64):
+    """Geometry: count, pieces, row width, block width, blocks, rows, rows a piece, width of the last row, columns kept,
+    kept total, output stride, outer kept dimensions, reduced dimensions; the tables as for `rows`.
+
+    A row wider than the kept columns holds several reduced rows side by side.
+    """
+    source = bitcast(frame[params[0]], ptr(R.memory))
+    numbers = numbers_of(frame, params, R.head - len(R.codes), R.codes)
+    g = params + R.head
+    count, pieces, width, block, blocks, kept = g[0], g[1], g[2], g[3], g[4], g[8]
+    n_kept, n_reduced = g[11], g[12]
+    kept_table = g + 13
+    reduced_table = kept_table + 3 * n_kept
+    states = [local(T, R.width + R.lanes) for T in R.types]
+    for item in range(begin, end, unroll=None):
+        outer = item // (blocks * pieces)
+        rest = item - outer * (blocks * pieces)
+        piece = rest // blocks
+        left = (rest - piece * blocks) * block
+        wide = min(block, width - left)
+        for c in range(0, wide, R.lanes, unroll=None):
+            for J in unroll(len(R.types)):
+                store(states[J] + c, spread(R.types[J](R.identity[J]), R.lanes))
+        start, target = place(kept_table, n_kept, outer)
+        p = source + (start + left) * R.parts
+        r = piece * g[6]
+        stop = min(r + g[6], g[5])
+        whole = stop
+        if stop == g[5]:
+            if g[7] != width:
+                whole = stop - 1
+        while r + 4 <= whole:
+            P0, I0 = place(reduced_table, n_reduced, r)
+            P1, I1 = place(reduced_table, n_reduced, r + 1)
+            P2, I2 = place(reduced_table, n_reduced, r + 2)
+            P3, I3 = place(reduced_table, n_reduced, r + 3)
+            row_group(R, states, [p + P0 * R.parts, p + P1 * R.parts, p + P2 * R.parts, p + P3 * R.parts], [I0, I1, I2, I3], wide, numbers)
+            r += 4
+        while r < stop:
+            P0, I0 = place(reduced_table, n_reduced, r)
+            row_group(R, states, [p + P0 * R.parts], [I0], wide if r < whole else g[7], numbers)
+            r += 1
+        if pieces * width == kept:
+            for c in independent(0, wide):
+                write_result(R, frame, params, [s[c] for s in states], count, numbers, target + (left + c) * g[10])
+        else:
+            for c in independent(0, wide):
+                at = left + c
+                side = at // kept
+                write_partial(
+                    R, frame, params, [s[c] for s in states],
+                    (piece * (width // kept) + side) * g[9] + outer * kept + at - side * kept,
+                )
+
+
+# -- the last step -------------------------------------------------------------------------------------------
+
+
+@native
+def final(frame: WORD, params: WORD, begin: i64, end: i64):
+    """Combine the partial states of each kept place pairwise, and finish.
+
+    Geometry: count, partial states a place, their stride, stride between places, dimensions; table (-, output stride).
+    """
+    numbers = numbers_of(frame, params, R.head - len(R.codes), R.codes)
+    g = params + R.head
+    count, n, along, between = g[0], g[1], g[2], g[3]
+    PARTIAL = [bitcast(frame[params[1 + len(R.outs) + K]], ptr(R.types[K])) for K in range(len(R.types))]
+    while n > 1:
+        half = n // 2
+        for i in range(0, half, unroll=None):
+            for k in independent(begin, end):
+                to = i * along + k * between
+                a = 2 * i * along + k * between
+                b = a + along
+                FOUND = R.combine([s[a] for s in PARTIAL] + [s[b] for s in PARTIAL])
+                for J in unroll(len(R.types)):
+                    PARTIAL[J][to] = FOUND[J]
+        if n % 2 == 1:
+            for k in independent(begin, end):
+                for J in unroll(len(R.types)):
+                    PARTIAL[J][half * along + k * between] = PARTIAL[J][(n - 1) * along + k * between]
+        n = n - half
+    for k in range(begin, end, unroll=None):
+        _, at = place(g + 5, g[4], k)
+        write_result(R, frame, params, [s[k * between] for s in PARTIAL], count, numbers, at)

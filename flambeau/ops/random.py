@@ -1,0 +1,430 @@
+"""Random numbers: fills of existing tensors, new random tensors, sampling, dropout."""
+
+from __future__ import annotations
+
+from ..base import dtype as types
+from ..base.errors import require
+from . import define
+from .create import _FACTORY, _LIKE, new, new_like
+from .define import op, ops
+from .kinds import Composite, Opaque
+
+#: gives the state tensor of a generator (None: the default one); set by the tensor layer
+STATE: list = [None]
+
+
+class _Fill(Opaque):
+    """Writes samples into ``input`` from the stream whose state is given."""
+
+    def layouts():
+        return ()
+
+
+@op("random_uniform(Tensor input, Tensor state, Scalar low, Scalar high) -> ()", function=False, method=False)
+class RandomUniform(_Fill):
+    """Uniform samples of [low, high)."""
+
+    algorithm = "random.uniform"
+
+
+@op("random_normal(Tensor input, Tensor state, Scalar mean, Scalar std) -> ()", function=False, method=False)
+class RandomNormal(_Fill):
+    """Normal samples."""
+
+    algorithm = "random.normal"
+
+
+@op("random_integers(Tensor input, Tensor state, Scalar low, Scalar range, bool wide) -> ()", function=False, method=False)
+class RandomIntegers(_Fill):
+    """Integers of [low, low + range); ``wide`` draws 64 bits for each."""
+
+    algorithm = "random.integers"
+
+
+@op("random_permutation(Tensor input, Tensor state) -> ()", function=False, method=False)
+class RandomPermutation(_Fill):
+    """0 .. n-1 in random order."""
+
+    algorithm = "random.permutation"
+
+
+@op("random_bernoulli(Tensor input, Tensor state, Scalar p) -> ()", function=False, method=False)
+class RandomBernoulli(_Fill):
+    """1 with probability p, else 0."""
+
+    algorithm = "random.bernoulli"
+
+
+@op("random_exponential(Tensor input, Tensor state, Scalar rate) -> ()", function=False, method=False)
+class RandomExponential(_Fill):
+    """Exponential samples of a rate."""
+
+    algorithm = "random.exponential"
+
+
+def fill(name: str, input, generator, *numbers):
+    """Write samples into `input`, which leaves its gradient history behind."""
+    if input.requires_grad:
+        require(not (input.is_leaf and define.RECORDING[0]()),
+                "a leaf Variable that requires grad is being used in an in-place operation.")  # fmt: skip
+        if define.RECORDING[0]():
+            fresh = ops.empty_like(input)
+            fill(name, fresh, generator, *numbers)
+            return ops.copy_(input, fresh)
+    if input.device.type != "meta":
+        getattr(ops, name)(input, STATE[0](generator), *numbers)
+    return input
+
+
+_FLOAT = "Expected a floating point tensor"
+
+
+@op("uniform_(Tensor input, float from_=0.0, float to=1.0, *, any generator=None) -> Tensor", function=False)
+class Uniform(Composite):
+    """Fill with uniform samples of [from, to)."""
+
+    def body(input, from_, to, generator):
+        require(input.dtype.kind >= 2, f'"check_uniform_bounds" not implemented for \'{input.dtype.name.capitalize()}\'',
+                NotImplementedError)  # fmt: skip
+        require(from_ <= to, f"uniform_ expects to return a [from, to) range, but found from={from_:g} > to={to:g}")
+        return fill("random_uniform", input, generator, float(from_), float(to))
+
+
+@op("normal_(Tensor input, float mean=0.0, float std=1.0, *, any generator=None) -> Tensor", function=False)
+class NormalFill(Composite):
+    """Fill with normal samples."""
+
+    def body(input, mean, std, generator):
+        require(std >= 0, f"normal expects std >= 0.0, but found std {std:g}")
+        require(input.dtype.kind >= 2, f'"normal_kernel_cpu" not implemented for \'{input.dtype.name.capitalize()}\'',
+                NotImplementedError)  # fmt: skip
+        if input.dtype.kind == 3:
+            parts = ops.view_as_real(input)
+            fill("random_normal", parts, generator, float(mean), float(std) / 2**0.5)
+            return input
+        return fill("random_normal", input, generator, float(mean), float(std))
+
+
+@op("bernoulli_(Tensor input, Operand p=0.5, *, any generator=None) -> Tensor", function=False)
+class BernoulliFill(Composite):
+    """Fill with 1 (with probability ``p``) and 0."""
+
+    def body(input, p, generator):
+        if not hasattr(p, "dtype"):
+            require(0 <= p <= 1, f"bernoulli_ expects p to be in [0, 1], but got p={p:g}")
+            return fill("random_bernoulli", input, generator, float(p))
+        chance = ops.expand(p, input.shape)
+        sample = ops.empty(input.shape, dtype=types.float64 if p.dtype is types.float64 else types.float32)
+        fill("random_uniform", sample, generator, 0.0, 1.0)
+        return ops.copy_(input, ops.lt(sample, chance))
+
+
+@op("bernoulli(Tensor input, float? p=None, *, any generator=None, Tensor? out=None) -> Tensor")
+class Bernoulli(Composite):
+    """1 with the probability that each element of ``input`` gives (or ``p`` for all)."""
+
+    def body(input, p, generator):
+        made = ops.empty_like(input)
+        return made.bernoulli_(input if p is None else p, generator=generator)
+
+
+@op("exponential_(Tensor input, float lambd=1.0, *, any generator=None) -> Tensor", function=False)
+class ExponentialFill(Composite):
+    """Fill with exponential samples of rate ``lambd``."""
+
+    def body(input, lambd, generator):
+        require(lambd > 0.0, f"exponential_ expects lambda > 0.0, but found lambda={lambd:g}")
+        return fill("random_exponential", input, generator, float(lambd))
+
+
+def uniforms(input, generator):
+    """A float64 uniform sample for each element."""
+    return fill("random_uniform", ops.empty(input.shape, dtype=types.float64), generator, 0.0, 1.0)
+
+
+@op("cauchy_(Tensor input, float median=0.0, float sigma=1.0, *, any generator=None) -> Tensor", function=False)
+class CauchyFill(Composite):
+    """Fill with Cauchy samples."""
+
+    def body(input, median, sigma, generator):
+        require(sigma > 0.0, f"cauchy_ expects sigma > 0.0, but found sigma={sigma:g}")
+        sample = uniforms(input, generator)
+        return ops.copy_(input, median + sigma * ops.tan(3.141592653589793 * (sample - 0.5)))
+
+
+@op("log_normal_(Tensor input, float mean=1.0, float std=2.0, *, any generator=None) -> Tensor", function=False)
+class LogNormalFill(Composite):
+    """Fill with samples whose logarithm is normal."""
+
+    def body(input, mean, std, generator):
+        require(std > 0.0, f"log_normal_ expects std > 0.0, but found std={std:g}")
+        sample = ops.empty((input.numel(), 2), dtype=types.float64)[:, 0]
+        fill("random_normal", sample, generator, float(mean), float(std))
+        return ops.copy_(input, ops.exp(sample).reshape(input.shape))
+
+
+@op("geometric_(Tensor input, float p, *, any generator=None) -> Tensor", function=False)
+class GeometricFill(Composite):
+    """Fill with the number of trials up to the first success of probability ``p``."""
+
+    def body(input, p, generator):
+        require(0 < p < 1, f"geometric_ expects p to be in (0, 1), but got p={p:g}")
+        sample = uniforms(input, generator)
+        return ops.copy_(input, ops.ceil(ops.log(1 - sample) / ops.log1p(ops.full((), -float(p), dtype=types.float64))))
+
+
+def draw_integers(input, low: int, size: int, generator):
+    wide = size >= 1 << 28
+    bits = size - (1 << 64) if size >= 1 << 63 else size
+    return fill("random_integers", input, generator, low, bits, wide)
+
+
+@op("random_(Tensor input, int? from_=None, int? to=None, *, any generator=None) -> Tensor", function=False)
+class RandomFill(Composite):
+    """Fill with integers of [from, to); of all that the type holds exactly by default."""
+
+    def body(input, from_, to, generator):
+        if to is None and from_ is not None:
+            from_, to = 0, from_
+        if from_ is None:
+            limits = {"bool": 2, "float32": (1 << 24) + 1, "float64": (1 << 53) + 1, "float16": (1 << 11) + 1,
+                      "bfloat16": (1 << 8) + 1, "uint8": 1 << 8}  # fmt: skip
+            bits = 8 * input.dtype.itemsize
+            from_, to = 0, limits.get(input.dtype.name, 1 << (bits - 1))
+            if input.dtype.name in ("int64", "float64"):
+                return fill("random_integers", input, generator, 0, to - (1 << 64) if to >= 1 << 63 else to, True)
+            return fill("random_integers", input, generator, 0, to, False)
+        require(from_ < to, f"random_ expects 'from' to be less than 'to', but got from={from_} >= to={to}")
+        return draw_integers(input, from_, to - from_, generator)
+
+
+@op(f"rand(int[*] size, *, any generator=None, {_FACTORY}, any names=None, Tensor? out=None) -> Tensor", method=False)
+class Rand(Composite):
+    """Uniform samples of [0, 1)."""
+
+    def body(size, generator, dtype, layout, device, pin_memory, requires_grad, names):
+        made = fill_new("random_uniform", size, dtype, device, generator, 0.0, 1.0)
+        return made.requires_grad_() if requires_grad else made
+
+
+def fill_new(name, size, dtype, device, generator, *numbers):
+    made = new(size, dtype, device)
+    require(made.dtype.kind >= 2, f'"{name}" not implemented for \'{made.dtype.name.capitalize()}\'', NotImplementedError)
+    if made.dtype.kind == 3:
+        parts = ops.view_as_real(made)
+        if name == "random_normal":
+            numbers = (numbers[0], numbers[1] / 2**0.5)
+        fill(name, parts, generator, *numbers)
+        return made
+    return fill(name, made, generator, *numbers)
+
+
+@op(f"randn(int[*] size, *, any generator=None, {_FACTORY}, any names=None, Tensor? out=None) -> Tensor", method=False)
+class Randn(Composite):
+    """Standard normal samples."""
+
+    def body(size, generator, dtype, layout, device, pin_memory, requires_grad, names):
+        made = fill_new("random_normal", size, dtype, device, generator, 0.0, 1.0)
+        return made.requires_grad_() if requires_grad else made
+
+
+@op(f"rand_like(Tensor input, *, any generator=None, {_LIKE}) -> Tensor", method=False)
+class RandLike(Composite):
+    """Uniform samples of [0, 1) with the shape of ``input``."""
+
+    def body(input, generator, dtype, layout, device, pin_memory, requires_grad, memory_format):
+        made = new_like(input, dtype, device, False, memory_format)
+        return refill("random_uniform", made, generator, requires_grad, 0.0, 1.0)
+
+
+def refill(name, made, generator, requires_grad, *numbers):
+    if made.dtype.kind == 3:
+        if name == "random_normal":
+            numbers = (numbers[0], numbers[1] / 2**0.5)
+        fill(name, ops.view_as_real(made), generator, *numbers)
+    else:
+        fill(name, made, generator, *numbers)
+    return made.requires_grad_() if requires_grad else made
+
+
+@op(f"randn_like(Tensor input, *, any generator=None, {_LIKE}) -> Tensor", method=False)
+class RandnLike(Composite):
+    """Standard normal samples with the shape of ``input``."""
+
+    def body(input, generator, dtype, layout, device, pin_memory, requires_grad, memory_format):
+        made = new_like(input, dtype, device, False, memory_format)
+        return refill("random_normal", made, generator, requires_grad, 0.0, 1.0)
+
+
+def bounds(low, high):
+    """randint's two orders of arguments: (high,) and (low, high)."""
+    low, high = (0, low) if high is None else (low, high)
+    require(low < high, f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}")
+    return low, high
+
+
+@op(
+    "randint(int low, any high=None, any size=None, *, any generator=None, ScalarType? dtype=None, any layout=None, "
+    "any device=None, bool? pin_memory=False, bool requires_grad=False, Tensor? out=None) -> Tensor",
+    method=False,
+)  # fmt: skip
+class Randint(Composite):
+    """Integers of [low, high); called as ``randint(high, size)`` or ``randint(low, high, size)``."""
+
+    def body(low, high, size, generator, dtype, layout, device, pin_memory, requires_grad):
+        if size is None:
+            low, high, size = 0, low, high
+        low, high = bounds(low, high)
+        made = new(tuple(size), dtype or types.int64, device)
+        made = draw_integers(made, low, high - low, generator)
+        return made.requires_grad_() if requires_grad else made
+
+
+@op(f"randint_like(Tensor input, int low, int? high=None, *, any generator=None, {_LIKE}) -> Tensor", method=False)
+class RandintLike(Composite):
+    """Integers of [low, high) with the shape and type of ``input``."""
+
+    def body(input, low, high, generator, dtype, layout, device, pin_memory, requires_grad, memory_format):
+        low, high = bounds(low, high)
+        return draw_integers(new_like(input, dtype, device, False, memory_format), low, high - low, generator)
+
+
+@op(
+    "randperm(int n, *, any generator=None, ScalarType? dtype=None, any layout=None, any device=None, "
+    "bool? pin_memory=False, bool requires_grad=False, Tensor? out=None) -> Tensor",
+    method=False,
+)  # fmt: skip
+class Randperm(Composite):
+    """The integers 0 .. n-1 in random order."""
+
+    def body(n, generator, dtype, layout, device, pin_memory, requires_grad):
+        require(n >= 0, f"n must be non-negative, got {n}")
+        return fill("random_permutation", new((n,), dtype or types.int64, device), generator)
+
+
+@op("normal(Operand mean, Operand std=1.0, any size=None, *, any generator=None, ScalarType? dtype=None, any layout=None, any device=None, bool? pin_memory=False, bool requires_grad=False, Tensor? out=None) -> Tensor", method=False)
+class Normal(Composite):
+    """Normal samples with a mean and a standard deviation for each element, or of a given size."""
+
+    def body(mean, std, size, generator, dtype, layout, device, pin_memory, requires_grad):
+        if size is not None:
+            made = fill_new("random_normal", tuple(size), dtype, device, generator, float(mean), float(std))
+            return made.requires_grad_() if requires_grad else made
+        like = mean if hasattr(mean, "dtype") else std
+        if hasattr(std, "dtype"):
+            require(std.dtype.kind < 3, "normal expects standard deviation to be non-complex")
+            require(std.numel() == 0 or bool((std >= 0).all()), "normal expects all elements of std >= 0.0")
+        else:
+            require(std >= 0, f"normal expects std >= 0.0, but found std {std:g}")
+        shape = ops.add(mean, std).shape if hasattr(std, "dtype") and hasattr(mean, "dtype") else like.shape
+        sample = fill_new("random_normal", shape, like.dtype, like.device, generator, 0.0, 1.0)
+        return sample * std + mean
+
+
+@op("multinomial(Tensor input, int num_samples, bool replacement=False, *, any generator=None, Tensor? out=None) -> Tensor")
+class Multinomial(Composite):
+    """Indices drawn from rows of weights (not necessarily summing to 1), with or without replacement."""
+
+    def body(input, num_samples, replacement, generator):
+        require(0 < input.dim() <= 2, "prob_dist must be 1 or 2 dim")
+        require(input.dtype.is_floating_point,
+                f"multinomial only supports floating-point dtypes for input, got: {input.dtype}")  # fmt: skip
+        require(num_samples > 0, "cannot sample n_sample <= 0 samples")
+        rows = input if input.dim() == 2 else ops.unsqueeze(input, 0)
+        n = rows.shape[1]
+        require(replacement or num_samples <= n, "cannot sample n_sample > prob_dist.size(-1) samples without replacement")
+        good = ops.isfinite(rows).all() & (rows >= 0).all()
+        require(bool(good), "probability tensor contains either `inf`, `nan` or element < 0")
+        require(bool((ops.sum(rows, 1) > 0).all()), "invalid multinomial distribution (sum of probabilities <= 0)")
+        if not replacement:
+            noise = ops.empty_like(rows).exponential_(1.0, generator=generator)
+            score = rows / noise
+            found = ops.argmax(score, 1, True) if num_samples == 1 else ops.topk(score, num_samples, 1)[1]
+        else:
+            chance = ops.cumsum(rows.to(types.float64), 1)
+            chance = chance / chance[:, -1:]
+            sample = fill("random_uniform", ops.empty((rows.shape[0], num_samples), dtype=types.float64), generator, 0.0, 1.0)
+            found = ops.searchsorted(chance, sample, right=False).clamp(max=n - 1)
+        return found if input.dim() == 2 else ops.squeeze(found, 0)
+
+
+def check_probability(p: float) -> None:
+    require(0.0 <= p <= 1.0, f"dropout probability has to be between 0 and 1, but got {p}", ValueError)
+
+
+def drop(input, p: float, training: bool, inplace: bool, shape, generator=None):
+    """Zero with probability p and scale the rest by 1 / (1 - p); `shape` is that of the mask."""
+    check_probability(p)
+    if not training or p == 0.0 or input.numel() == 0:
+        return input
+    if p == 1.0:
+        return ops.mul_(input, 0.0) if inplace else input * 0.0
+    mask = fill("random_bernoulli", ops.empty(shape, dtype=input.dtype, device=input.device), generator, 1.0 - p)
+    if inplace:
+        return ops.mul_(input, ops.mul_(mask, 1.0 / (1.0 - p)))
+    return ops.scaled_mask(input, mask, 1.0 / (1.0 - p))
+
+
+def channel_mask(input, dims: int):
+    """Shape of a mask that drops whole channels: ones after the batch and channel dimensions."""
+    return (*input.shape[:dims], *([1] * (input.dim() - dims)))
+
+
+@op("nn.functional.dropout(Tensor input, float p=0.5, bool training=True, bool inplace=False) -> Tensor", also="dropout")
+class Dropout(Composite):
+    """Zero elements with probability ``p`` in training, and scale the others by ``1 / (1 - p)``.
+
+    Source: Hinton et al. 2012, Improving neural networks by preventing co-adaptation of feature detectors.
+    """
+
+    def body(input, p, training, inplace):
+        return drop(input, p, training, inplace, input.shape)
+
+
+for _name, _ndim in (("dropout1d", 3), ("dropout2d", 4), ("dropout3d", 5)):
+
+    @op(f"nn.functional.{_name}(Tensor input, float p=0.5, bool training=True, bool inplace=False) -> Tensor")
+    class ChannelDropout(Composite):
+        """Zero whole channels with probability ``p`` in training, and scale the others."""
+
+        def body(input, p, training, inplace, _ndim=_ndim):
+            lead = 2 if input.dim() == _ndim or _ndim == 4 else 1
+            return drop(input, p, training, inplace, channel_mask(input, lead))
+
+
+@op("nn.functional.feature_dropout(Tensor input, float p=0.5, bool training=True) -> Tensor", also="feature_dropout")
+class FeatureDropout(Composite):
+    """Zero whole channels with probability ``p``."""
+
+    def body(input, p, training):
+        return drop(input, p, training, False, channel_mask(input, 2))
+
+
+def alpha_drop(input, p, training, inplace, shape):
+    """Dropout that keeps mean and variance of SELU activations (Klambauer et al. 2017)."""
+    check_probability(p)
+    if not training or p == 0.0:
+        return input
+    if p == 1.0:
+        return ops.mul_(input, 0.0) if inplace else input * 0.0
+    mask = fill("random_bernoulli", ops.empty(shape, dtype=input.dtype), None, 1.0 - p)
+    alpha = 1.7580993408473766
+    a = 1.0 / ((alpha * alpha * p + 1) * (1 - p)) ** 0.5
+    b = (mask - 1) * (alpha * a) + alpha * a * p
+    return ops.add_(ops.mul_(input, mask * a), b) if inplace else input * (mask * a) + b
+
+
+@op("nn.functional.alpha_dropout(Tensor input, float p=0.5, bool training=False, bool inplace=False) -> Tensor", also="alpha_dropout")
+class AlphaDropout(Composite):
+    """Dropout that keeps the mean and variance of self-normalising networks."""
+
+    def body(input, p, training, inplace):
+        return alpha_drop(input, p, training, inplace, input.shape)
+
+
+@op("nn.functional.feature_alpha_dropout(Tensor input, float p=0.5, bool training=False, bool inplace=False) -> Tensor", also="feature_alpha_dropout")
+class FeatureAlphaDropout(Composite):
+    """Alpha dropout of whole channels."""
+
+    def body(input, p, training, inplace):
+        return alpha_drop(input, p, training, inplace, channel_mask(input, 2))
