@@ -3,8 +3,8 @@
     python benchmarks/fit_coefficients.py             # every fit: name, error, coefficients
     python benchmarks/fit_coefficients.py _SIN_F64    # one of them
 
-A fit is a weighted minimax polynomial (Remez exchange on a fine Chebyshev grid, in 60 digits). With `refit`, the
-coefficients are rounded to their type one after another, lowest first, and those left are fitted again.
+A fit is a weighted minimax polynomial (Remez exchange on a fine Chebyshev grid, in 60 digits). With `refit`,
+the coefficients are rounded to their type one after another, lowest first, and those left are fitted again.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ ROOT = mp.sqrt(mp.mpf(1) / 2)
 
 @dataclass
 class Fit:
-    """`function` on [low, high] as a polynomial in `variable(x)`; `weight(x)` times the error is minimised."""
+    """`function` on [low, high] as a polynomial in `variable(x)`; `weight(x)` times the error is least."""
 
     function: Callable
     terms: int
@@ -84,7 +84,7 @@ def run(fit: Fit, grid: int = 401) -> tuple[float, list[float]]:
     """(log2 of the largest weighted error after rounding, coefficients)."""
     low, high = mp.mpf(fit.low), mp.mpf(fit.high)
     angles = [mp.pi * i / (grid - 1) for i in range(grid)]
-    xs = [x for x in ((low + high) / 2 - (high - low) / 2 * mp.cos(a) for a in angles) if x != 0]
+    xs = [x for x in ((low + high) / 2 - (high - low) / 2 * mp.cos(a) for a in angles) if abs(x) > 1e-30]
     goal = [mp.mpf(fit.function(x)) for x in xs]
     weights = [mp.mpf(fit.weight(x)) if fit.weight else 1 / abs(g) for x, g in zip(xs, goal)]
     variables = [fit.variable(x) for x in xs]
@@ -139,6 +139,7 @@ def inverse_erf(w):
 F32 = np.float32
 QUARTER, HALF = mp.pi / 4 * mp.mpf("1.001"), mp.pi / 2 * mp.mpf("1.0001")
 ERFC_1 = mp.mpf(float(F32(mp.erfc(1))))
+PSI_ROOT = mp.findroot(mp.digamma, 1.4616321449683623)
 FITS = {
     "_EXP_F32": exponential(5, F32),
     "_EXP_SHORT": exponential(7),
@@ -146,15 +147,16 @@ FITS = {
     "_EXP2_F32": Fit(lambda r: (2**r - 1) / r, 7, -0.5, 0.5, lambda r: r / 2**r, kind=F32),
     "_EXP2_F64": Fit(lambda r: (2**r - 1) / r, 12, -0.5, 0.5, lambda r: r / 2**r),
     "_LOG_F32": Fit(
-        lambda f: (mp.log(1 + f) - f + f * f / 2) / f**3, 9, ROOT - 1, 2 * ROOT - 1, lambda f: f**3 / mp.log(1 + f),
-        kind=F32,
+        lambda f: (mp.log(1 + f) - f + f * f / 2) / f**3, 9, ROOT - 1, 2 * ROOT - 1,
+        lambda f: f**3 / mp.log(1 + f), kind=F32,
     ),
     "_LOG_F64": Fit(
-        lambda s: (2 * mp.atanh(s) - 2 * s) / s**3, 8, 1e-3, 0.17158, lambda s: s**3 / (2 * mp.atanh(s)), square
+        lambda s: (2 * mp.atanh(s) - 2 * s) / s**3, 8, 1e-3, 0.17158, lambda s: s**3 / (2 * mp.atanh(s)),
+        square,
     ),
     "_LOG_TAIL": Fit(
-        lambda s: (2 * mp.atanh(s) - 2 * s - 2 * s**3 / 3) / s**5, 6, 1e-4, 0.0725, lambda s: s**5 / (2 * mp.atanh(s)),
-        square,
+        lambda s: (2 * mp.atanh(s) - 2 * s - 2 * s**3 / 3) / s**5, 6, 1e-4, 0.0725,
+        lambda s: s**5 / (2 * mp.atanh(s)), square,
     ),
     "_SIN_F32": odd(mp.sin, 4, HALF),
     "_SIN_SHORT": odd(mp.sin, 5, HALF),
@@ -185,8 +187,11 @@ FITS = {
         lambda x: (mp.log(x) - 1 / (2 * x) - mp.digamma(x)) * x * x, 7, 8, 1e4, lambda x: 1 / x / x / 2,
         lambda x: 1 / x**2,
     ),
+    "_DIGAMMA_NEAR": Fit(lambda t: mp.digamma(mp.mpf(1.5) + t) / (mp.mpf(1.5) + t - PSI_ROOT), 21, -0.5, 0.5),
     "_I0_NEAR": Fit(lambda x: mp.besseli(0, x), 15, 1e-3, 8, variable=lambda x: x * x / 4, refit=False),
-    "_I0_FAR": Fit(lambda t: mp.besseli(0, 1 / t) * mp.exp(-1 / t) * mp.sqrt(1 / t), 24, 1 / 4000, 1 / 8, refit=False),
+    "_I0_FAR": Fit(
+        lambda t: mp.besseli(0, 1 / t) * mp.exp(-1 / t) * mp.sqrt(1 / t), 24, 1 / 4000, 1 / 8, refit=False,
+    ),
 }  # fmt: skip
 
 

@@ -46,11 +46,12 @@ def apply_two(frame: ptr(i64), params: ptr(i64), begin: i64, end: i64):
 
 
 class Kernel:
-    """An operation of scalar expressions, compiled for arrays of `count` elements."""
+    """An operation of scalar expressions, compiled for arrays; its `static` arguments come first."""
 
-    def __init__(self, op: str, type: str = "f32", arity: int = 1, count: int = CHUNK):
+    def __init__(self, op: str, type: str = "f32", arity: int = 1, count: int = CHUNK, static: tuple = ()):
         self.dtype, self.count, self.arity = NUMPY[type], count, arity
-        function = ScalarFunction([Expr(op, tuple(leaf("input", k, type) for k in range(arity)), type)])
+        arguments = tuple(leaf("input", k, type) for k in range(arity))
+        function = ScalarFunction([Expr(op, (*static, *arguments), type)])
         kernel = (apply_one, apply_two)[arity - 1]
 
         def text() -> str:

@@ -60,7 +60,8 @@ def tanh_f32(x: Expr) -> Expr:
     half_lost = fma(divisor - power, constant(-0.5, "f32"), constant(0.5, "f32"))
     quotient = 2.0 / divisor
     quotient = fma(quotient * quotient, -half_lost, quotient)
-    return where(size >= 1.0, copysign(1.0 - quotient, x), near)
+    # copysign also keeps the sign of zero, which the polynomial loses
+    return copysign(where(size >= 1.0, 1.0 - quotient, near), x)
 
 
 def tanh_f64(x: Expr) -> Expr:
@@ -72,7 +73,7 @@ def tanh_f64(x: Expr) -> Expr:
     half_lost = fma(divisor - power, constant(-0.5, "f64"), constant(0.5, "f64"))
     quotient = 2.0 / divisor
     quotient = fma(quotient * quotient, -half_lost, quotient)
-    return where(size >= 0.6, copysign(1.0 - quotient, x), near)
+    return copysign(where(size >= 0.6, 1.0 - quotient, near), x)
 
 
 def sigmoid(x: Expr) -> Expr:

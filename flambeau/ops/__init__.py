@@ -1,3 +1,3 @@
 """Operators: one class each, one file a family. Importing the package registers them all."""
 
-from . import copy, create, loss, norm, optimise, pointwise, pointwise_dropout, random, reduce, softmax, view  # noqa: F401
+from . import contract, copy, create, loss, norm, optimise, pointwise, pointwise_dropout, random, reduce, softmax, view, view_rearrange, view_slice, view_strided  # noqa: F401

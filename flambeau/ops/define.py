@@ -20,10 +20,11 @@ METHODS: dict[str, tuple["Operator", str]] = {}
 OPERATORS: dict[str, "Operator"] = {}
 
 TENSOR_TYPES = ("Tensor", "Tensor?", "Operand", "Operand?", "Tensor[]")
+_UNKEYED = frozenset(("layout", "pin_memory", "requires_grad"))
 _RULES = {"d_all", "scalar", "check", "shape", "layouts", "view", "body", "combine", "finish", "map", "identity"}
 _MEMBERS = _RULES | {
     "dtype", "accumulate", "algorithm", "batch", "fast", "onnx", "samples", "errors", "spec", "no_gradient", "bad",
-    "nondifferentiable", "value_kind", "strides", "data_dependent", "cost", "promote_integers", "writes",
+    "nondifferentiable", "value_kind", "strides", "data_dependent", "cost", "scalars_follow_tensor", "promote_integers", "writes",
 }  # fmt: skip
 _PARAM = re.compile(r"^(?P<type>[A-Za-z]+(?:\[[\d*]*\])?\??)\s+(?P<name>\w+)(?:=(?P<default>.+))?$")
 
@@ -87,10 +88,14 @@ class Operator:
         self.doc = rules.__doc__ or ""
         self.inplace, self.method, self.function = inplace, method, function
         self.out = next((p for p in self.params if p.name == "out"), None)
-        self.arguments = [p for p in self.params if p.name != "out"]
+        #: a pointwise function's `inplace` flag chooses the variant, it is no argument of the operator
+        self.inplace_flag = kind == "Pointwise" and any(p.name == "inplace" for p in self.params)
+        self.arguments = [p for p in self.params if p.name != "out" and not (self.inplace_flag and p.name == "inplace")]
         self.names = [p.name for p in self.arguments]
         self.tensors = [p.name for p in self.arguments if p.is_tensor]
         self.plain = [p.name for p in self.arguments if not p.is_tensor]
+        #: arguments of a factory that do not change its plan
+        self.unkeyed = _UNKEYED if kind == "Opaque" and "requires_grad" in self.names else frozenset()
         self.outputs = 1 if self.returns in ("Tensor", "Tensor[]") else self.returns.count("Tensor")
         self.plans: dict = {}
         self.inplace_plans: dict = {}
@@ -181,7 +186,9 @@ def op(
                 METHODS[made.name + "_"] = (made, "inplace")
             PUBLIC[made.namespace, made.name + "_"] = made
         for name in methods.split():
-            METHODS[name] = (made, "inplace" if name.startswith("__i") and name != "__invert__" else "function")
+            binary = len(made.arguments) > 1 and made.arguments[1].is_tensor
+            inplaced = name.startswith("__i") and name != "__invert__"
+            METHODS[name] = (made, "inplace" if inplaced else "operator" if binary else "function")
         return rules
 
     return register

@@ -2,9 +2,42 @@
 
 from __future__ import annotations
 
-from ..ir.expr import conj, exp, maximum, where
-from .define import op
-from .kinds import Pointwise, int_to_float, promote
+from ..base import dtype as types
+from ..base.dtype import dtype as DType
+from ..base.errors import require
+from ..base.layout import Layout
+from ..ir.expr import (
+    Expr, Pair, conj, constant, copysign, floor, fmod, is_symbolic, pow, refuse_if, sqrt, trunc, where,
+)  # fmt: skip
+from .define import op, ops
+from .kinds import Composite, Pointwise, complex_to_real, int_to_float, promote
+from .pointwise_types import (
+    BOOL, COMPLEX, DIVISION_BY_ZERO, FLOAT, INTEGER, accepting, bool_to_int64, is_integer, kind_of, log_of,
+    not_implemented, sgn, zero_like,
+)  # fmt: skip
+
+
+def check_alpha(input, other, alpha) -> None:
+    """PyTorch's rules for the factor of add and sub."""
+    kind = max(kind_of(input), kind_of(other))
+    require(kind >= FLOAT or kind_of(alpha) < FLOAT,
+            "For integral input tensors, argument alpha must not be a floating point number.")  # fmt: skip
+    require(kind == COMPLEX or kind_of(alpha) != COMPLEX,
+            "For non-complex input tensors, argument alpha must not be a complex number.")  # fmt: skip
+    require(kind == BOOL or kind_of(alpha) != BOOL, "Boolean alpha only supported for Boolean results.")
+
+
+def check_subtraction(input, other, alpha) -> None:
+    bools = (kind_of(input) == BOOL) + (kind_of(other) == BOOL)
+    both = isinstance(input, Layout) and isinstance(other, Layout)
+    require(bools < 2 or not both,
+            "Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or `logical_xor()` "
+            "operator instead.")  # fmt: skip
+    for one in (input, other):
+        require(not (isinstance(one, Layout) and kind_of(one) == BOOL),
+                "Subtraction, the `-` operator, with a bool tensor is not supported. If you are trying to invert a mask, "
+                "use the `~` or `logical_not()` operator instead.")  # fmt: skip
+    check_alpha(input, other, alpha)
 
 
 @op(
@@ -12,9 +45,19 @@ from .kinds import Pointwise, int_to_float, promote
     inplace=True, methods="__add__ __radd__ __iadd__",
 )  # fmt: skip
 class Add(Pointwise):
-    """Sum ``input + alpha * other``."""
+    """Sum ``input + alpha * other``.
+
+    Shape: broadcast. Dtype: promoted.
+
+    >>> import flambeau as torch
+    >>> torch.add(torch.tensor([1, 2]), 10, alpha=2)
+    tensor([21, 22])
+    """
 
     dtype = promote
+
+    def check(input, other, alpha):
+        check_alpha(input, other, alpha)
 
     def scalar(input, other, alpha):
         return input + other * alpha
@@ -23,10 +66,57 @@ class Add(Pointwise):
         return g
 
     def d_other(g, alpha):
-        return g * alpha
+        return g * conj(alpha)
 
 
-@op("mul(Operand input, Operand other, *, Tensor? out=None) -> Tensor", inplace=True, methods="__mul__ __rmul__ __imul__", also="multiply")
+@op(
+    "sub(Operand input, Operand other, *, Scalar alpha=1, Tensor? out=None) -> Tensor",
+    inplace=True, methods="__sub__ __isub__", also="subtract",
+)  # fmt: skip
+class Sub(Pointwise):
+    """Difference ``input - alpha * other``.
+
+    Raises: RuntimeError for bool tensors.
+    """
+
+    dtype = promote
+
+    def check(input, other, alpha):
+        check_subtraction(input, other, alpha)
+
+    def scalar(input, other, alpha):
+        return input - other * alpha
+
+    def d_input(g):
+        return g
+
+    def d_other(g, alpha):
+        return -(g * conj(alpha))
+
+
+@op("rsub(Tensor input, Operand other, *, Scalar alpha=1) -> Tensor", methods="__rsub__")
+class RSub(Pointwise):
+    """Difference the other way round: ``other - alpha * input``."""
+
+    dtype = promote
+
+    def check(input, other, alpha):
+        check_subtraction(input, other, alpha)
+
+    def scalar(input, other, alpha):
+        return other - input * alpha
+
+    def d_input(g, alpha):
+        return -(g * conj(alpha))
+
+    def d_other(g):
+        return g
+
+
+@op(
+    "mul(Operand input, Operand other, *, Tensor? out=None) -> Tensor",
+    inplace=True, methods="__mul__ __rmul__ __imul__", also="multiply",
+)  # fmt: skip
 class Mul(Pointwise):
     """Product."""
 
@@ -42,27 +132,526 @@ class Mul(Pointwise):
         return g * conj(input)
 
 
-@op("relu(Tensor input) -> Tensor", inplace=True)
-class Relu(Pointwise):
-    """``max(input, 0)``."""
+# -- division --------------------------------------------------------------------------------------------------------
 
-    dtype = promote
+
+def divided_by(kernel: str):
+    """The type rule of whole-number division: any real type but bool."""
+
+    def rule(common: DType) -> tuple[DType, DType]:
+        if common.kind == COMPLEX or common.kind == BOOL:
+            raise not_implemented(kernel, common)
+        return common, common
+
+    return rule
+
+
+def floor_quotient(x, y):
+    """Quotient rounded down; exact where fmod is (the form is CPython's float division)."""
+    if not isinstance(x, Expr) and not isinstance(y, Expr):
+        return ops.div(x, y, rounding_mode="floor")
+    if is_integer(x):
+        whole = refuse_if(y == 0, DIVISION_BY_ZERO, x / y)
+        return whole - where((whole * y != x) & ((x < 0) ^ (y < 0)), constant(1, x.type), constant(0, x.type))
+    rest = fmod(x, y)
+    quotient = (x - rest) / y
+    quotient = where((rest != 0) & ((y < 0) ^ (rest < 0)), quotient - 1.0, quotient)
+    whole = floor(quotient)
+    whole = where(quotient - whole > 0.5, whole + 1.0, whole)
+    whole = where(quotient == 0, copysign(constant(0.0, x.type), x / y), whole)
+    return where(y == 0, x / y, whole)
+
+
+def trunc_quotient(x, y):
+    """Quotient rounded towards zero."""
+    if not isinstance(x, Expr) and not isinstance(y, Expr):
+        return ops.div(x, y, rounding_mode="trunc")
+    if is_integer(x):
+        return refuse_if(y == 0, DIVISION_BY_ZERO, x / y)
+    return trunc(x / y)
+
+
+@op(
+    "div(Operand input, Operand other, *, str? rounding_mode=None, Tensor? out=None) -> Tensor",
+    inplace=True, methods="__truediv__ __div__ __itruediv__ __idiv__", also="divide true_divide",
+)  # fmt: skip
+class Div(Pointwise):
+    """Quotient; ``rounding_mode`` "trunc" or "floor" rounds it to a whole number.
+
+    Dtype: true division of integers gives the default float type; a rounded one keeps the promoted type.
+    Raises: RuntimeError for integer division by zero with a rounding mode.
+
+    >>> import flambeau as torch
+    >>> torch.div(torch.tensor([7, -7]), 2, rounding_mode="floor")
+    tensor([ 3, -4])
+    """
+
+    def check(rounding_mode):
+        require(rounding_mode in (None, "trunc", "floor"),
+                f"div expected rounding_mode to be one of None, 'trunc', or 'floor' but found '{rounding_mode}'")
+
+    def dtype(common, rounding_mode):
+        if rounding_mode is None:
+            return int_to_float(common)
+        return divided_by("div_trunc_cpu" if rounding_mode == "trunc" else "div_floor_cpu")(common)
+
+    def scalar(input, other, rounding_mode):
+        if rounding_mode is None:
+            return input / other
+        return floor_quotient(input, other) if rounding_mode == "floor" else trunc_quotient(input, other)
+
+    def d_input(g, other, rounding_mode):
+        return zero_like(g) if rounding_mode else g / conj(other)
+
+    def d_other(g, input, other, rounding_mode):
+        return zero_like(g) if rounding_mode else -(g * conj(input / other / other))
+
+
+@op("rdiv(Tensor input, Operand other) -> Tensor", function=False, method=False, methods="__rtruediv__ __rdiv__")
+class RDiv(Pointwise):
+    """Quotient the other way round: ``other / input``."""
+
+    dtype = int_to_float
+
+    def scalar(input, other):
+        return other / input
+
+    def d_input(g, input, result):
+        return -(g * conj(result / input))
+
+    def d_other(g, input):
+        return g / conj(input)
+
+
+@op(
+    "floor_divide(Operand input, Operand other, *, Tensor? out=None) -> Tensor",
+    inplace=True, methods="__floordiv__ __ifloordiv__",
+)  # fmt: skip
+class FloorDivide(Pointwise):
+    """Quotient rounded down to a whole number.
+
+    Raises: RuntimeError for integer division by zero.
+    """
+
+    dtype = divided_by("div_floor_cpu")
+
+    def scalar(input, other):
+        return floor_quotient(input, other)
+
+    def d_input(g):
+        return zero_like(g)
+
+    def d_other(g):
+        return zero_like(g)
+
+
+@op("rfloordiv(Tensor input, Operand other) -> Tensor", function=False, method=False, methods="__rfloordiv__")
+class RFloorDivide(Pointwise):
+    """``other // input``."""
+
+    dtype = divided_by("div_floor_cpu")
+
+    def scalar(input, other):
+        return floor_quotient(other, input)
+
+
+def floor_remainder(x, y):
+    """Remainder with the sign of the divisor."""
+    if is_integer(x):
+        rest = refuse_if(y == 0, DIVISION_BY_ZERO, Expr("mod", (x, y), x.type))
+    else:
+        rest = fmod(x, y)
+    return where((rest != 0) & ((rest < 0) ^ (y < 0)), rest + y, rest)
+
+
+@op(
+    "remainder(Operand input, Operand other, *, Tensor? out=None) -> Tensor",
+    inplace=True, methods="__mod__ __imod__",
+)  # fmt: skip
+class Remainder(Pointwise):
+    """Python's modulus: the remainder of floor division, with the sign of ``other``.
+
+    Raises: RuntimeError for integer division by zero.
+    """
+
+    dtype = divided_by("remainder_cpu")
+
+    def scalar(input, other):
+        return floor_remainder(input, other)
+
+    def d_input(g):
+        return g
+
+    def d_other(g, input, other):
+        return -(g * floor_quotient(input, other))
+
+
+@op("rmod(Tensor input, Operand other) -> Tensor", function=False, method=False, methods="__rmod__")
+class RMod(Pointwise):
+    """``other % input``."""
+
+    dtype = divided_by("remainder_cpu")
+
+    def scalar(input, other):
+        return floor_remainder(other, input)
+
+    def d_input(g, input, other):
+        return -(g * floor_quotient(other, input))
+
+    def d_other(g):
+        return g
+
+
+@op("fmod(Operand input, Operand other, *, Tensor? out=None) -> Tensor", inplace=True)
+class Fmod(Pointwise):
+    """C's remainder: that of division rounded towards zero, with the sign of ``input``.
+
+    Raises: RuntimeError for integer division by zero.
+    """
+
+    dtype = divided_by("fmod_cpu")
+
+    def scalar(input, other):
+        if is_integer(input):
+            return refuse_if(other == 0, DIVISION_BY_ZERO, Expr("mod", (input, other), input.type))
+        return fmod(input, other)
+
+    def d_input(g):
+        return g
+
+    def d_other(g, input, other):
+        return -(g * trunc_quotient(input, other))
+
+
+# -- powers ----------------------------------------------------------------------------------------------------------
+
+
+def integer_power(x: Expr, n: Expr) -> Expr:
+    """x**n of integers by repeated squaring, wrapping around; a negative power is 0 unless x is 1 or -1."""
+    bits = {"u8": 8, "i8": 7, "i16": 15, "i32": 31}.get(x.type, 63)
+    one = constant(1, x.type)
+    result, square = one, x
+    for k in range(bits):
+        result = where(((n >> k) & 1) != 0, result * square, result)
+        square = square * square
+    if x.type == "u8":
+        return result
+    odd = (n & 1) != 0
+    inverse = where(x == 1, one, where(x == -1, where(odd, -one, one), constant(0, x.type)))
+    return where(n < 0, inverse, result)
+
+
+def general_power(x, n):
+    if is_integer(x):
+        return integer_power(x, n)
+    return pow(x, n)
+
+
+def pow_type(common: DType) -> tuple[DType, DType]:
+    if common.kind == BOOL:
+        raise not_implemented("pow", common)
+    return (types.complex128 if common is types.complex64 else common), common
+
+
+def power_slope(x, n):
+    """The derivative of x**n in x."""
+    return where(n == 0, zero_like(x), n * general_power(x, n - 1))
+
+
+@op("power(Tensor input, Operand exponent) -> Tensor", function=False, method=False)
+class Power(Pointwise):
+    """``input ** exponent`` for any exponent."""
+
+    dtype = pow_type
+
+    def scalar(input, exponent):
+        return general_power(input, exponent)
+
+    def d_input(g, input, exponent):
+        return g * conj(power_slope(input, exponent))
+
+    def d_exponent(g, input, exponent, result):
+        flat = (input == 0) & (real_part(exponent) >= 0)
+        return g * conj(where(flat, zero_like(g), result * log_of(input)))
+
+
+def real_part(x):
+    if isinstance(x, (Pair, complex)):
+        return x.re if isinstance(x, Pair) else x.real
+    return x.real if not isinstance(x, (Expr, int, float)) and x.is_complex() else x
+
+
+@op("power_of(Tensor input, Operand base) -> Tensor", function=False, method=False)
+class PowerOf(Pointwise):
+    """``base ** input`` for a number ``base``."""
+
+    dtype = pow_type
+
+    def scalar(input, base):
+        return general_power(base, input)
+
+    def d_input(g, input, base, result):
+        if is_symbolic(base):
+            flat = (base == 0) & (real_part(input) >= 0)
+            return g * conj(where(flat, zero_like(g), result * log_of(base)))
+        if base == 0:
+            return g * where(real_part(input) >= 0, 0, result * float("-inf"))
+        return g * conj(result * log_of(base))
+
+
+@op("cube(Tensor input) -> Tensor", function=False, method=False)
+class Cube(Pointwise):
+    """``input ** 3``."""
+
+    dtype = bool_to_int64
 
     def scalar(input):
-        return maximum(input, 0)
+        return input * input * input
 
-    def d_input(g, result):
-        return where(result > 0, g, 0)
+    def d_input(g, input):
+        return g * conj(input * input) * 3
 
 
-@op("exp(Tensor input, *, Tensor? out=None) -> Tensor", inplace=True)
-class Exp(Pointwise):
-    """e to the power of each element."""
+@op("inverse_square(Tensor input) -> Tensor", function=False, method=False)
+class InverseSquare(Pointwise):
+    """``input ** -2``."""
 
     dtype = int_to_float
 
     def scalar(input):
-        return exp(input)
+        return 1.0 / (input * input)
+
+    def d_input(g, input, result):
+        return g * conj(result / input) * -2
+
+
+#: exponents that have an operator of their own
+_BY_EXPONENT = {2: "square", 3: "cube", 0.5: "sqrt", -0.5: "rsqrt", -1: "reciprocal", -2: "inverse_square"}
+
+
+@op(
+    "pow(Operand input, Operand exponent, *, Tensor? out=None) -> Tensor",
+    inplace=True, methods="__pow__ __ipow__",
+)  # fmt: skip
+class Pow(Composite):
+    """``input ** exponent``.
+
+    Dtype: promoted; integers wrap around. Raises: RuntimeError for an integer tensor and a negative integer number.
+
+    >>> import flambeau as torch
+    >>> torch.tensor([1.0, 2.0, 3.0]) ** 2
+    tensor([1., 4., 9.])
+    """
+
+    def body(input, exponent):
+        kind = type(exponent)
+        if kind is int or kind is float:
+            integral = not isinstance(input, (int, float, complex)) and input.dtype.kind < FLOAT
+            if integral and kind is int and exponent < 0 and input.dtype.kind == INTEGER:
+                raise RuntimeError("Integers to negative integer powers are not allowed.")
+            named = _BY_EXPONENT.get(exponent)
+            if named is not None and not isinstance(input, (int, float, complex)) and (kind is int or not integral):
+                return getattr(ops, named)(input)
+        if isinstance(input, (bool, int, float, complex)):
+            return ops.power_of(exponent, input)
+        return ops.power(input, exponent)
+
+
+@op("rpow(Tensor input, Operand base) -> Tensor", function=False, method=False, methods="__rpow__")
+class RPow(Composite):
+    """``base ** input``."""
+
+    def body(input, base):
+        return ops.pow(base, input)
+
+
+@op("float_power(Operand input, Operand exponent, *, Tensor? out=None) -> Tensor", inplace=True)
+class FloatPower(Composite):
+    """``input ** exponent`` computed in, and giving, float64 (complex128 where an operand is complex)."""
+
+    def body(input, exponent):
+        kinds = [isinstance(x, complex) if isinstance(x, (int, float, complex)) else x.is_complex() for x in (input, exponent)]
+        goal = types.complex128 if any(kinds) else types.float64
+        number = complex if any(kinds) else float
+        ready = [number(x) if isinstance(x, (int, float, complex)) else x.to(goal) for x in (input, exponent)]
+        return ops.pow(*ready)
+
+
+@op("square(Tensor input, *, Tensor? out=None) -> Tensor", inplace=True)
+class Square(Pointwise):
+    """``input * input``. Dtype: bool gives int64."""
+
+    dtype = bool_to_int64
+
+    def scalar(input):
+        return input * input
+
+    def d_input(g, input):
+        return g * conj(input) * 2
+
+
+@op("sqrt(Tensor input, *, Tensor? out=None) -> Tensor", inplace=True)
+class Sqrt(Pointwise):
+    """Square root; NaN below zero."""
+
+    dtype = int_to_float
+
+    def scalar(input):
+        return sqrt(input)
 
     def d_input(g, result):
-        return g * conj(result)
+        return g / conj(result * 2)
+
+
+@op("rsqrt(Tensor input, *, Tensor? out=None) -> Tensor", inplace=True)
+class Rsqrt(Pointwise):
+    """``1 / sqrt(input)``."""
+
+    dtype = int_to_float
+
+    def scalar(input):
+        return 1.0 / sqrt(input)
+
+    def d_input(g, result):
+        return g * conj(result * result * result) * -0.5
+
+
+@op("reciprocal(Tensor input, *, Tensor? out=None) -> Tensor", inplace=True)
+class Reciprocal(Pointwise):
+    """``1 / input``."""
+
+    dtype = int_to_float
+
+    def scalar(input):
+        return 1.0 / input
+
+    def d_input(g, result):
+        return -(g * conj(result * result))
+
+
+# -- signs -----------------------------------------------------------------------------------------------------------
+
+
+@op("neg(Tensor input, *, Tensor? out=None) -> Tensor", inplace=True, methods="__neg__", also="negative")
+class Neg(Pointwise):
+    """``-input``. Raises: RuntimeError for bool."""
+
+    dtype = promote
+
+    def check(input):
+        require(input.dtype.kind != BOOL,
+                "Negation, the `-` operator, on a bool tensor is not supported. If you are trying to invert a mask, use "
+                "the `~` or `logical_not()` operator instead.")  # fmt: skip
+
+    def scalar(input):
+        return -input
+
+    def d_input(g):
+        return -g
+
+
+@op("positive(Tensor input) -> Tensor", methods="__pos__")
+class Positive(Composite):
+    """``input`` itself. Raises: RuntimeError for bool."""
+
+    def body(input):
+        require(input.dtype.kind != BOOL, "The `+` operator, on a bool tensor is not supported.")
+        return input
+
+
+@op("abs(Tensor input, *, Tensor? out=None) -> Tensor", inplace=True, methods="__abs__", also="absolute")
+class Abs(Pointwise):
+    """Absolute value. Dtype: a complex type gives its real type."""
+
+    dtype = accepting("abs_cpu", INTEGER, FLOAT, COMPLEX, rule=complex_to_real)
+
+    def scalar(input):
+        return abs(input)
+
+    def d_input(g, input):
+        return sgn(input) * g
+
+
+@op("sign(Tensor input, *, Tensor? out=None) -> Tensor", inplace=True)
+class Sign(Pointwise):
+    """-1, 0 or 1 by the sign of each element."""
+
+    dtype = promote
+
+    def check(input):
+        require(input.dtype.kind != COMPLEX,
+                "Unlike NumPy, torch.sign is not intended to support complex numbers. Please use torch.sgn instead.",
+                NotImplementedError)  # fmt: skip
+
+    def scalar(input):
+        return sgn(input)
+
+    def d_input(g):
+        return zero_like(g)
+
+
+@op("sgn(Tensor input, *, Tensor? out=None) -> Tensor", inplace=True)
+class Sgn(Pointwise):
+    """``input / |input|``, and 0 where it is 0; the sign of a real number."""
+
+    dtype = promote
+
+    def scalar(input):
+        return sgn(input)
+
+    def d_input(g, input, result):
+        if not isinstance(g, Pair) and (isinstance(g, Expr) or not g.is_complex()):
+            return zero_like(g)
+        size = abs(input)
+        inner = real_part(conj(result) * g)
+        return where(size == 0, zero_like(g), (g - result * inner) / where(size == 0, 1, size))
+
+
+# -- fused products --------------------------------------------------------------------------------------------------
+
+
+@op("addcmul(Tensor input, Tensor tensor1, Tensor tensor2, *, Scalar value=1, Tensor? out=None) -> Tensor", inplace=True)
+class Addcmul(Pointwise):
+    """``input + value * tensor1 * tensor2``."""
+
+    dtype = accepting("addcmul_cpu_out", INTEGER, FLOAT, COMPLEX)
+
+    def scalar(input, tensor1, tensor2, value):
+        return input + tensor1 * tensor2 * value
+
+    def d_input(g):
+        return g
+
+    def d_tensor1(g, tensor2, value):
+        return g * conj(tensor2 * value)
+
+    def d_tensor2(g, tensor1, value):
+        return g * conj(tensor1 * value)
+
+
+@op("addcdiv(Tensor input, Tensor tensor1, Tensor tensor2, *, Scalar value=1, Tensor? out=None) -> Tensor", inplace=True)
+class Addcdiv(Pointwise):
+    """``input + value * tensor1 / tensor2``. Raises: RuntimeError where both tensors are of integers."""
+
+    dtype = promote
+
+    def check(tensor1, tensor2):
+        require(tensor1.dtype.kind >= FLOAT or tensor2.dtype.kind >= FLOAT,
+                "Integer division with addcdiv is no longer supported, and in a future  release addcdiv will perform a "
+                "true division of tensor1 and tensor2. The historic addcdiv behavior can be implemented as (input + value "
+                "* torch.trunc(tensor1 / tensor2)).to(input.dtype) for integer inputs and as (input + value * tensor1 / "
+                "tensor2) for float inputs. The future addcdiv behavior is just the latter implementation: (input + value "
+                "* tensor1 / tensor2), for all dtypes.")  # fmt: skip
+
+    def scalar(input, tensor1, tensor2, value):
+        return input + tensor1 * value / tensor2
+
+    def d_input(g):
+        return g
+
+    def d_tensor1(g, tensor2, value):
+        return g * conj(value / tensor2)
+
+    def d_tensor2(g, tensor1, tensor2, value):
+        return -(g * conj(tensor1 * value / (tensor2 * tensor2)))
+

@@ -14,6 +14,9 @@ from .optimizer import Optimizer, check_lr, number
 __all__ = ["LBFGS"]
 
 
+_ORDER = ("al", "d", "t", "old_dirs", "old_stps", "ro", "H_diag", "prev_flat_grad", "prev_loss")
+
+
 class LBFGS(Optimizer):
     """The quasi-Newton method of Broyden, Fletcher, Goldfarb and Shanno with limited memory.
 
@@ -72,7 +75,7 @@ class LBFGS(Optimizer):
         for parameter in self._params:
             real = flambeau.view_as_real(parameter) if parameter.is_complex() else parameter
             count = real.numel()
-            real.add_(direction[start : start + count].view(real.shape), alpha=distance)
+            real.add_(direction[start : start + count].view(real.shape), alpha=number(distance))
             start += count
 
     def _values(self) -> list[Tensor]:
@@ -95,7 +98,7 @@ class LBFGS(Optimizer):
 
     def _iterate(self, closure: Callable[[], Any]) -> Any:
         group = self.param_groups[0]
-        lr = number(group["lr"])
+        lr = group["lr"]
         search = group["line_search_fn"]
         state = self.state[self._params[0]]  # the state is one for all parameters
         state.setdefault("func_evals", 0)
@@ -142,6 +145,9 @@ class LBFGS(Optimizer):
                 break
             if abs(loss - former_loss) < group["tolerance_change"]:
                 break
+        for name in _ORDER:  # as saved states have it
+            if name in state:
+                state[name] = state.pop(name)
         return first_loss
 
     def _direction(self, state: dict, gradient: Tensor, history_size: int) -> Tensor:

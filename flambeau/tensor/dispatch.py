@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
+from ..base import device as device_module
 from ..base.layout import Layout, broadcast_strides, layout
 from ..base.mode import mode
 from ..ir import expr
@@ -41,8 +42,8 @@ def runtime():
 def compile_function(op: Operator, variant: str) -> Callable:
     """The public function of an operator: variant "function" or "inplace"."""
     if op.kind == "Composite" and variant != "inplace":
-        return _composite(op)
-    source = _source_inplace(op) if variant == "inplace" else _source(op)
+        return _composite(op, variant)
+    source = _source_inplace(op) if variant == "inplace" else _source(op, variant)
     scope = dict(GLOBALS, op=op, plans=op.plans, inplace_plans=op.inplace_plans)
     name = op.name + ("_" if variant == "inplace" else "")
     exec(compile(source, f"<operator {name}>", "exec"), scope)
@@ -87,6 +88,8 @@ def prelude(op: Operator) -> list[str]:
 def _key(op: Operator, absent: set[str] = frozenset(), number: str | None = None) -> str:
     parts = []
     for p in op.arguments:
+        if p.name in op.unkeyed:
+            continue
         if p.name in absent:
             parts.append("None")
         elif p.name == number:
@@ -116,13 +119,19 @@ def _simple(op: Operator) -> bool:
     return fits and len(optional) <= 1 and op.outputs == 1 and not getattr(op.rules, "data_dependent", False)
 
 
-def _source(op: Operator) -> str:
+def _source(op: Operator, variant: str = "function") -> str:
     names = ", ".join(op.names)
     out = ", out" if op.out else ""
-    general = f"invoke(op, ({names},){out})"
+    general = f"invoke{'_operator' if variant == 'operator' else ''}(op, ({names},){out})"
     lines = [f"def function({header(op)}):", *prelude(op)]
+    if op.inplace_flag:
+        lines += ["    if inplace:", f"        return function_of(op, 'inplace')({names})"]
     if op.out:
-        lines += ["    if out is not None:", f"        return {general}"]
+        lines += ["    if out is not None:"]
+        lines += ["        if dtype is None:", "            dtype = out.dtype"] if op.unkeyed else []
+        lines += [f"        return {general}"]
+    if op.unkeyed:
+        return "\n".join([*lines, *_factory(op, general)])
     if not _simple(op) or not op.tensors:
         return "\n".join([*lines, f"    return {general}"])
     optional = [p.name for p in op.arguments if p.type == "Tensor?"]
@@ -143,6 +152,20 @@ def _source(op: Operator) -> str:
         lines += _branch(op, general, "    ")
     lines.append("    return result")
     return "\n".join(lines)
+
+
+def _factory(op: Operator, general: str) -> list[str]:
+    """The body of a function that makes a new tensor: the device is settled first, `requires_grad` comes last."""
+    lines = []
+    if not op.tensors:
+        lines = [
+            "    if device is None:",
+            "        device = DEVICES[-1] if DEVICES else DEFAULT_DEVICE[0]",
+            "    elif type(device) is not Device:",
+            "        device = Device(device)",
+        ]
+    lines += _branch(op, general, "    ")
+    return [*lines, "    return result.requires_grad_() if requires_grad else result"]
 
 
 def _branch(op: Operator, general: str, indent: str, absent=frozenset(), number: str | None = None) -> list[str]:
@@ -267,7 +290,7 @@ def _branch_inplace(op, general, target, indent, number=None) -> list[str]:
     return [indent + text for text in lines]
 
 
-def _composite(op: Operator) -> Callable:
+def _composite(op: Operator, variant: str = "function") -> Callable:
     """The body, behind a check for subclasses with their own __torch_function__; with `d_` rules a node of its own."""
     body = op.rules.body
     body.__doc__ = op.doc
@@ -275,6 +298,10 @@ def _composite(op: Operator) -> Callable:
     names = ", ".join(op.names)
     keywords = ", ".join(f"{n}={n}" for n in op.names)
     lines = [f"def function({header(op)}):", *prelude(op)]
+    if variant == "operator":
+        lines += [f"    if not fits({op.names[1]}):", "        return NotImplemented"]
+    if op.out and "dtype" in op.names and "requires_grad" in op.names:
+        lines += ["    if out is not None and dtype is None:", "        dtype = out.dtype"]
     tests = [f"type({n}) in PLAIN" for n in op.tensors if True]
     if tests:
         lines += [f"    if not ({' and '.join(tests)}):", f"        found = overridden(op, ({names},))"]
@@ -307,7 +334,10 @@ def layout_key(x):
 def prepare(op: Operator, args: tuple) -> tuple[tuple, dict, tuple]:
     """Arguments in canonical form, the values that planning sees, and the key of the plan."""
     ready, values, key = [], {}, []
+    widen = op.kind == "Opaque" and isinstance(args[0], Tensor) and args[0]._layout.dtype.kind == 3
     for p, x in zip(op.arguments, args, strict=True):
+        if widen and p.type == "Scalar" and x is not None:
+            x = complex(as_number(op, p, x))
         if p.type == "Tensor[]":
             x = tuple(x) if isinstance(x, (list, tuple)) else x
             if not isinstance(x, tuple) or not all(isinstance(t, Tensor) for t in x):
@@ -330,6 +360,10 @@ def prepare(op: Operator, args: tuple) -> tuple[tuple, dict, tuple]:
             seen = x
         ready.append(x)
         values[p.name] = seen
+        if p.name in op.unkeyed:
+            continue
+        if seen is complex:
+            seen = "complex"  # two words of a program: never a key of the fast path
         key.append((type(seen), seen) if isinstance(seen, (bool, int, float)) and p.type == "any" else seen)
     return tuple(ready), values, key[0] if len(key) == 1 else tuple(key)
 
@@ -394,7 +428,21 @@ def invoke(op: Operator, args: tuple, out=None):
             op.plans.clear()
         plan = op.plans[key] = make_plan(op, values)
     result = execute(op, plan, ready)
+    if op.unkeyed and ready[op.names.index("requires_grad")]:
+        result.requires_grad_()
     return result if out is None else write_out(result, out)
+
+
+def invoke_operator(op: Operator, args: tuple, out=None):
+    """Call an operator for an infix sign: NotImplemented beside an operand of an unknown type."""
+    return invoke(op, args) if fits(args[1]) else NotImplemented
+
+
+def fits(x) -> bool:
+    """Whether an infix operator may take this operand."""
+    return isinstance(x, (Tensor, int, float, complex)) or overrides.overrides(x) or hasattr(x, "__array__") or (
+        hasattr(x, "__index__") and not isinstance(x, str)
+    )
 
 
 def promote_first(op: Operator, args: tuple) -> tuple:
@@ -790,7 +838,8 @@ GLOBALS: dict = {
     "Tensor": Tensor, "Node": Node, "new": new_object, "mode": mode, "invoke": invoke, "invoke_inplace": invoke_inplace,
     "NUMBERS": frozenset((int, float, bool)), "next_number": next_number, "alias": alias, "version": version,
     "track_view": track_view, "watch": watch, "overridden": overridden, "write_out": write_out,
-    "PLAIN": overrides.PLAIN,
+    "PLAIN": overrides.PLAIN, "invoke_operator": invoke_operator, "fits": fits, "function_of": define.function_of,
+    "DEVICES": device_module._default, "DEFAULT_DEVICE": device_module._process_default, "Device": device_module.device,
 }  # fmt: skip
 
 

@@ -260,6 +260,11 @@ def build_pointwise(op, plan, values, operands, shape, computed, written):
     return checked(op, call.finish(), call)
 
 
+def _number_type(kind: type) -> str:
+    """Type of a Python number by itself."""
+    return "i64" if kind in (int, bool) else "c128" if kind is complex else "f64"
+
+
 def _number_code(kind: type, computed: DType) -> str:
     """Type in which a Python number enters a kernel computing in `computed`."""
     if computed.kind == 3:
@@ -345,7 +350,9 @@ def plan_opaque(op: Operator, plan: Plan, values: dict, written: bool) -> None:
         return
     back = backend(device)
     scalars = [p.name for p in op.arguments if p.type == "Scalar" and isinstance(values[p.name], type)]
-    codes = ["i64" if values[n] in (int, bool) else "f64" for n in scalars]
+    like = next((t.dtype for t in tensors if isinstance(t, Layout)), plan.layouts[0].dtype if plan.layouts else None)
+    follow = getattr(op.rules, "scalars_follow_tensor", False)
+    codes = [_number_code(values[n], like) if follow else _number_type(values[n]) for n in scalars]
     written = written and bool(getattr(op.rules, "writes", False))
     outputs = () if written else plan.layouts
     call = back.Call([v if isinstance(v, (Layout, tuple)) else None for v in tensors], outputs, values, codes)

@@ -123,6 +123,12 @@ class Volume:
         """Elements of one channel of one sample in the scratch image, all its strided images together."""
         return self.image_count() * prod(self.extents(block))
 
+    def channel_size(self, block: Block, lanes: int) -> int:
+        """Elements of a channel in the scratch image of a block; rows are written in whole vectors."""
+        pitch = self.extents(block)[2] * block.inner
+        written = -(-self.width() * block.inner // lanes) * lanes
+        return self.plane(block) * block.images + max(0, written - pitch)
+
     def width(self) -> int:
         """Elements that a scratch row must hold, of which the last may be the next row's first zeros."""
         return self.axes[2].count + self.axes[2].span

@@ -154,7 +154,7 @@ GRID = Words(
 )
 #: `residues` leads to those of the depth and height images, then (zeros, elements, first) of each width image
 IMAGE = Words(
-    "channels samples inner channel_step sample_step depth_step height_step depth_size height_size depth_stride "
+    "channels inner channel_size channel_step sample_step depth_step height_step depth_size height_size depth_stride "
     "height_stride width_stride depth_low height_low planes rows pitch width depth_images height_images "
     "width_images residues"
 )
@@ -213,23 +213,15 @@ def copy_rows(G, source: ptr(G.T), to: ptr(G.S), zeros, count, width, stride, sa
 @native
 def pack_image(G, params, image, source: ptr(G.T), to: ptr(G.S), samples, depth, height, planes, rows, first, last):
     """Channels [first, last) of the rows that outputs from (depth, height) on read, with zeros around them."""
-    pitch = image[IMAGE.pitch] * image[IMAGE.inner]
-    row_block = image[IMAGE.rows] * pitch
-    plane_block = image[IMAGE.planes] * row_block
-    sample_block = plane_block * (
-        image[IMAGE.depth_images] * image[IMAGE.height_images] * image[IMAGE.width_images]
-    )
-    outer = image[IMAGE.samples] // image[IMAGE.inner]
-    here = samples if image[IMAGE.inner] == 1 else i64(1)
+    plane_block = image[IMAGE.planes] * image[IMAGE.rows] * image[IMAGE.pitch] * image[IMAGE.inner]
     for channel in range(first, last):
-        for sample in range(here):
-            plane = source + (channel * image[IMAGE.channel_step] + sample * image[IMAGE.sample_step])
-            place = to + (channel * outer + sample) * sample_block
-            for rd in range(image[IMAGE.depth_images]):
-                for rh in range(image[IMAGE.height_images]):
-                    for rw in range(image[IMAGE.width_images]):
-                        pack_plane(G, params, image, plane, place, samples, depth, height, planes, rows, rd, rh, rw)
-                        place = place + plane_block
+        plane = source + channel * image[IMAGE.channel_step]
+        place = to + channel * image[IMAGE.channel_size]
+        for rd in range(image[IMAGE.depth_images]):
+            for rh in range(image[IMAGE.height_images]):
+                for rw in range(image[IMAGE.width_images]):
+                    pack_plane(G, params, image, plane, place, samples, depth, height, planes, rows, rd, rh, rw)
+                    place = place + plane_block
 
 
 @native

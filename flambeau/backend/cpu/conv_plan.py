@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
@@ -33,13 +34,15 @@ def kernel(function: Native, statics: Statics) -> int:
         define(module, name, function, {"G": statics})
         return module.text()
 
-    return jit.build(f"{function.fingerprint()}|{name}|{statics.key()}|{_words_key()}", text, [name], level=LEVEL)[0]
+    words = _words_of(function.function.__module__)
+    return jit.build(f"{function.fingerprint()}|{name}|{statics.key()}|{words}", text, [name], level=LEVEL)[0]
 
 
 @lru_cache(None)
-def _words_key() -> str:
-    found = [(n, w.names) for n, w in vars(kernels).items() if isinstance(w, kernels.Words)]
-    return repr(found)
+def _words_of(module: str) -> str:
+    """The numbering of parameter words in a kernels' module, which its machine code depends on."""
+    found = vars(sys.modules[module])
+    return repr([(name, words.names) for name, words in found.items() if isinstance(words, kernels.Words)])
 
 
 def arithmetic_type(t: Type) -> Type:
@@ -214,7 +217,9 @@ def block_count(volume: Volume, block: Block, samples: int) -> int:
     return prod(-(-count // size) for count, size in zip(counts, (block.images, *block.rows)))
 
 
-def image_words(volume: Volume, block: Block, source: Operand, channels: int, tables: Tables) -> list[int]:
+def image_words(
+    volume: Volume, block: Block, source: Operand, channels: int, lanes: int, tables: Tables
+) -> list[int]:
     """How the padded image of a block is made (`IMAGE`)."""
     depth, height, width = volume.axes
     planes, rows, pitch = volume.extents(block)
@@ -223,7 +228,7 @@ def image_words(volume: Volume, block: Block, source: Operand, channels: int, ta
         zeros, inside, first = width.valid(image, width.low, volume.width())
         residues += [zeros, inside, first * source.strides[4]]
     values = {
-        "channels": channels, "samples": block.images, "inner": block.inner, "channel_step": source.strides[1],
+        "channels": channels, "channel_size": volume.channel_size(block, lanes), "inner": block.inner, "channel_step": source.strides[1],
         "sample_step": source.strides[0], "depth_step": source.strides[2], "height_step": source.strides[3],
         "depth_size": depth.size, "height_size": height.size, "depth_stride": depth.step,
         "height_stride": height.step, "width_stride": width.step * source.strides[4], "depth_low": depth.low,
@@ -236,7 +241,7 @@ def image_words(volume: Volume, block: Block, source: Operand, channels: int, ta
 
 def image_elements(volume: Volume, block: Block, channels: int, lanes: int) -> int:
     """Elements of scratch for a padded image, with room for vectors that reach past its end."""
-    return (volume.plane(block) * channels * block.images) + volume.width() * block.inner + 4 * lanes
+    return volume.channel_size(block, lanes) * channels + 4 * lanes
 
 
 def reads_in_place(volume: Volume, source: Operand, block: Block, lanes: int) -> bool:
@@ -285,7 +290,7 @@ class SweepBuilder:
         self.volume, self.layout = sweep.volume, Layout(statics.S)  # type: ignore[arg-type]
         self.row_blocks = -(-sweep.weights.rows // statics.MR)
         self.pitches = in_place_pitches(sweep.source) if direct else self.volume.pitches(block)
-        self.channel_step = sweep.source.strides[1] if direct else self.volume.plane(block) * block.images
+        self.channel_step = sweep.source.strides[1] if direct else self.volume.channel_size(block, statics.L)
         self.units = block_count(self.volume, block, sweep.samples) * sweep.groups
         self.splits = self._splits()
         self.mode = 0 if direct else 2 if self.splits > 1 else 1
@@ -337,7 +342,7 @@ class SweepBuilder:
             "source": sweep.source.slot, "scratch": sweep.scratch_slot, "shared_at": self.shared_at,
             "unit_size": self.unit_size, "channels": channels, "shares": shares,
             "grid": tables.add(grid_words(self.volume, self.block, sweep.source, sweep.groups, channels)),
-            "image": tables.add(image_words(self.volume, self.block, sweep.source, channels, tables)),
+            "image": tables.add(image_words(self.volume, self.block, sweep.source, channels, self.statics.L, tables)),
         }  # fmt: skip
         statics = Statics(S=self.statics.S, T=self.statics.T, L=self.statics.L, PLANAR=self.block.inner == 1)
         return kernel(kernels.pack_all, statics), PACK.block(values) + tables.words, self.units * shares, 1
@@ -354,7 +359,7 @@ class SweepBuilder:
         tables = Tables(SWEEP.size)
         tables.add([slot for slot, _ in sweep.scalars])
         grid = tables.add(grid_words(volume, block, sweep.source, sweep.groups, channels))
-        image = tables.add(image_words(volume, block, sweep.source, channels, tables))
+        image = tables.add(image_words(volume, block, sweep.source, channels, self.statics.L, tables))
         entries = [self._phase_words(tables, number) for number in range(len(self.taps))]
         positions = self.pitches[1] * block.rows[0] + 4 * self.statics.L
         area = Layout(self.statics.S)  # type: ignore[arg-type]

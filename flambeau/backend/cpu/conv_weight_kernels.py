@@ -105,11 +105,9 @@ def pack_operand(G, params, grid, image, source: ptr(G.T), to: ptr(G.S), n, d, h
     """The padded image of a block, with every element defined: lanes of no output are multiplied by zero."""
     samples = min(grid[GRID.block_n], grid[GRID.samples] - n)
     pack_image(G, params, image, source, to, samples, d, h, image[IMAGE.planes], image[IMAGE.rows], first, last)
-    size = image[IMAGE.planes] * image[IMAGE.rows] * image[IMAGE.pitch] * image[IMAGE.samples]
-    size *= image[IMAGE.depth_images] * image[IMAGE.height_images] * image[IMAGE.width_images]
     if last == image[IMAGE.channels]:
         for k in unroll(3):
-            store(to + (size * last + k * G.L), splat(G.S(0), G.L))
+            store(to + (image[IMAGE.channel_size] * last + k * G.L), splat(G.S(0), G.L))
 
 
 OPERAND = Words("source scratch areas shared_at unit_size grid image channels shares")

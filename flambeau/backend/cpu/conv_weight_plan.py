@@ -92,7 +92,7 @@ class GradientBuilder:
         self.columns = task.channels * prod(task.kernel)
         self.padded = -(-self.columns // statics.NV) * statics.NV
         self.pitches = in_place_pitches(task.source) if direct else self.volume.pitches(block)
-        self.channel_step = task.source.strides[1] if direct else self.volume.plane(block) * block.images
+        self.channel_step = task.source.strides[1] if direct else self.volume.channel_size(block, statics.L)
         self.count = block_count(self.volume, block, task.samples)
         self.split_size = task.groups * self.row_blocks * self.padded * statics.MR
         bytes_each = self.split_size * statics.S.bytes  # type: ignore[attr-defined]
@@ -137,7 +137,7 @@ class GradientBuilder:
             "source": task.source.slot, "scratch": task.scratch_slot, "areas": areas(),
             "shared_at": self.shared_at, "unit_size": self.unit_size, "channels": task.channels, "shares": shares,
             "grid": tables.add(grid_words(self.volume, self.block, task.source, task.groups, task.channels)),
-            "image": tables.add(image_words(self.volume, self.block, task.source, task.channels, tables)),
+            "image": tables.add(image_words(self.volume, self.block, task.source, task.channels, self.statics.L, tables)),
         }  # fmt: skip
         statics = Statics(S=self.statics.S, T=self.statics.T, L=self.statics.L, PLANAR=self.block.inner == 1)
         return kernel(kernels.pack_operands, statics), OPERAND.block(values) + tables.words, units * shares, 1
@@ -178,7 +178,7 @@ class GradientBuilder:
             "vectors": len(full), "table": full_at, "last_vectors": len(last), "last_table": last_at,
             "chunk": chunk, "positions": positions,
             "grid": tables.add(grid_words(self.volume, self.block, task.source, task.groups, task.channels)),
-            "image": tables.add(image_words(self.volume, self.block, task.source, task.channels, tables)),
+            "image": tables.add(image_words(self.volume, self.block, task.source, task.channels, self.statics.L, tables)),
             "grad_image": tables.add(self._grad_image(tables)),
         }  # fmt: skip
         return GRADIENT.block(values) + tables.words
@@ -189,8 +189,8 @@ class GradientBuilder:
         depth, height, width = self.volume.axes
         rows, pitch, inner = self.pitches[1] // self.pitches[2], self.pitches[2] // block.inner, block.inner
         values = {
-            "channels": self.task.rows, "samples": block.images, "inner": inner, "channel_step": strides[1],
-            "sample_step": strides[0], "depth_step": strides[2], "height_step": strides[3], "depth_size": depth.count,
+            "channels": self.task.rows, "channel_size": self.pitches[1] * block.rows[0], "inner": inner,
+            "channel_step": strides[1], "sample_step": strides[0], "depth_step": strides[2], "height_step": strides[3], "depth_size": depth.count,
             "height_size": height.count, "depth_stride": 1, "height_stride": 1, "width_stride": strides[4],
             "depth_low": 0, "height_low": 0, "planes": block.rows[0], "rows": rows, "pitch": pitch,
             "width": width.count, "depth_images": 1, "height_images": 1, "width_images": 1,

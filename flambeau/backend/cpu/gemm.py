@@ -281,7 +281,8 @@ class _Product:
     def inner_pays(self, consecutive: bool) -> bool:
         if self.m == 1:
             return self.k >= self.lanes // 2
-        return consecutive and self.m <= 32 and self.k >= 8 * self.lanes
+        # folding the sums costs as much as 64 steps of k, packing b as much as 8 rows
+        return consecutive and self.k >= (8 if self.m <= 32 else 24 if self.m <= 160 else 1 << 40) * self.lanes
 
     def inner(self) -> None:
         words = _Words(self)

@@ -1,0 +1,75 @@
+"""Schedules of matrix products: from layouts to the operands of gemm.product."""
+
+from __future__ import annotations
+
+from ...base.layout import Layout, broadcast_strides
+from . import gemm
+from .gemm import Operand, Slot
+
+
+def matrix(word: int, where: Layout, batch, *, row: bool) -> Operand:
+    """A tensor as a (batched) matrix; a vector is a row (`row`) or a column."""
+    if where.ndim == 1:
+        s = where.strides[0]
+        return Operand(word, 0, (0,) * len(batch), 0 if row else s, s if row else 0)
+    lead = broadcast_strides(where.shape[:-2], where.strides[:-2], batch)
+    return Operand(word, 0, lead, where.strides[-2], where.strides[-1])
+
+
+def product(call) -> None:
+    """result = a @ b."""
+    a, b = call.inputs[:2]
+    out = call.outputs[0]
+    m = a.shape[-2] if a.ndim > 1 else 1
+    n = b.shape[-1] if b.ndim > 1 else 1
+    rows = (a.ndim > 1) + (b.ndim > 1)
+    batch = out.shape[: out.ndim - rows]
+    step = n
+    lead = out.strides[: len(batch)]
+    target = Operand(call.out(0), 0, tuple(lead), step, 1)
+    run(call, a.dtype.code, m, n, a.shape[-1], matrix(call.input(0), a, batch, row=True),
+        matrix(call.input(1), b, batch, row=False), target, batch)  # fmt: skip
+
+
+def run(call, code, m, n, k, a, b, out, batch=(), **more) -> None:
+    for one in gemm.product(code, m, n, k, a=a, b=b, out=out, scratch=call.scratch, batch=tuple(batch), **more):
+        call.step(*one)
+
+
+def added(call) -> None:
+    """result = beta * input + alpha * a @ b; beta is the first scalar, alpha the second."""
+    where, a, b = call.inputs
+    out = call.outputs[0]
+    batch = out.shape[:-2]
+    strides = broadcast_strides(where.shape, where.strides, out.shape)
+    bias = Operand(call.input(0), 0, tuple(strides[:-2]), strides[-2], strides[-1])
+    target = Operand(call.out(0), 0, tuple(out.strides[:-2]), out.strides[-2], out.strides[-1])
+    run(call, a.dtype.code, a.shape[-2], b.shape[-1], a.shape[-1], matrix(call.input(1), a, batch, row=True),
+        matrix(call.input(2), b, batch, row=False), target, batch, bias=bias, beta=Slot(call.scalar(0)),
+        alpha=Slot(call.scalar(1)))  # fmt: skip
+
+
+def linear(call) -> None:
+    """result = input @ weight.T + bias."""
+    where, weight, bias = call.inputs
+    out = call.outputs[0]
+    k = where.shape[-1]
+    n = weight.shape[0] if weight.ndim == 2 else 1
+    w = Operand(call.input(1), 0, (), weight.strides[-1], weight.strides[0] if weight.ndim == 2 else 0)
+    batch = where.shape[:-2]
+    m = where.shape[-2] if where.ndim > 1 else 1
+    lead = tuple(where.strides[:-2])
+    x = Operand(call.input(0), 0, lead, where.strides[-2] if where.ndim > 1 else 0, where.strides[-1])
+    w = w._replace(batch=(0,) * len(batch))
+    step = n
+    out_lead, size = [], m * n
+    for length in reversed(batch):
+        out_lead.insert(0, size)
+        size *= length
+    target = Operand(call.out(0), 0, tuple(out_lead), step, 1)
+    more = {}
+    if bias is not None:
+        full = broadcast_strides(bias.shape, bias.strides, out.shape if weight.ndim == 2 else (*out.shape, 1))
+        full = (0,) * (2 - len(full)) + tuple(full)
+        more["bias"] = Operand(call.input(2), 0, tuple(full[:-2]), full[-2], full[-1])
+    run(call, where.dtype.code, m, n, k, x, w, target, batch, **more)
