@@ -187,7 +187,7 @@ FITS = {
         lambda x: (mp.log(x) - 1 / (2 * x) - mp.digamma(x)) * x * x, 7, 8, 1e4, lambda x: 1 / x / x / 2,
         lambda x: 1 / x**2,
     ),
-    "_DIGAMMA_NEAR": Fit(lambda t: mp.digamma(mp.mpf(1.5) + t) / (mp.mpf(1.5) + t - PSI_ROOT), 21, -0.5, 0.5),
+    "_DIGAMMA_NEAR": Fit(lambda t: mp.digamma(mp.mpf(1.5) + t) / (mp.mpf(1.5) + t - PSI_ROOT), 23, -0.5, 0.5),
     "_I0_NEAR": Fit(lambda x: mp.besseli(0, x), 15, 1e-3, 8, variable=lambda x: x * x / 4, refit=False),
     "_I0_FAR": Fit(
         lambda t: mp.besseli(0, 1 / t) * mp.exp(-1 / t) * mp.sqrt(1 / t), 24, 1 / 4000, 1 / 8, refit=False,

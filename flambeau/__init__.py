@@ -17,17 +17,23 @@ from .base.device import device, set_default_device
 from .base.dtype import ALIASES as _ALIASES
 from .base.dtype import DTYPES as _DTYPES
 from .base.dtype import dtype, promote_types
+from .base.formats import (
+    channels_last, channels_last_3d, contiguous_format, layout, memory_format, preserve_format, sparse_coo, sparse_csr,
+    strided,
+)  # fmt: skip
 from .base.layout import Size
 from .ops import define as _define
 from .tensor import dispatch as _dispatch
 from .tensor import interop as _interop
 from .tensor import surface as _surface
+from .tensor import view_surface as _view_surface
 from .tensor.generator import (
     Generator, default_generator, get_rng_state, initial_seed, manual_seed, seed, set_rng_state,
 )  # fmt: skip
 from .tensor.grad_modes import (
     enable_grad, inference_mode, is_grad_enabled, is_inference_mode_enabled, no_grad, set_grad_enabled,
 )  # fmt: skip
+from .tensor.show import set_printoptions
 from .tensor.interop import as_tensor, from_numpy, tensor
 from .tensor.tensor import Tensor, install_methods
 
@@ -104,4 +110,4 @@ __all__ = [
     "inference_mode", "is_grad_enabled", "is_inference_mode_enabled", "is_tensor", "no_grad", "promote_types",
     "set_default_device", "set_default_dtype", "set_grad_enabled", "set_num_threads", "tensor",
 ]  # fmt: skip
-_ = (_interop, _surface)
+_ = (_interop, _surface, _view_surface)

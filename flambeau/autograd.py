@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from .base.mode import mode
 from .ops.define import ops
-from .tensor.autograd import AccumulateGrad, Part, RemovableHandle, run_backward
+from .tensor.autograd import AccumulateGrad, run_backward
+from .tensor.function import Function, once_differentiable
 from .tensor.grad_modes import (
     detect_anomaly, enable_grad, inference_mode, no_grad, saved_tensors_hooks, set_detect_anomaly, set_grad_enabled,
 )  # fmt: skip
 from .tensor.tensor import Tensor, make
 
 __all__ = [
-    "backward", "detect_anomaly", "enable_grad", "grad", "inference_mode", "no_grad", "saved_tensors_hooks",
+    "Function", "backward", "detect_anomaly", "enable_grad", "grad", "inference_mode", "no_grad", "once_differentiable", "saved_tensors_hooks",
     "set_detect_anomaly", "set_grad_enabled",
 ]  # fmt: skip
 
@@ -126,5 +126,3 @@ def grad(
         result.append(g)
     return tuple(result)
 
-
-_ = (mode, Part, RemovableHandle)

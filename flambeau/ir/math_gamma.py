@@ -27,6 +27,16 @@ _DIGAMMA = (
     0.08333333333333316, -0.008333333333047631, 0.003968253806956589, -0.004166623400361235,
     0.0075695139289443675, -0.020590459104271635, 0.06155977923992584,
 )  # fmt: skip
+# digamma(1.5 + t) / (1.5 + t - root) for |t| <= 1/2, with digamma's positive root in two parts: 2**-55
+_DIGAMMA_NEAR = (
+    0.9510558760318328, -0.42362742128146114, 0.24054248424082939, -0.14840492305372166, 0.09498872444604237,
+    -0.06192213328938688, 0.040760834371486795, -0.026975796104237896, 0.01790723444641391,
+    -0.011908232297996025, 0.007927282204270965, -0.0052797765961596944, 0.0035150609959763122,
+    -0.0023468207275914163, 0.0015862298915342975, -0.0010295503476525966, 0.0005807619423761184,
+    -0.0005080158780922576, 0.0006534333019297915, -0.00010535345135533586, -0.0004600641310398137,
+    -0.00020845983509390603, 0.0005247012093450785,
+)  # fmt: skip
+_DIGAMMA_ROOT = (1.4616321449683622, 9.549995429965697e-17)
 # i0(x) in x**2 / 4 for |x| <= 8: 2**-53; exp(-x) sqrt(x) i0(x) in 1 / x beyond: 2**-53
 _I0_NEAR = (
     1.0, 0.9999999999999972, 0.2500000000000196, 0.027777777777725606, 0.0017361111111802395,
@@ -88,24 +98,36 @@ def lgamma_f64(x: Expr) -> Expr:
     return where(size == INFINITY, constant(INFINITY, "f64"), value)
 
 
-def digamma_f64(x: Expr) -> Expr:
-    """The derivative of lgamma: recurrence up to 8, an asymptotic series, reflection for x < 0."""
-    negative = x < 0.0
-    y = where(negative, 1.0 - x, x)
-    small = y < 8.0
-    # sum of 1 / (y + i) for i < 8 as one fraction
-    top, bottom = constant(0.0, "f64"), constant(1.0, "f64")
-    for step in range(8):
-        term = where(small, y, constant(1.0, "f64")) + float(step)
-        top, bottom = fma(top, term, bottom), bottom * term
-    z = where(small, y + 8.0, y)
-    inverse = 1.0 / z
+def _digamma_positive(x: Expr) -> Expr:
+    """digamma for x > 0: by steps from [1, 2) below 8, by an asymptotic series beyond."""
+    one, zero = constant(1.0, "f64"), constant(0.0, "f64")
+    low, high = x < 1.0, x >= 8.0
+    down = where(low | high, zero, floor(x) - 1.0)
+    # -1 / x, or the sum of 1 / (x - i) for 0 < i <= down as one fraction
+    top, bottom = where(low, -one, zero), where(low, x, one)
+    for step in range(1, 7):
+        taken = down >= float(step)
+        term = x - float(step)
+        top = where(taken, fma(top, term, bottom), top)
+        bottom = where(taken, bottom * term, bottom)
+    y = where(low, x + 1.0, x - down)
+    t = where(high, zero, where(low, x - 0.5, y - 1.5))
+    root, root_low = _DIGAMMA_ROOT
+    offset = where(low, (x - (root - 1.0)) - root_low, (y - root) - root_low)
+    near = fma(offset, polynomial(t, _DIGAMMA_NEAR), top / bottom)
+    inverse = 1.0 / x
     square = inverse * inverse
-    value = _log(z) - fma(square, polynomial(square, _DIGAMMA), inverse * 0.5)
-    value = where(small, value - top / bottom, value)
+    far = _log(x) - fma(square, polynomial(square, _DIGAMMA), inverse * 0.5)
+    return where(high, far, near)
+
+
+def digamma_f64(x: Expr) -> Expr:
+    """The derivative of lgamma; for x < 0 by reflection, digamma(1 - x) - pi / tan(pi x)."""
+    negative = x < 0.0
+    value = _digamma_positive(where(negative, 1.0 - x, x))
     sine, cosine = sin_cos_pi(x)
-    reflected = value - _PI * cosine / sine
-    value = where(negative, where(sine == 0.0, constant(NAN, "f64"), reflected), value)
+    reflected = where(sine == 0.0, constant(NAN, "f64"), value - _PI * cosine / sine)
+    value = where(negative, reflected, value)
     return where(x == 0.0, -copysign(constant(INFINITY, "f64"), x), where(x == INFINITY, x, value))
 
 

@@ -1,3 +1,7 @@
 """Operators: one class each, one file a family. Importing the package registers them all."""
 
-from . import contract, copy, create, loss, norm, optimise, pointwise, pointwise_dropout, random, reduce, softmax, view, view_rearrange, view_slice, view_strided  # noqa: F401
+from . import (  # noqa: F401
+    activation, compare, contract, conv, copy, create, join, logic, loss, norm, optimise, pointwise,
+    pointwise_bits, pointwise_dropout, pointwise_exp, pointwise_float, pointwise_round, pointwise_select,
+    pointwise_trig, random, reduce, reduce_extreme, reduce_moments, reduce_norm, softmax, view, view_rearrange, view_slice, view_strided,
+)  # fmt: skip

@@ -21,7 +21,9 @@ class _Step(Opaque):
 def _check_lists(params, *others) -> None:
     """Each list holds, place by place, what goes with a parameter."""
     for one in others:
-        require(len(one) == len(params), f"expected {len(params)} tensors for as many parameters, got {len(one)}")
+        require(
+            len(one) == len(params), f"expected {len(params)} tensors for as many parameters, got {len(one)}"
+        )
         for parameter, other in zip(params, one):
             require(
                 other is parameter,
@@ -30,7 +32,9 @@ def _check_lists(params, *others) -> None:
             )
     for parameter in params:
         require(parameter.dense, f"the elements of a parameter lie apart or overlap: {parameter}")
-        require(parameter.dtype.kind >= 2, f"a parameter must be of a floating-point or complex type: {parameter}")
+        require(
+            parameter.dtype.kind >= 2, f"a parameter must be of a floating-point or complex type: {parameter}"
+        )
 
 
 @op(
@@ -68,6 +72,8 @@ class Adam(_Step):
         require(len(steps) == len(params), "each parameter needs a step count")
         for step in steps:
             require(step.numel == 1, f"a step count must have one element: {step}")
-            require(step.dtype.name in ("float32", "float64"), f"a step count must be float32 or float64: {step}")
+            require(
+                step.dtype.name in ("float32", "float64"), f"a step count must be float32 or float64: {step}"
+            )
 
     algorithm = "optimise.adam"

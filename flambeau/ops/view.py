@@ -282,6 +282,8 @@ class SumToSize(Composite):
         size = sizes_of(size)
         have = input._layout.shape
         lead = len(have) - len(size)
+        if not size:
+            return ops.sum(input)
         dims = list(range(lead)) + [lead + d for d, n in enumerate(size) if n == 1 and have[lead + d] != 1]
         if lead < 0 or any(n != have[lead + d] and n != 1 for d, n in enumerate(size)):
             raise RuntimeError(f"size {{{list(size)}}} is not expandable to size {{{list(have)}}}.")

@@ -75,7 +75,7 @@ class Narrow(Composite):
         if length < 0:
             raise RuntimeError("narrow(): length must be non-negative.")
         if type(start) is not int:
-            if hasattr(start, "_layout") and (start._layout.ndim or start._layout.dtype.kind > 1):
+            if hasattr(start, "_layout") and (start._layout.ndim or start._layout.dtype.kind != 1):
                 raise RuntimeError("start must be an 0-dim integral Tensor.")
             start = start.__index__()
         n = where.shape[check_dim(dim, where.ndim)]

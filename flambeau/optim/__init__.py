@@ -1,8 +1,8 @@
 """Optimisers and schedules of learning rates."""
 
 from . import lr_scheduler
-from .adafactor import Adafactor
 from .adadelta import Adadelta
+from .adafactor import Adafactor
 from .adagrad import Adagrad
 from .adam import Adam, AdamW
 from .adamax import Adamax

@@ -66,7 +66,9 @@ class Adadelta(GroupOptimizer):
             gradient = -gradient
         if group["weight_decay"] != 0:
             gradient = gradient.add(parameter, alpha=group["weight_decay"])
-        parameter, gradient, square, moved = as_real(parameter, gradient, state["square_avg"], state["acc_delta"])
+        parameter, gradient, square, moved = as_real(
+            parameter, gradient, state["square_avg"], state["acc_delta"]
+        )
         square.mul_(rho).addcmul_(gradient, gradient, value=1 - rho)
         ratio = moved.add(eps).sqrt() / square.add(eps).sqrt()
         change = ratio * gradient

@@ -58,9 +58,9 @@ class Adam(FusedGroups):
         decoupled_weight_decay: bool = False,
     ) -> None:
         _check_tensor_options(lr, betas, foreach, capturable)
-        if not 0.0 <= lr:
+        if not lr >= 0.0:
             raise ValueError(f"Invalid learning rate: {lr}")
-        if not 0.0 <= eps:
+        if not eps >= 0.0:
             raise ValueError(f"Invalid epsilon value: {eps}")
         check_betas(betas)
         check_at_least_zero(weight_decay=weight_decay)
@@ -132,7 +132,11 @@ class Adam(FusedGroups):
     def _native_step(self, group: dict[str, Any]) -> tuple[str, tuple, tuple]:
         static = (bool(group["amsgrad"]), bool(group["maximize"]), bool(group["decoupled_weight_decay"]))
         beta1, beta2 = (float(b) for b in group["betas"])
-        return "adam_", static, (float(group["lr"]), beta1, beta2, float(group["eps"]), float(group["weight_decay"]))
+        return (
+            "adam_",
+            static,
+            (float(group["lr"]), beta1, beta2, float(group["eps"]), float(group["weight_decay"])),
+        )
 
 
 def _check_tensor_options(lr: Any, betas: Any, foreach: bool | None, capturable: bool) -> None:
@@ -146,7 +150,9 @@ def _check_tensor_options(lr: Any, betas: Any, foreach: bool | None, capturable:
     for index, is_tensor in enumerate(are_tensors):
         if is_tensor:
             if foreach and not capturable:
-                raise ValueError(f"betas[{index}] as a Tensor is not supported for capturable=False and foreach=True")
+                raise ValueError(
+                    f"betas[{index}] as a Tensor is not supported for capturable=False and foreach=True"
+                )
             if betas[index].numel() != 1:
                 raise ValueError(f"Tensor betas[{index}] must be 1-element")
 

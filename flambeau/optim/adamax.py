@@ -77,7 +77,9 @@ class Adamax(GroupOptimizer):
             gradient = -gradient
         if group["weight_decay"] != 0:
             gradient = gradient.add(parameter, alpha=group["weight_decay"])
-        parameter, gradient, average, largest = as_real(parameter, gradient, state["exp_avg"], state["exp_inf"])
+        parameter, gradient, average, largest = as_real(
+            parameter, gradient, state["exp_avg"], state["exp_inf"]
+        )
         average.lerp_(gradient, 1 - beta1)
         kept = largest * beta2
         largest.copy_(flambeau.maximum(kept, gradient.abs().add(group["eps"])))

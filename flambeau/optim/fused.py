@@ -75,7 +75,9 @@ class GroupPlan:
     def __init__(self) -> None:
         self.batches: list[Batch] = []
         self.static: tuple = ()
-        self.rows: list[tuple] = []  # per parameter of the group: itself, its memory, layout, batch number (-1: none)
+        self.rows: list[
+            tuple
+        ] = []  # per parameter of the group: itself, its memory, layout, batch number (-1: none)
         self.states: Any = None
         self.stamp = -1
         self.entries: list[tuple] = []  # (state of a parameter, name, tensor): must still be what is stored
@@ -146,7 +148,11 @@ class FusedGroups(GroupOptimizer):
         found: list[list] = [[] for _ in plan.batches]
         for parameter, row in zip(parameters, rows):
             expected, memory, layout, number = row
-            if parameter is not expected or parameter._memory is not memory or parameter._layout is not layout:
+            if (
+                parameter is not expected
+                or parameter._memory is not memory
+                or parameter._layout is not layout
+            ):
                 return None
             gradient = parameter._grad
             if number < 0:

@@ -126,7 +126,9 @@ class LBFGS(Optimizer):
             if search is not None:
                 if search != "strong_wolfe":
                     raise RuntimeError("only 'strong_wolfe' is supported")
-                loss, gradient, distance, calls = self._search(closure, distance, direction, loss, gradient, slope)
+                loss, gradient, distance, calls = self._search(
+                    closure, distance, direction, loss, gradient, slope
+                )
                 self._move(distance, direction)
                 small = gradient.abs().max() <= group["tolerance_grad"]
             else:

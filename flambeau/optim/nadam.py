@@ -95,7 +95,9 @@ class NAdam(GroupOptimizer):
                 parameter.mul_(1 - lr * decay)
             else:
                 gradient = gradient.add(parameter, alpha=decay)
-        parameter, gradient, average, square = as_real(parameter, gradient, state["exp_avg"], state["exp_avg_sq"])
+        parameter, gradient, average, square = as_real(
+            parameter, gradient, state["exp_avg"], state["exp_avg_sq"]
+        )
         mu = beta1 * (1.0 - 0.5 * 0.96 ** (step * group["momentum_decay"]))
         next_mu = beta1 * (1.0 - 0.5 * 0.96 ** ((step + 1) * group["momentum_decay"]))
         state["mu_product"] *= mu

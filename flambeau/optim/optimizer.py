@@ -316,7 +316,9 @@ def _list_parameters(group: dict[str, Any]) -> None:
     named = [entry for entry in given if isinstance(entry, tuple)]
     if named:
         if len(named) != len(given):
-            raise ValueError("all optimizer params should be with/without names. Some param names are missing")
+            raise ValueError(
+                "all optimizer params should be with/without names. Some param names are missing"
+            )
         group["param_names"] = [name for name, _ in given]
         given = [parameter for _, parameter in given]
     group["params"] = given
@@ -385,7 +387,9 @@ class GroupOptimizer(Optimizer):
                 group.setdefault(name, default)
         for parameter_state in self.state.values():
             if isinstance(parameter_state, dict) and isinstance(parameter_state.get("step"), (int, float)):
-                parameter_state["step"] = flambeau.tensor(float(parameter_state["step"]), dtype=scalar_dtype())
+                parameter_state["step"] = flambeau.tensor(
+                    float(parameter_state["step"]), dtype=scalar_dtype()
+                )
 
     #: options that came later than the oldest saved states, with the values those states imply
     _LATER_OPTIONS: dict[str, Any] = {"maximize": False, "foreach": None, "differentiable": False}
@@ -427,14 +431,14 @@ def check_lr(lr: Any) -> None:
     """Refuses a learning rate that is negative, or a tensor of several elements."""
     if isinstance(lr, Tensor) and lr.numel() != 1:
         raise ValueError("Tensor lr must be 1-element")
-    if not 0.0 <= lr:
+    if not lr >= 0.0:
         raise ValueError(f"Invalid learning rate: {lr}")
 
 
 def check_at_least_zero(**options: Any) -> None:
     """Refuses negative options; the name of each is what the message calls it."""
     for name, value in options.items():
-        if not 0.0 <= value:
+        if not value >= 0.0:
             raise ValueError(f"Invalid {name} value: {value}")
 
 

@@ -89,7 +89,9 @@ class RAdam(GroupOptimizer):
                 parameter.mul_(1 - lr * decay)
             else:
                 gradient = gradient.add(parameter, alpha=decay)
-        parameter, gradient, average, square = as_real(parameter, gradient, state["exp_avg"], state["exp_avg_sq"])
+        parameter, gradient, average, square = as_real(
+            parameter, gradient, state["exp_avg"], state["exp_avg_sq"]
+        )
         average.lerp_(gradient, 1 - beta1)
         square.mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
         first, second = 1 - beta1**step, 1 - beta2**step

@@ -59,7 +59,9 @@ class Rprop(GroupOptimizer):
             lr = number(group["lr"])
             state["step"] = new_step(parameter, group)
             state["prev"] = zeros_like(parameter)
-            state["step_size"] = flambeau.full_like(gradient, complex(lr, lr) if parameter.is_complex() else lr)
+            state["step_size"] = flambeau.full_like(
+                gradient, complex(lr, lr) if parameter.is_complex() else lr
+            )
         shrink, grow = group["etas"]
         least, greatest = group["step_sizes"]
         state["step"] += 1

@@ -7,6 +7,7 @@ import warnings
 from ..base.layout import contiguous_layout, layout, overlaps_itself
 from ..base.mode import mode
 from ..ops.define import ops
+from ..ops.view_strided import strided_gradient
 from . import dispatch
 from .autograd import AccumulateGrad, Graph, next_number
 from .tensor import Tensor, make
@@ -128,11 +129,8 @@ class Restrided(Graph):
 def spread(g: Tensor, base, view, move: int) -> Tensor:
     """Gradient of a base from the gradient of the view (strides of `view`, `move` elements in)."""
     if overlaps_itself(view.shape, view.strides) or not base.dense:
-        return ops.as_strided_backward(g, base.shape, base.strides, view.strides, move)
-    fresh = make(dispatch.runtime().allocate(base.nbytes), layout(base.shape, base.strides, g._layout.dtype, base.device))
-    ops.zero_(fresh)
-    ops.copy_(ops.as_strided(fresh, view.shape, view.strides, move), g)
-    return fresh
+        return strided_gradient(g, base, view.strides, move)
+    return ops.strided_sum(g, base.shape, base.strides, view.strides, move)
 
 
 def rewrite_history(target: Tensor, node) -> None:
@@ -168,6 +166,28 @@ def renew_views(base: Tensor, skip) -> None:
             if view is not skip:
                 view._node = Restrided(base, view)
     base._views = alive
+
+
+def restride(op, target: Tensor, args: tuple) -> Tensor:
+    """In-place form of a view operator: the target keeps its memory and takes the view's shape and strides."""
+    ready, values, key = dispatch.prepare(op, args)
+    plan = op.plans.get(key)
+    if plan is None:
+        plan = op.plans[key] = dispatch.make_plan(op, values)
+    before = make(target._memory, target._layout.plain, target._offset)
+    before._node = target._node
+    base = target._base
+    target._layout = plan.layout
+    target._offset += plan.move
+    if target._memory is not None:
+        dispatch.runtime().bump(target._memory)
+    if before._node is not None and mode.grad and plan.differentiable:
+        if base is None:
+            result = make(target._memory, plan.layout, target._offset)
+            target._node = dispatch.record(op, plan, (before, *ready[1:]), (result,))
+        else:  # the base's values are as they were: the view only reads them in another way
+            target._node = Restrided(base, target)
+    return target
 
 
 def resize_for_out(out: Tensor, shape) -> None:

@@ -251,7 +251,7 @@ def build_pointwise(op, plan, values, operands, shape, computed, written):
         outs = [(o.dtype.code, o.strides, call.out(k)) for k, o in enumerate(plan.layouts)]
 
     def rule(*leaves):
-        given = dict(values)
+        given = values | plan.rule_values
         for name, one in zip([n for n, _ in tensors] + names, leaves):
             given[name] = to_compute(one, computed, code) if name in op.plain or promotes(op, name) else one
         return call_rule(op.rules.scalar, given)

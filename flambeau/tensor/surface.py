@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import copy
+import ctypes
+
 from ..base import dtype as types
 from ..base.device import device as Device
 from ..base.dtype import dtype as DType
 from ..base.layout import Layout, Size, is_channels_last
 from ..base.mode import mode
-from ..ops.define import ops
-from . import dispatch, interop
-from .autograd import AccumulateGrad, run_backward, version_of
+from ..ops.define import METHODS, ops
+from . import dispatch, interop, show
+from .autograd import AccumulateGrad, RemovableHandle, version_of
 from .tensor import Tensor, make, track_view
 
 
@@ -371,6 +374,294 @@ def _to_device(self, device: Device, dtype: DType):
     raise RuntimeError(f"Torch not compiled with {device.type.upper()} enabled" if device.type == "cuda" else f"no device {device}")
 
 
+@attribute
+def layout(self):
+    """How elements are stored: always strided."""
+    from ..base.formats import strided
+
+    return strided
+
+
+@attribute
+def itemsize(self) -> int:
+    """Bytes an element."""
+    return self._layout.dtype.itemsize
+
+
+@attribute
+def nbytes(self) -> int:
+    """Bytes of all elements."""
+    return self._layout.nbytes
+
+
+@attribute
+def retains_grad(self) -> bool:
+    """Whether `retain_grad` was called on this non-leaf."""
+    return bool(self._extra and self._extra.get("retains_grad"))
+
+
+def _need_node(self):
+    if self._node is None:
+        raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
+    return self._node
+
+
+@method
+def register_hook(self, hook):
+    """hook(grad) runs when this tensor's gradient is computed; what it returns (if not None) takes its place."""
+    node = _need_node(self)
+    return RemovableHandle(node._extra().setdefault("tensor_hooks", {}), hook)
+
+
+@method
+def register_post_accumulate_grad_hook(self, hook):
+    """hook(tensor) runs after a leaf's `.grad` was added to."""
+    node = _need_node(self)
+    if type(node) is not AccumulateGrad:
+        raise RuntimeError("post accumulate grad hooks cannot be registered on non-leaf tensors")
+    return RemovableHandle(node._extra().setdefault("post_accumulate", {}), hook)
+
+
+@method
+def retain_grad(self) -> None:
+    """Keep the gradient of this non-leaf in `.grad` too."""
+    if self._node is None:
+        raise RuntimeError("can't retain_grad on Tensor that has requires_grad=False")
+    if type(self._node) is AccumulateGrad or self.retains_grad:
+        return
+    import weakref
+
+    if self._extra is None:
+        self._extra = {}
+    self._extra["retains_grad"] = True
+    self._node._extra().setdefault("retain", []).append(weakref.ref(self))
+
+
+@method
+def cpu(self, memory_format=None):
+    """This tensor in host memory."""
+    return self.to(device=Device("cpu"))
+
+
+@method
+def get_device(self) -> int:
+    """Index of the device, -1 for the CPU."""
+    return -1
+
+
+@attribute
+def is_meta(self) -> bool:
+    return self._layout.device.type == "meta"
+
+
+@attribute
+def is_cuda(self) -> bool:
+    return self._layout.device.type == "cuda"
+
+
+@attribute
+def is_cpu(self) -> bool:
+    return self._layout.device.type == "cpu"
+
+
+for _flag in ("is_sparse", "is_quantized", "is_nested", "is_mkldnn", "is_xpu", "is_mps", "is_sparse_csr"):
+    setattr(Tensor, _flag, False)
+
+
+@method
+def is_inference(self) -> bool:
+    """Whether the tensor was made in inference mode."""
+    return bool(self._extra and self._extra.get("inference"))
+
+
+@method
+def is_shared(self) -> bool:
+    return False
+
+
+@method
+def is_pinned(self, device=None) -> bool:
+    return False
+
+
+@method
+def pin_memory(self, device=None):
+    """Host memory is used as it is on the CPU."""
+    return self
+
+
+@method
+def share_memory_(self):
+    """Host memory is shared with forked processes only; gives the tensor itself."""
+    return self
+
+
+@method
+def is_conj(self) -> bool:
+    return False
+
+
+@method
+def is_neg(self) -> bool:
+    return False
+
+
+@method
+def is_signed(self) -> bool:
+    return self._layout.dtype.is_signed
+
+
+@method
+def is_same_size(self, other) -> bool:
+    return self._layout.shape == other._layout.shape
+
+
+@method
+def is_set_to(self, tensor) -> bool:
+    """Whether both are the same view of the same memory."""
+    return self._memory is tensor._memory and self._offset == tensor._offset and self._layout is tensor._layout
+
+
+@method
+def nelement(self) -> int:
+    return self._layout.numel
+
+
+@method
+def ndimension(self) -> int:
+    return self._layout.ndim
+
+
+@method
+def dim_order(self) -> tuple[int, ...]:
+    """Dimensions from the outermost to the innermost in memory."""
+    from ..base.layout import stride_order
+
+    return stride_order(self._layout.shape, self._layout.strides)
+
+
+def type_name(self, dtype=None, non_blocking: bool = False):
+    """The type as text ("torch.FloatTensor"), or the tensor converted to a type."""
+    names = {"float32": "Float", "float64": "Double", "float16": "Half", "bfloat16": "BFloat16", "int64": "Long",
+             "int32": "Int", "int16": "Short", "int8": "Char", "uint8": "Byte", "bool": "Bool",
+             "complex64": "ComplexFloat", "complex128": "ComplexDouble"}  # fmt: skip
+    if dtype is None:
+        return f"torch.{names.get(self._layout.dtype.name, self._layout.dtype.name)}Tensor"
+    if isinstance(dtype, str):
+        wanted = dtype.rpartition(".")[2].removesuffix("Tensor")
+        dtype = types.DTYPES[next(k for k, v in names.items() if v == wanted)]
+    return self.to(dtype)
+
+
+Tensor.type = type_name  # type: ignore[attr-defined]  (the name `type` is needed below)
+
+
+@method
+def __contains__(self, element) -> bool:
+    return bool(ops.eq(self, element).any())
+
+
+@method
+def __complex__(self) -> complex:
+    return complex(interop.item(self))
+
+
+@method
+def __iter__(self):
+    if self._layout.ndim == 0:
+        raise TypeError("iteration over a 0-d tensor")
+    return iter(ops.unbind(self, 0))
+
+
+@method
+def __reversed__(self):
+    return self if self._layout.ndim == 0 else ops.flip(self, (0,))
+
+
+@method
+def __dir__(self):
+    return sorted({*object.__dir__(self), *METHODS})
+
+
+@method
+def __deepcopy__(self, memo):
+    if id(self) in memo:
+        return memo[id(self)]
+    if self._node is not None and not isinstance(self._node, AccumulateGrad):
+        raise RuntimeError(
+            "Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol at the moment.  If "
+            "you were attempting to deepcopy a module, this may be because of a torch.nn.utils.weight_norm usage, see "
+            "https://github.com/pytorch/pytorch/pull/103001"
+        )
+    made = copied_storage(self, memo)
+    if self._node is not None:
+        interop.set_requires_grad(made, True)
+    if self._grad is not None:
+        made._grad = self._grad.__deepcopy__(memo)
+    made.__dict__.update(copy.deepcopy(self.__dict__, memo))
+    memo[id(self)] = made
+    return made
+
+
+def copied_storage(self, memo) -> Tensor:
+    """A tensor over a copy of the whole storage, so that views copied together stay views of one memory."""
+    key = ("storage", id(self._memory))
+    if self._memory is None:
+        return make(None, self._layout, self._offset, self.__class__)
+    memory = memo.get(key)
+    if memory is None:
+        size = dispatch.runtime().nbytes(self._memory)
+        memory = dispatch.runtime().allocate(size)
+        ctypes.memmove(dispatch.runtime().address(memory), dispatch.runtime().address(self._memory), size)
+        memo[key] = memory
+        memo.setdefault("kept storages", []).append(self._memory)
+    return make(memory, self._layout.plain, self._offset, self.__class__)
+
+
+def _restore(cls, data: bytes, where, offset: int, requires_grad: bool, attributes: dict):
+    """Rebuild a pickled tensor."""
+    if data is None:
+        made = make(None, where, 0, cls)
+    else:
+        memory = dispatch.runtime().allocate(len(data))
+        ctypes.memmove(dispatch.runtime().address(memory), data, len(data))
+        made = make(memory, where, offset, cls)
+    if requires_grad:
+        interop.set_requires_grad(made, True)
+    made.__dict__.update(attributes)
+    return made
+
+
+@method
+def __reduce_ex__(self, protocol):
+    if self._node is not None and not isinstance(self._node, AccumulateGrad):
+        raise RuntimeError(
+            "Pickling a tensor that is part of a gradient graph is not supported: detach() it first."
+        )
+    data = None
+    offset = 0
+    where = self._layout.plain
+    if self._memory is not None:
+        source = self if where.dense else self.detach().contiguous()
+        where = source._layout.plain
+        data = ctypes.string_at(interop.address(source), where.extent * where.dtype.itemsize)
+    return (_restore, (self.__class__, data, where, offset, self._node is not None, self.__dict__))
+
+
+@method
+def __array__(self, dtype=None, copy=None):
+    found = self.numpy()
+    return found if dtype is None else found.astype(dtype, copy=False)
+
+
+@method
+def __array_wrap__(self, array, context=None, return_scalar=False):
+    return interop.as_tensor(array)
+
+
+Tensor.__array_priority__ = 1000  # type: ignore[attr-defined]
+
+
 def alias_of(self, cls: type) -> Tensor:
     made = make(self._memory, self._layout.plain, self._offset, cls)
     made._base = self if self._base is None else self._base
@@ -395,4 +686,4 @@ def _make_subclass(cls, data, require_grad: bool = False):
 
 
 Tensor._make_subclass = staticmethod(_make_subclass)  # type: ignore[attr-defined]
-_ = (types, Layout, ops, run_backward)
+_ = (Layout, show)

@@ -46,11 +46,11 @@ def lgamma(x: np.ndarray) -> np.ndarray:
 
 
 def digamma(x: np.ndarray) -> np.ndarray:
-    """Recurrence to 20 and the asymptotic series, in extended precision; x > 0."""
+    """Recurrence to 60 and the asymptotic series, in extended precision; x > 0."""
     y = x.astype(np.longdouble)
     total = np.zeros_like(y)
-    for _ in range(20):
-        step = y < 20
+    for _ in range(60):
+        step = y < 60
         total = total - np.where(step, 1 / y, 0)
         y = np.where(step, y + 1, y)
     z = 1 / (y * y)
@@ -94,7 +94,7 @@ def kernel():
 
 
 def points() -> np.ndarray:
-    """Float32 numbers over the whole range, neighbours of all powers of two, infinities, NaN, usual numbers."""
+    """Float32 numbers over the whole range, neighbours of the powers of two, infinities, NaN, usual ones."""
     spread = np.arange(0, 1 << 32, (1 << 32) // COUNT + 1, dtype=np.uint64).astype(np.uint32)
     edges = (np.arange(512, dtype=np.uint32) << np.uint32(23))[:, None] + np.arange(-6, 7).astype(np.uint32)
     usual = np.random.default_rng(0).uniform(-6, 6, COUNT // 4).astype(np.float32)
@@ -186,10 +186,10 @@ FLOAT64_RANGES = {
     "exp": (-750, 712), "exp2": (-1080, 1026), "expm1": (-40, 712), "log": "positive", "log2": "positive",
     "log10": "positive", "log1p": (-0.999, 40), "sin": (-1e4, 1e4), "cos": (-1e4, 1e4), "tan": (-1e4, 1e4),
     "asin": (-1, 1), "acos": (-1, 1), "atan": (-30, 30), "sinh": (-712, 712), "cosh": (-712, 712),
-    "tanh": (-21, 21), "asinh": (-50, 50), "acosh": (1, 50), "atanh": (-1, 1), "erf": (-6, 6), "erfc": (-6, 26),
-    "lgamma": (0.001, 60), "digamma": (0.001, 60), "i0": (-700, 700), "sigmoid": (-740, 40),
+    "tanh": (-21, 21), "asinh": (-50, 50), "acosh": (1, 50), "atanh": (-1, 1), "erf": (-6, 6),
+    "erfc": (-6, 26), "lgamma": (0.001, 60), "digamma": (0.001, 60), "i0": (-700, 700), "sigmoid": (-740, 40),
 }  # fmt: skip
-FLOAT64_ULP = {"erfc": 4, "lgamma": 12, "digamma": 12, "i0": 20, "tan": 3}
+FLOAT64_ULP = {"erfc": 4, "lgamma": 12, "digamma": 4, "i0": 20, "tan": 3}
 
 
 @pytest.mark.parametrize("op", FLOAT64_RANGES)

@@ -111,3 +111,47 @@ def sum_lanes(b, vectors):
         x = b.binary("add", shuffle.run(b, x, x, low), shuffle.run(b, x, x, [k + half for k in low]))
         lanes //= 2
     return b.emit(x.type.element, f"extractelement {x}, i64 0") if parts == 1 else x
+
+
+@static
+def lane_numbers(b, t, lanes):
+    """0, 1, 2, ... in a vector of an integer type."""
+    return Value(vec(t, lanes), "<" + ", ".join(f"{t.llvm} {k}" for k in range(lanes)) + ">")
+
+
+@static
+def no_lanes(b, lanes):
+    """A mask of no lanes."""
+    return Value(vec(i1, lanes), "zeroinitializer")
+
+
+@static
+def either(b, x, y):
+    """Lanes of either mask."""
+    return b.binary("or", x, y)
+
+
+@static
+def both(b, x, y):
+    """Lanes of both masks."""
+    return b.binary("and", x, y)
+
+
+@static
+def gather_lanes(b, pointer, indices, mask):
+    """Lane k reads pointer[indices[k]]; lanes outside the mask are zero and read nothing."""
+    pointer, indices = b.value(pointer), b.value(indices)
+    t, lanes = pointer.type.to, indices.type.lanes
+    assert t.register is t, "a gather reads types that registers hold"
+    places = b.fresh()
+    b.lines.append(f"  {places} = getelementptr {t.memory}, {pointer}, {indices}")
+    whole = vec(t, lanes)
+    name = f"llvm.masked.gather.{_name(whole)}.v{lanes}p0"
+    b.module.declares[name] = (
+        f"declare {whole.llvm} @{name}(<{lanes} x ptr>, i32 immarg, <{lanes} x i1>, {whole.llvm})"
+    )
+    return b.emit(
+        whole,
+        f"call {whole.llvm} @{name}(<{lanes} x ptr> {places}, i32 {t.bytes}, {b.value(mask)}, "
+        f"{whole.llvm} zeroinitializer)",
+    )

@@ -117,7 +117,26 @@ def _one(b: Builder, e: Expr, inputs, scalars, memo, refuse) -> Value:
         seen = b.value(refuse)
         b.assign(refuse, b.select(b.convert(args[0], i1), b.constant(args[1], seen.type), seen))
         return args[2]
+    if op == "gcd":
+        return _gcd(b, *args)
     raise NotImplementedError(f"the CPU back end has no rule for {op}")
+
+
+def _gcd(b: Builder, x: Value, y: Value) -> Value:
+    """Euclid's algorithm for numbers that are not negative."""
+    larger, smaller = b.variable(x.type), b.variable(x.type)
+    b.assign(larger, x)
+    b.assign(smaller, y)
+    head, body, done = b.label("gcd"), b.label("step"), b.label("found")
+    b.begin(head)
+    now = b.value(smaller)
+    b.branch(b.compare("ne", now, b.constant(0, x.type)), body, done)
+    b.place(body)
+    b.assign(smaller, _safe_integer(b, "mod", b.value(larger), now))
+    b.assign(larger, now)
+    b.jump(head)
+    b.place(done)
+    return b.value(larger)
 
 
 def _same_lanes(b: Builder, args: list) -> list:

@@ -182,8 +182,8 @@ def adam(call) -> None:
     count = len(starts) - 1
     corrections = call.scratch(16 * count)
     (step_code,) = {one.dtype.code for one in call.inputs[2]}
-    call.native(adam_counts, {"S": BY_CODE[step_code]}, [call.input(2), corrections, call.scalar(0)], count, count)
+    call.native(
+        adam_counts, {"S": BY_CODE[step_code]}, [call.input(2), corrections, call.scalar(0)], count, count
+    )
     words = [count, *(call.input(k) for k in (0, 1, 3, 4, 5)), corrections, call.scalar(0), *starts]
     call.native(adam_step, {**types_of(code), **flags}, words, starts[-1], CHUNK)
-
-

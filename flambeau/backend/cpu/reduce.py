@@ -65,6 +65,8 @@ class Meaning:
         self.given["index"] = leaf("input", self.parts, "i64")
         rule = getattr(rules, "map", None)
         state = call_rule(rule, self.given) if rule else self.given["input"]
+        if isinstance(state, tuple):  # a plain number in it is a constant of the type computed in
+            state = tuple(s if isinstance(s, (Expr, Pair)) else convert(s, computed) for s in state)
         self.shape = [isinstance(s, Pair) for s in state] if isinstance(state, tuple) else isinstance(state, Pair)
         flat = _flat(state)
         self.codes = [e.type for e in flat]
@@ -74,7 +76,7 @@ class Meaning:
         self.combine = ScalarFunction([convert(e, c) for e, c in zip(_flat(rules.combine(a, b)), self.codes, strict=True)])
         self.finish = self._finish(rules, a, [o.dtype.code for o in call.outputs])
         identity = rules.identity
-        self.identity = self._identity(identity(computed) if callable(identity) else identity)
+        self.identity = self._identity(call_rule(identity, {**values, "code": computed}) if callable(identity) else identity)
 
     def _state(self, first: int):
         """A state of the right structure on leaves from `first` on."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ...base.layout import overlaps_itself
-from .native import bitcast, fill_bytes, native
+from .native import bitcast, fill_bytes, native, unroll
 from .schedule import Call
 from .types import BY_CODE, i8, i64, ptr
 

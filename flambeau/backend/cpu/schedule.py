@@ -101,6 +101,8 @@ class Call:
 
     def pointwise(self, outputs: Sequence, inputs: Sequence, rule, shape, scalars: Sequence[tuple[str, int]] = ()) -> None:
         """One pointwise loop. outputs and inputs: (type code, strides, frame word); rule(*leaves) gives the values."""
+        if 0 in shape:
+            return
         leaves = input_leaves([i[0] for i in inputs])
         numbers = scalar_leaves([s[0] for s in scalars])
         found = rule(*leaves, *numbers)

@@ -77,8 +77,16 @@ def multi_head_attention_forward(
         v = flambeau.cat([v, bias_v.repeat(1, batch, 1)])
         attn_mask, key_padding_mask = _widen(attn_mask), _widen(key_padding_mask)
     q = _split_heads(q, batch * num_heads, head)
-    k = _split_heads(k, batch * num_heads, head) if static_k is None else _static(static_k, "k", batch, num_heads, head)
-    v = _split_heads(v, batch * num_heads, head) if static_v is None else _static(static_v, "v", batch, num_heads, head)
+    k = (
+        _split_heads(k, batch * num_heads, head)
+        if static_k is None
+        else _static(static_k, "k", batch, num_heads, head)
+    )
+    v = (
+        _split_heads(v, batch * num_heads, head)
+        if static_v is None
+        else _static(static_v, "v", batch, num_heads, head)
+    )
     if add_zero_attn:
         zeros = (batch * num_heads, 1, head)
         k = flambeau.cat([k, k.new_zeros(zeros)], dim=1)
@@ -111,7 +119,9 @@ def _require(condition: bool, message: str) -> None:
 def _check_shapes(query, key, value, key_padding_mask, attn_mask, num_heads: int) -> bool:
     """Checks the numbers of dimensions; returns whether the input has a batch dimension."""
     if query.dim() not in (2, 3):
-        raise AssertionError(f"query should be unbatched 2D or batched 3D tensor but received {query.dim()}-D query tensor")
+        raise AssertionError(
+            f"query should be unbatched 2D or batched 3D tensor but received {query.dim()}-D query tensor"
+        )
     batched = query.dim() == 3
     kind = "batched (3-D)" if batched else "unbatched (2-D)"
     _require(
@@ -148,7 +158,9 @@ def _head_size(width: int, expected: int, num_heads: int) -> int:
     return head
 
 
-def _as_added(mask: Tensor | None, name: str, other: Tensor | None, other_name: str, dtype: Any) -> Tensor | None:
+def _as_added(
+    mask: Tensor | None, name: str, other: Tensor | None, other_name: str, dtype: Any
+) -> Tensor | None:
     """A boolean mask as numbers to add: -inf where it hides."""
     if mask is None:
         return None
@@ -257,5 +269,7 @@ def _fused(q, k, v, mask, drop: float, is_causal: bool, batch: int, num_heads: i
             mask = mask.unsqueeze(0)
         else:
             mask = mask.view(batch, num_heads, -1, k.shape[1])
-    output = F.scaled_dot_product_attention(q.view(shape), k.view(shape), v.view(shape), mask, drop, is_causal)
+    output = F.scaled_dot_product_attention(
+        q.view(shape), k.view(shape), v.view(shape), mask, drop, is_causal
+    )
     return output.reshape(batch * num_heads, -1, q.shape[-1])

@@ -44,7 +44,12 @@ class AdaptiveLogSoftmaxWithLoss(Module):
         if len(cutoffs) == 0:
             raise ValueError("cutoffs should be a sequence of length larger than 0")
         rising = all(a < b for a, b in zip(cutoffs, cutoffs[1:]))
-        if not rising or min(cutoffs) <= 0 or max(cutoffs) > n_classes - 1 or any(int(c) != c for c in cutoffs):
+        if (
+            not rising
+            or min(cutoffs) <= 0
+            or max(cutoffs) > n_classes - 1
+            or any(int(c) != c for c in cutoffs)
+        ):
             raise ValueError(
                 "cutoffs should be a sequence of unique, positive integers sorted in an increasing order, "
                 "where each value is between 1 and n_classes-1"
@@ -64,7 +69,9 @@ class AdaptiveLogSoftmaxWithLoss(Module):
             hidden = int(in_features // (div_value ** (i + 1)))
             size = self.cutoffs[i + 1] - self.cutoffs[i]
             self.tail.append(
-                Sequential(Linear(in_features, hidden, bias=False, **kind), Linear(hidden, size, bias=False, **kind))
+                Sequential(
+                    Linear(in_features, hidden, bias=False, **kind), Linear(hidden, size, bias=False, **kind)
+                )
             )
 
     def reset_parameters(self) -> None:
@@ -113,9 +120,13 @@ class AdaptiveLogSoftmaxWithLoss(Module):
             if input.size(0) != target.size(0):
                 raise RuntimeError("Input and target should have the same size in the batch dimension.")
             if input.dim() != 2:
-                raise RuntimeError("1D target tensor expects 2D input tensors, but found inputs with size", input.size())
+                raise RuntimeError(
+                    "1D target tensor expects 2D input tensors, but found inputs with size", input.size()
+                )
         elif input.dim() != 1:
-            raise RuntimeError("0D target tensor expects 1D input tensors, but found inputs with size", input.size())
+            raise RuntimeError(
+                "0D target tensor expects 1D input tensors, but found inputs with size", input.size()
+            )
         if target.dim() > 1:
             raise RuntimeError("0D or 1D target tensor expected, multi-target not supported")
 

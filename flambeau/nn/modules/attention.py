@@ -79,7 +79,9 @@ class MultiheadAttention(Module):
             self.register_parameter(f"{name}_proj_weight", parameter)
         if not self._qkv_same_embed_dim:
             self.register_parameter("in_proj_weight", None)
-        self.register_parameter("in_proj_bias", Parameter(flambeau.empty(3 * embed_dim, **kind)) if bias else None)
+        self.register_parameter(
+            "in_proj_bias", Parameter(flambeau.empty(3 * embed_dim, **kind)) if bias else None
+        )
         self.out_proj = NonDynamicallyQuantizableLinear(embed_dim, embed_dim, bias=bias, **kind)
         if add_bias_kv:
             self.bias_k = Parameter(flambeau.empty((1, 1, embed_dim), **kind))
@@ -130,9 +132,7 @@ class MultiheadAttention(Module):
         turn = self.batch_first and query.dim() == 3
         if turn:  # identity of the three is kept: it decides how they are projected
             turned: dict[int, Tensor] = {}
-            query, key, value = (
-                turned.setdefault(id(x), x.transpose(1, 0)) for x in (query, key, value)
-            )
+            query, key, value = (turned.setdefault(id(x), x.transpose(1, 0)) for x in (query, key, value))
         separate = not self._qkv_same_embed_dim
         output, weights = F.multi_head_attention_forward(
             query,

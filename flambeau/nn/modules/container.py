@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from typing import Any
 
-import flambeau
 from flambeau.nn.parameter import Parameter
 from flambeau.tensor.tensor import Tensor
 
@@ -306,7 +305,9 @@ def _pairs(entries: Any, container: str, element: str) -> Iterator[tuple[str, An
                 f"{container} update sequence element #{number} should be Iterable; is {type(pair).__name__}"
             )
         if len(pair) != 2:
-            raise ValueError(f"{container} update sequence element #{number} has length {len(pair)}; 2 is required")
+            raise ValueError(
+                f"{container} update sequence element #{number} has length {len(pair)}; 2 is required"
+            )
         yield pair[0], pair[1]
 
 

@@ -99,7 +99,9 @@ class _ConvNd(Module):
 
     def extra_repr(self) -> str:
         zeros, ones = (0,) * len(self.kernel_size), (1,) * len(self.kernel_size)
-        text = f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}"
+        text = (
+            f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}"
+        )
         if self.padding != zeros:
             text += f", padding={self.padding}"
         if self.dilation != ones:
@@ -132,7 +134,9 @@ def _check(in_channels, out_channels, stride, padding, groups, padding_mode) -> 
         if padding == "same" and any(s != 1 for s in stride):
             raise ValueError("padding='same' is not supported for strided convolutions")
     if padding_mode not in _PADDING_MODES:
-        raise ValueError(f"padding_mode must be one of {_PADDING_MODES}, but got padding_mode='{padding_mode}'")
+        raise ValueError(
+            f"padding_mode must be one of {_PADDING_MODES}, but got padding_mode='{padding_mode}'"
+        )
 
 
 def _sizes_for_same(kernel_size: tuple[int, ...], dilation: tuple[int, ...], padding: str) -> list[int]:

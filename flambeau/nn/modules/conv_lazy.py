@@ -69,7 +69,9 @@ class _LazyConv(_LazyConvMixin):
         device=None,
         dtype=None,
     ) -> None:
-        super().__init__(0, 0, kernel_size, stride, padding, dilation, groups, False, padding_mode, device, dtype)
+        super().__init__(
+            0, 0, kernel_size, stride, padding, dilation, groups, False, padding_mode, device, dtype
+        )
         self._delay(out_channels, bias, device, dtype)
 
 

@@ -70,7 +70,9 @@ class Unflatten(Module):
 
     def _require_tuple_int(self, value) -> None:
         if not isinstance(value, (tuple, list)):
-            raise TypeError(f"unflattened_size must be a tuple of ints, but found type {type(value).__name__}")
+            raise TypeError(
+                f"unflattened_size must be a tuple of ints, but found type {type(value).__name__}"
+            )
         for index, element in enumerate(value):
             if not isinstance(element, int):
                 raise TypeError(

@@ -33,7 +33,9 @@ def _run_all(hooks: OrderedDict, module: Any, name: str, value: Any) -> Any:
 
 def on_parameter(module: Any, name: str, value: Any) -> Any:
     """`value` after the hooks that watch the registration of parameters."""
-    return _run_all(parameter_registration_hooks, module, name, value) if parameter_registration_hooks else value
+    return (
+        _run_all(parameter_registration_hooks, module, name, value) if parameter_registration_hooks else value
+    )
 
 
 def on_buffer(module: Any, name: str, value: Any) -> Any:
@@ -84,7 +86,9 @@ def register_module_forward_hook(
 ) -> RemovableHandle:
     """Calls ``hook(module, args, output)`` after the ``forward`` of every module."""
     _every_module_has_hooks()
-    handle = RemovableHandle(forward_hooks, extra_dict=[forward_hooks_with_kwargs, forward_hooks_always_called])
+    handle = RemovableHandle(
+        forward_hooks, extra_dict=[forward_hooks_with_kwargs, forward_hooks_always_called]
+    )
     forward_hooks[handle.id] = hook
     if with_kwargs:
         forward_hooks_with_kwargs[handle.id] = True
@@ -275,7 +279,9 @@ def _run_forward_pre_hooks(module: Any, args: tuple, kwargs: dict) -> tuple[tupl
     return args, kwargs
 
 
-def _run_forward_hook(module: Any, number: int, hook: Callable, args: tuple, kwargs: dict, result: Any) -> Any:
+def _run_forward_hook(
+    module: Any, number: int, hook: Callable, args: tuple, kwargs: dict, result: Any
+) -> Any:
     if number in module._forward_hooks_with_kwargs or number in forward_hooks_with_kwargs:
         replacement = hook(module, args, kwargs, result)
     else:

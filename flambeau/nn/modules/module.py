@@ -23,7 +23,7 @@ from .hooks import (
     register_module_parameter_registration_hook,
 )
 from .registry import Registry, is_owned
-from .state import _EXTRA_STATE_KEY_SUFFIX, StateMixin, _IncompatibleKeys
+from .state import StateMixin
 from .trail import extend_trail
 
 __all__ = [
@@ -93,7 +93,9 @@ class Module(StateMixin, ConvertMixin):
             raise TypeError(f"{type(self).__name__}.__init__() got an unexpected keyword argument '{name}'")
         if not self.call_super_init and args:
             given = len(args) + 1
-            raise TypeError(f"{type(self).__name__}.__init__() takes 1 positional argument but {given} were given")
+            raise TypeError(
+                f"{type(self).__name__}.__init__() takes 1 positional argument but {given} were given"
+            )
         attributes = self.__dict__
         attributes["training"] = True
         attributes["_parameters"] = Registry(self)
@@ -514,9 +516,7 @@ class Module(StateMixin, ConvertMixin):
         Args:
             with_kwargs: call ``hook(module, args, kwargs)``, which returns None or ``(args, kwargs)``.
         """
-        return self._add_hook(
-            "_forward_pre_hooks", hook, prepend, _forward_pre_hooks_with_kwargs=with_kwargs
-        )
+        return self._add_hook("_forward_pre_hooks", hook, prepend, _forward_pre_hooks_with_kwargs=with_kwargs)
 
     def register_forward_hook(
         self, hook: Callable, *, prepend: bool = False, with_kwargs: bool = False, always_call: bool = False

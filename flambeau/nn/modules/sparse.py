@@ -38,7 +38,9 @@ class _Table(Module):
     def _make_weight(self, given: Tensor | None, frozen: bool, device: Any, dtype: Any) -> None:
         shape = (self.num_embeddings, self.embedding_dim)
         if given is None:
-            self.weight = Parameter(flambeau.empty(shape, device=device, dtype=dtype), requires_grad=not frozen)
+            self.weight = Parameter(
+                flambeau.empty(shape, device=device, dtype=dtype), requires_grad=not frozen
+            )
             self.reset_parameters()
         elif list(given.shape) != list(shape):
             raise AssertionError("Shape of weight does not match num_embeddings and embedding_dim")

@@ -239,7 +239,9 @@ class TransformerDecoderLayer(_Layer):
         )[0]
         return self.dropout1(x)
 
-    def _mha_block(self, x: Tensor, mem: Tensor, attn_mask, key_padding_mask, is_causal: bool = False) -> Tensor:
+    def _mha_block(
+        self, x: Tensor, mem: Tensor, attn_mask, key_padding_mask, is_causal: bool = False
+    ) -> Tensor:
         x = self.multihead_attn(
             x,
             mem,
@@ -303,7 +305,9 @@ class TransformerDecoder(Module):
 
     __constants__ = ["norm"]
 
-    def __init__(self, decoder_layer: TransformerDecoderLayer, num_layers: int, norm: Module | None = None) -> None:
+    def __init__(
+        self, decoder_layer: TransformerDecoderLayer, num_layers: int, norm: Module | None = None
+    ) -> None:
         super().__init__()
         self.layers = _get_clones(decoder_layer, num_layers)
         self.num_layers = num_layers

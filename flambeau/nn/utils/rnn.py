@@ -59,7 +59,9 @@ class PackedSequence(_Packed):
         return super().__new__(cls, data, batch_sizes, sorted_indices, unsorted_indices)
 
     def _with(self, data: Tensor, move: Any) -> PackedSequence:
-        indices = (None if index is None else move(index) for index in (self.sorted_indices, self.unsorted_indices))
+        indices = (
+            None if index is None else move(index) for index in (self.sorted_indices, self.unsorted_indices)
+        )
         return type(self)(data, self.batch_sizes, *indices)
 
     def to(self, *args: Any, **kwargs: Any) -> PackedSequence:
@@ -169,7 +171,9 @@ def _pack(input: Tensor, lengths: list[int]) -> tuple[Tensor, Tensor]:
             f"Expected `len(lengths)` to be equal to batch_size, but got {len(lengths)} (batch_size={input.size(1)})"
         )
     if lengths[-1] <= 0:
-        raise RuntimeError("Length of all samples has to be greater than 0, but found an element in 'lengths' that is <= 0")
+        raise RuntimeError(
+            "Length of all samples has to be greater than 0, but found an element in 'lengths' that is <= 0"
+        )
     if any(a < b for a, b in zip(lengths, lengths[1:])):
         raise RuntimeError(
             "`lengths` array must be sorted in decreasing order when `enforce_sorted` is True. You can pass "
@@ -177,7 +181,9 @@ def _pack(input: Tensor, lengths: list[int]) -> tuple[Tensor, Tensor]:
             "if you do not need ONNX exportability."
         )
     if lengths[0] > input.size(0):
-        raise RuntimeError(f"Expected `lengths` to be at most the length of the input, {input.size(0)}, got {lengths[0]}")
+        raise RuntimeError(
+            f"Expected `lengths` to be at most the length of the input, {input.size(0)}, got {lengths[0]}"
+        )
     parts, sizes = [], []
     start = 0
     for alive in range(len(lengths), 0, -1):
@@ -214,7 +220,9 @@ def pad_packed_sequence(
     columns = [flambeau.arange(size, device=data.device) + t * sizes[0] for t, size in enumerate(sizes)]
     output = data.new_full((longest * sizes[0], *data.shape[1:]), padding_value)
     output = output.index_copy(0, flambeau.cat(columns), data).view(shape)
-    lengths = flambeau.tensor([sum(size > i for size in sizes) for i in range(sizes[0])], dtype=flambeau.int64)
+    lengths = flambeau.tensor(
+        [sum(size > i for size in sizes) for i in range(sizes[0])], dtype=flambeau.int64
+    )
     if batch_first:
         output = output.transpose(0, 1)
     order = sequence.unsorted_indices
@@ -232,7 +240,9 @@ def pad_sequence(
 ) -> Tensor:
     """Stacks sequences ``(L_i, *)`` padded to the longest: ``(L, N, *)``, or ``(N, L, *)`` where `batch_first`."""
     if not isinstance(sequences, Iterable):
-        raise RuntimeError(f"pad_sequence: Expected iterable for input sequences, but got arg of type: {type(sequences)}")
+        raise RuntimeError(
+            f"pad_sequence: Expected iterable for input sequences, but got arg of type: {type(sequences)}"
+        )
     if padding_side not in ("left", "right"):
         raise RuntimeError(f"Expected padding_side to be one of left or right, but got {padding_side}.")
     sequences = list(sequences)

@@ -161,7 +161,8 @@ class LRScheduler:
             warnings.warn(
                 "Detected call of `lr_scheduler.step()` before `optimizer.step()`. In PyTorch 1.1.0 and later, you "
                 "should call them in the opposite order: `optimizer.step()` before `lr_scheduler.step()`.  Failure "
-                "to do this will result in PyTorch skipping the first value of the learning rate schedule. " + _ORDER,
+                "to do this will result in PyTorch skipping the first value of the learning rate schedule. "
+                + _ORDER,
                 UserWarning,
                 stacklevel=3,
             )

@@ -16,7 +16,9 @@ from .base import EPOCH_DEPRECATION_WARNING, LRScheduler, require_optimizer, set
 class _Combined(LRScheduler):
     """What holds other schedules of one optimiser."""
 
-    def _check(self, schedulers: Sequence[LRScheduler], optimizer: Optimizer | None, purpose: str) -> Optimizer:
+    def _check(
+        self, schedulers: Sequence[LRScheduler], optimizer: Optimizer | None, purpose: str
+    ) -> Optimizer:
         own = type(self).__name__
         if len(schedulers) < 1:
             raise ValueError(f"{own} expects at least one scheduler{purpose}, but got no scheduler.")

@@ -1,0 +1,115 @@
+"""Bits of integers, and their greatest common divisors."""
+
+from __future__ import annotations
+
+from ..base.dtype import dtype as DType
+from ..base.errors import require
+from ..ir.expr import Expr, constant, where
+from .define import op
+from .kinds import Pointwise
+from .pointwise_types import BOOL, FLOAT, INTEGER, not_implemented
+
+
+def integers(kernel: str, bools: bool = True):
+    """The type rule of functions of integers, and of bool where `bools`."""
+
+    def rule(common: DType):
+        if common.kind >= FLOAT or common.kind == BOOL and not bools:
+            raise not_implemented(kernel, common)
+        return common, common
+
+    return rule
+
+
+@op(
+    "bitwise_and(Operand input, Operand other, *, Tensor? out=None) -> Tensor",
+    inplace=True, methods="__and__ __rand__ __iand__",
+)  # fmt: skip
+class BitwiseAnd(Pointwise):
+    """Bits set in both; the logical and of bools."""
+
+    dtype = integers("bitwise_and_cpu")
+
+    def scalar(input, other):
+        return input & other
+
+
+@op(
+    "bitwise_or(Operand input, Operand other, *, Tensor? out=None) -> Tensor",
+    inplace=True, methods="__or__ __ror__ __ior__",
+)  # fmt: skip
+class BitwiseOr(Pointwise):
+    """Bits set in either; the logical or of bools."""
+
+    dtype = integers("bitwise_or_cpu")
+
+    def scalar(input, other):
+        return input | other
+
+
+@op(
+    "bitwise_xor(Operand input, Operand other, *, Tensor? out=None) -> Tensor",
+    inplace=True, methods="__xor__ __rxor__ __ixor__",
+)  # fmt: skip
+class BitwiseXor(Pointwise):
+    """Bits set in one of the two; the exclusive or of bools."""
+
+    dtype = integers("bitwise_xor_cpu")
+
+    def scalar(input, other):
+        return input ^ other
+
+
+@op("bitwise_not(Tensor input, *, Tensor? out=None) -> Tensor", inplace=True)
+class BitwiseNot(Pointwise):
+    """Bits flipped; the logical not of bools."""
+
+    dtype = integers("bitwise_not_cpu")
+
+    def scalar(input):
+        return ~input
+
+
+@op("invert(Tensor input) -> Tensor", function=False, method=False, methods="__invert__")
+class Invert(Pointwise):
+    """``~input``."""
+
+    def dtype(common):
+        return common, common
+
+    def check(input):
+        require(input.dtype.kind <= INTEGER, "~ (operator.invert) is only implemented on integer and Boolean-type tensors",
+                TypeError)  # fmt: skip
+
+    def scalar(input):
+        return ~input
+
+
+# -- divisors --------------------------------------------------------------------------------------------------------
+
+
+def greatest_divisor(x: Expr, y: Expr) -> Expr:
+    return Expr("gcd", (abs(x), abs(y)), x.type)
+
+
+@op("gcd(Tensor input, Tensor other, *, Tensor? out=None) -> Tensor", inplace=True)
+class Gcd(Pointwise):
+    """Greatest common divisor; never negative."""
+
+    dtype = integers("gcd_cpu", bools=False)
+
+    def scalar(input, other):
+        return greatest_divisor(input, other)
+
+
+@op("lcm(Tensor input, Tensor other, *, Tensor? out=None) -> Tensor", inplace=True)
+class Lcm(Pointwise):
+    """Least common multiple; never negative."""
+
+    dtype = integers("lcm_cpu", bools=False)
+
+    def scalar(input, other):
+        divisor = greatest_divisor(input, other)
+        none = divisor == 0
+        return where(none, constant(0, input.type), abs(input / where(none, constant(1, input.type), divisor) * other))
+
