@@ -138,7 +138,7 @@ def references() -> dict[str, Callable]:
     found: dict[str, Callable] = {name: getattr(np, name) for name in names.split()}
     found |= {"asin": np.arcsin, "acos": np.arccos, "atan": np.arctan}
     found |= {"asinh": np.arcsinh, "acosh": np.arccosh, "atanh": np.arctanh}
-    found |= {"erf": special.erf, "erfc": special.erfc, "erfinv": special.erfinv}
+    found |= {"erf": special.erf, "erfc": special.erfc, "erfinv": special.erfinv, "sigmoid": special.expit}
     found |= {
         "lgamma": _lgamma,
         "digamma": special.psi,

@@ -33,6 +33,7 @@ LAYERS = {
     "special": 6,
     "testing": 7,
     "utils": 6,
+    "return_types": 0,
     "version": 0,
     "__future__": 0,
 }

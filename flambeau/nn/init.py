@@ -98,15 +98,42 @@ def trunc_normal_(
             "The distribution of values may be incorrect.",
             stacklevel=2,
         )
-    with flambeau.no_grad():
-        # Uniform between the distribution's values at the two limits, then through its inverse.
-        low, high = _normal_cdf((a - mean) / std), _normal_cdf((b - mean) / std)
-        tensor.uniform_(2 * low - 1, 2 * high - 1, generator=generator)
-        tensor.erfinv_()
-        tensor.mul_(std * math.sqrt(2.0))
-        tensor.add_(mean)
-        tensor.clamp_(min=a, max=b)
+    if tensor.is_meta:
         return tensor
+    inside = _normal_cdf((b - mean) / std) - _normal_cdf((a - mean) / std)
+    with flambeau.no_grad():
+        fill = _reject_from_normal if inside > 0.3 else _reject_from_uniform
+        return fill(tensor, mean, std, a, b, generator)
+
+
+def _reject_from_normal(tensor: Tensor, mean: float, std: float, a: float, b: float, generator: Any) -> Tensor:
+    """Draws again, in full, for the elements that are not within the limits: few where the limits are wide."""
+    low = flambeau.tensor(a, dtype=tensor.dtype).item()  # as the tensor's dtype can represent them
+    high = flambeau.tensor(b, dtype=tensor.dtype).item()
+    tensor.normal_(mean, std, generator=generator)
+    while True:
+        outside = (tensor < low) | (tensor > high)
+        if not outside.any():
+            return tensor
+        again = flambeau.empty_like(tensor).normal_(mean, std, generator=generator)
+        tensor.copy_(flambeau.where(outside, again, tensor))
+
+
+def _reject_from_uniform(tensor: Tensor, mean: float, std: float, a: float, b: float, generator: Any) -> Tensor:
+    """Draws uniformly and keeps by the density, relative to its peak: quicker where the limits are in a tail."""
+    peak = -0.5 * ((max(a, min(mean, b)) - mean) / std) ** 2
+
+    def refused(candidates: Tensor) -> Tensor:
+        density = ((candidates - mean) / std) ** 2 * -0.5 - peak
+        return flambeau.empty_like(tensor).uniform_(generator=generator).log_() > density
+
+    tensor.uniform_(a, b, generator=generator)
+    pending = refused(tensor)
+    while pending.any():
+        again = flambeau.empty_like(tensor).uniform_(a, b, generator=generator)
+        tensor.copy_(flambeau.where(pending, again, tensor))
+        pending = pending & refused(again)
+    return tensor
 
 
 def constant_(tensor: Tensor, val: float) -> Tensor:

@@ -29,7 +29,7 @@ def ordered(kernel: str):
     return rule
 
 
-@op("eq(Operand input, Operand other, *, Tensor? out=None) -> Tensor", inplace=True, methods="__eq__")
+@op("eq(Tensor input, Operand other, *, Tensor? out=None) -> Tensor", inplace=True, methods="__eq__")
 class Eq(Pointwise):
     """``input == other``; NaN equals nothing.
 
@@ -44,7 +44,7 @@ class Eq(Pointwise):
         return input == other
 
 
-@op("ne(Operand input, Operand other, *, Tensor? out=None) -> Tensor", inplace=True, methods="__ne__", also="not_equal")
+@op("ne(Tensor input, Operand other, *, Tensor? out=None) -> Tensor", inplace=True, methods="__ne__", also="not_equal")
 class Ne(Pointwise):
     """``input != other``."""
 
@@ -54,7 +54,7 @@ class Ne(Pointwise):
         return input != other
 
 
-@op("lt(Operand input, Operand other, *, Tensor? out=None) -> Tensor", inplace=True, methods="__lt__", also="less")
+@op("lt(Tensor input, Operand other, *, Tensor? out=None) -> Tensor", inplace=True, methods="__lt__", also="less")
 class Lt(Pointwise):
     """``input < other``."""
 
@@ -64,7 +64,7 @@ class Lt(Pointwise):
         return input < other
 
 
-@op("le(Operand input, Operand other, *, Tensor? out=None) -> Tensor", inplace=True, methods="__le__", also="less_equal")
+@op("le(Tensor input, Operand other, *, Tensor? out=None) -> Tensor", inplace=True, methods="__le__", also="less_equal")
 class Le(Pointwise):
     """``input <= other``."""
 
@@ -74,7 +74,7 @@ class Le(Pointwise):
         return input <= other
 
 
-@op("gt(Operand input, Operand other, *, Tensor? out=None) -> Tensor", inplace=True, methods="__gt__", also="greater")
+@op("gt(Tensor input, Operand other, *, Tensor? out=None) -> Tensor", inplace=True, methods="__gt__", also="greater")
 class Gt(Pointwise):
     """``input > other``."""
 
@@ -84,7 +84,7 @@ class Gt(Pointwise):
         return input > other
 
 
-@op("ge(Operand input, Operand other, *, Tensor? out=None) -> Tensor", inplace=True, methods="__ge__", also="greater_equal")
+@op("ge(Tensor input, Operand other, *, Tensor? out=None) -> Tensor", inplace=True, methods="__ge__", also="greater_equal")
 class Ge(Pointwise):
     """``input >= other``."""
 

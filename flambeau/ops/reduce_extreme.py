@@ -272,7 +272,7 @@ def extreme(name: str, whole, along, pair, input, dim, keepdim, other):
             raise TypeError(f"{name}() received an invalid combination of arguments\n  need  a dim beside keepdim")
         return whole(input)
     if not isinstance(dim, int) and not hasattr(dim, "__index__"):
-        raise TypeError(f"{name}() received an invalid combination of arguments - got ({type(dim).__name__})")
+        raise TypeError(f"{name}() received an invalid combination of arguments - got (Tensor, {type(dim).__name__})")
     return structure_of(name)(along(input, dim, bool(keepdim)))
 
 

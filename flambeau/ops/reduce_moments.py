@@ -27,7 +27,7 @@ class Moments(Reduction):
     identity = (0, 0, 0)
 
     def map(input):
-        return 1, input, real(input) * 0
+        return 1, input, 0
 
     def combine(a, b):
         count = a[0] + b[0]
@@ -39,7 +39,7 @@ class Moments(Reduction):
 
 def over_freedom(squares, count, correction):
     """Squared deviations over the degrees of freedom, which are never below zero."""
-    freedom = count - correction
+    freedom = count - real(correction)
     return squares / where(freedom > 0, freedom, 0)
 
 
@@ -113,7 +113,7 @@ class StdMeanAlong(Moments):
 
 def mean_of(state, count):
     """The mean; NaN of no elements."""
-    return state[1] + state[2] * 0 / count
+    return state[1] + where(count == 0, float("nan"), 0)
 
 
 def mean_flow(g, shape, dim, keepdim):

@@ -10,6 +10,7 @@ def _copying(name: str):
     """A body that calls the view operator `name` and copies what it gives."""
 
     def body(**arguments):
+        arguments.pop("implicit", None)
         found = getattr(ops, name)(*arguments.values())
         if isinstance(found, tuple):
             return tuple(ops.clone(t, memory_format="contiguous_format") for t in found)

@@ -373,7 +373,7 @@ def plain_value(op: Operator, p, x):
     if isinstance(x, list):
         x = tuple(x)
     if p.type.startswith("int"):
-        if isinstance(x, tuple):
+        if isinstance(x, tuple) and "[" in p.type:
             return tuple(e if type(e) is int else e.__index__() for e in x)
         if x is not None and type(x) is not int and type(x) is not bool:
             if isinstance(x, float) or not hasattr(x, "__index__"):
@@ -435,6 +435,8 @@ def invoke(op: Operator, args: tuple, out=None):
 
 def invoke_operator(op: Operator, args: tuple, out=None):
     """Call an operator for an infix sign: NotImplemented beside an operand of an unknown type."""
+    if not isinstance(args[0], Tensor) and not overrides.overrides(args[0]):
+        raise TypeError(f"descriptor for 'Tensor' objects doesn't apply to a '{type(args[0]).__name__}' object")
     return invoke(op, args) if fits(args[1]) else NotImplemented
 
 
@@ -443,6 +445,10 @@ def fits(x) -> bool:
     return isinstance(x, (Tensor, int, float, complex)) or overrides.overrides(x) or hasattr(x, "__array__") or (
         hasattr(x, "__index__") and not isinstance(x, str)
     )
+
+
+#: operators that take numbers only
+_OF_NUMBERS = frozenset(("add", "sub", "mul", "div", "floor_divide"))
 
 
 def promote_first(op: Operator, args: tuple) -> tuple:
@@ -454,6 +460,9 @@ def promote_first(op: Operator, args: tuple) -> tuple:
 
             k = at[0]
             if isinstance(args[k], (int, float, complex)) and op.arguments[k].type == "Operand":
+                if op.name not in _OF_NUMBERS:
+                    given = ", ".join(type(x).__name__ for x in args)
+                    raise TypeError(f"{op.name}() received an invalid combination of arguments - got ({given})")
                 args = (*args[:k], tensor(args[k]), *args[k + 1 :])
     return args
 

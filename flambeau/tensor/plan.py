@@ -356,7 +356,7 @@ def plan_opaque(op: Operator, plan: Plan, values: dict, written: bool) -> None:
     written = written and bool(getattr(op.rules, "writes", False))
     outputs = () if written else plan.layouts
     call = back.Call([v if isinstance(v, (Layout, tuple)) else None for v in tensors], outputs, values, codes)
-    call.in_place = written
+    call.in_place, call.rules = written, op.rules
     if written:
         check_no_self_overlap(tensors[0])
         call.mark_written(0)

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from flambeau.backend.cpu import conv, runtime
+from flambeau.backend.cpu.emit import ScalarFunction
+from flambeau.ir import expr
 
 from .guarded import Guarded, from_bfloat16, guarded, run, to_bfloat16
 
@@ -180,3 +182,157 @@ def test_backward_weight(case, code):
     terms = g[:, 0].size
     assert_near(out.array(w.shape, NUMPY[code]), expected, code, terms)
     assert_near(bias.array(b.shape, NUMPY[code]), g.sum((0, *range(2, g.ndim))), code, terms)
+
+
+def last(x):
+    """The channels-last copy of an array and its element strides in the logical order."""
+    order = (0, *range(2, x.ndim), 1)
+    moved = np.ascontiguousarray(x.transpose(order))
+    back = moved.transpose(0, x.ndim - 1, *range(1, x.ndim - 1))
+    return moved, tuple(s // x.itemsize for s in back.strides)
+
+
+@pytest.mark.parametrize("case", [CASES[k] for k in (0, 2, 3, 6, 10, 16, 24)], ids=str)
+def test_channels_last(case):
+    x, w, b, g = make(case, "f32")
+    (x_last, x_steps), (g_last, g_steps) = last(x), last(g)
+    form, logical = options(case), (0, x.ndim - 1, *range(1, x.ndim - 1))
+    out = Guarded(g.nbytes)
+    schedule = conv.forward(
+        "f32", x.shape, w.shape, **form, out_slot=4, input_slot=5, weight_slot=6, bias_slot=7, scratch_slot=8,
+        input_strides=x_steps, out_strides=g_steps,
+    )  # fmt: skip
+    run(schedule, [out, guarded(x_last), guarded(w), guarded(b)])
+    found = out.array(g_last.shape, np.float32).transpose(logical)
+    assert_near(found, reference_forward(*(exact(a, "f32") for a in (x, w, b)), **form), "f32", w[0].size)
+    out = Guarded(x.nbytes)
+    schedule = conv.backward_input(
+        "f32", x.shape, w.shape, **form, out_slot=4, grad_slot=5, weight_slot=6, scratch_slot=7,
+        grad_strides=g_steps, out_strides=x_steps,
+    )  # fmt: skip
+    run(schedule, [out, guarded(g_last), guarded(w)])
+    found = out.array(x_last.shape, np.float32).transpose(logical)
+    expected = reference_input(x.shape, exact(w, "f32"), exact(g, "f32"), **form)
+    assert_near(found, expected, "f32", w[:, 0].size)
+    out, bias = Guarded(w.nbytes), Guarded(b.nbytes)
+    schedule = conv.backward_weight(
+        "f32", x.shape, w.shape, **form, out_slot=4, bias_out_slot=5, grad_slot=6, input_slot=7, scratch_slot=8,
+        input_strides=x_steps, grad_strides=g_steps,
+    )  # fmt: skip
+    run(schedule, [out, bias, guarded(g_last), guarded(x_last)])
+    expected = reference_weight(exact(x, "f32"), w.shape, exact(g, "f32"), **form)
+    assert_near(out.array(w.shape, np.float32), expected, "f32", g[:, 0].size)
+    assert_near(bias.array(b.shape, np.float32), exact(g, "f32").sum((0, *range(2, g.ndim))), "f32", g[:, 0].size)
+
+
+def test_expanded_gradient():
+    """A gradient of zero strides, as that of a sum."""
+    case = CASES[1]
+    x, w, b, g = make(case, "f32")
+    out, bias = Guarded(w.nbytes), Guarded(b.nbytes)
+    schedule = conv.backward_weight(
+        "f32", x.shape, w.shape, **options(case), out_slot=4, bias_out_slot=5, grad_slot=6, input_slot=7,
+        scratch_slot=8, grad_strides=(0, 0, 0, 0),
+    )  # fmt: skip
+    run(schedule, [out, bias, guarded(np.ones(1, np.float32)), guarded(x)])
+    expected = reference_weight(exact(x, "f32"), w.shape, np.ones(g.shape), **options(case))
+    assert_near(out.array(w.shape, np.float32), expected, "f32", g[:, 0].size)
+    assert (bias.array(b.shape, np.float32) == g[:, 0].size).all()
+
+
+@pytest.mark.parametrize("code", ["f32", "f64", "i64", "c64"])
+@pytest.mark.parametrize(
+    ("shape", "stride", "padding", "output_padding", "dilation"),
+    [((2, 6, 5, 7), 2, 1, 1, 1), ((1, 6, 4, 4), 3, 0, 2, 1), ((2, 6, 5, 5), 1, 1, 0, 2), ((1, 6, 4, 5), 2, 2, 2, 3)],
+)
+def test_transposed(code, shape, stride, padding, output_padding, dilation):
+    """Transposed convolution with bias, its output padding in the shape of what is written."""
+    rng = np.random.default_rng(3)
+    x, w, b = sample(rng, shape, code), sample(rng, (6, 4, 3, 3), code), sample(rng, (8,), code)
+    sizes = [(s - 1) * stride - 2 * padding + dilation * 2 + output_padding + 1 for s in shape[2:]]
+    out_shape, form = (shape[0], 8, *sizes), {"stride": stride, "padding": padding, "dilation": dilation, "groups": 2}
+    out = Guarded(int(np.prod(out_shape)) * x.itemsize)
+    schedule = conv.backward_input(
+        code, out_shape, w.shape, **form, out_slot=4, grad_slot=5, weight_slot=6, bias_slot=7, scratch_slot=8,
+        grad_shape=shape,
+    )  # fmt: skip
+    run(schedule, [out, guarded(x), guarded(w), guarded(b)])
+    expected = reference_input(out_shape, exact(w, code), exact(x, code), **form) + exact(b, code).reshape(-1, 1, 1)
+    assert_near(out.array(out_shape, NUMPY[code]), expected, code, 54)
+    dw = Guarded(w.nbytes)
+    g = sample(rng, out_shape, code)
+    schedule = conv.backward_weight(
+        code, out_shape, w.shape, **form, out_slot=4, grad_slot=5, input_slot=6, scratch_slot=7, grad_shape=shape
+    )
+    run(schedule, [dw, guarded(x), guarded(g)])
+    expected = reference_weight(exact(g, code), w.shape, exact(x, code), **form)
+    assert_near(dw.array(w.shape, NUMPY[code]), expected, code, x[:, 0].size)
+
+
+@pytest.mark.parametrize("case", [CASES[k] for k in (0, 6, 16)], ids=str)
+def test_epilogue(case):
+    """A function with a run-time scalar, applied to each result."""
+    x, w, b, g = make(case, "f32")
+    value, slope = expr.Expr("input", (0,), "f32"), expr.Expr("scalar", (0,), "f32")
+    leaky = ScalarFunction([expr.where(value > 0, value, value * slope)])
+    schedule = conv.forward(
+        "f32", x.shape, w.shape, **options(case), out_slot=4, input_slot=5, weight_slot=6, bias_slot=7, scratch_slot=8,
+        epilogue=leaky, epilogue_scalars=((9, 0),),
+    )  # fmt: skip
+    out, scratch = Guarded(g.nbytes), Guarded(schedule.scratch_bytes, align=64)
+    buffers = [out, guarded(x), guarded(w), guarded(b), scratch]
+    call = runtime.program([], 5, schedule.steps, scalars=[0])
+    assert call(*[a for one in buffers for a in (one.memory, 0)], 0.25) is True
+    expected = reference_forward(*(exact(a, "f32") for a in (x, w, b)), **options(case))
+    expected = np.where(expected > 0, expected, expected * 0.25)
+    assert_near(out.array(g.shape, np.float32), expected, "f32", w[0].size)
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        ((6, 32, 28, 28), (64, 32, 3, 3), 1, 1, 1, 1), ((1, 64, 24, 24), (64, 64, 3, 3), 1, 1, 1, 1),
+        ((16, 64, 4, 4), (64, 64, 3, 3), 1, 1, 1, 1), ((4, 64, 28, 28), (64, 1, 3, 3), 2, 1, 1, 64),
+        ((1, 64, 12, 12), (128, 64, 1, 1), 1, 0, 1, 1),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_threads_do_not_change_results(case):
+    """Large enough to be shared: every schedule gives the same bits on one and two threads, and is right."""
+    x, w, b, g = make(case, "f32")
+    form, threads, found = options(case), runtime.get_num_threads(), []
+    slots = {"out_slot": 4, "scratch_slot": 7}
+    forward = conv.forward("f32", x.shape, w.shape, **form, input_slot=5, weight_slot=6, **slots)
+    inputs = conv.backward_input("f32", x.shape, w.shape, **form, grad_slot=5, weight_slot=6, **slots)
+    weights = conv.backward_weight("f32", x.shape, w.shape, **form, grad_slot=5, input_slot=6, **slots)
+    try:
+        for count in (1, 2):
+            runtime.set_num_threads(count)
+            y, dx, dw = Guarded(g.nbytes), Guarded(x.nbytes), Guarded(w.nbytes)
+            run(forward, [y, guarded(x), guarded(w)])
+            run(inputs, [dx, guarded(g), guarded(w)])
+            run(weights, [dw, guarded(g), guarded(x)])
+            found.append([a.array(s, np.float32) for a, s in ((y, g.shape), (dx, x.shape), (dw, w.shape))])
+    finally:
+        runtime.set_num_threads(threads)
+    assert all((a == b).all() for a, b in zip(*found))
+    x, w, g = (exact(a, "f32") for a in (x, w, g))
+    assert_near(found[1][0], reference_forward(x, w, None, **form), "f32", w[0].size)
+    assert_near(found[1][1], reference_input(x.shape, w, g, **form), "f32", w[:, 0].size)
+    assert_near(found[1][2], reference_weight(x, w.shape, g, **form), "f32", g[:, 0].size)
+
+
+@pytest.mark.parametrize("code", ["f32", "i64"])
+def test_no_samples(code):
+    """An empty batch: nothing to write, and a gradient of zeros."""
+    x, w, g = np.zeros((0, 3, 8, 8), NUMPY[code]), np.ones((4, 3, 3, 3), NUMPY[code]), np.zeros((0, 4, 6, 6), NUMPY[code])
+    out = Guarded(0)
+    run(conv.forward(code, x.shape, w.shape, out_slot=4, input_slot=5, weight_slot=6, scratch_slot=7), [out] * 3)
+    run(conv.backward_input(code, x.shape, w.shape, out_slot=4, grad_slot=5, weight_slot=6, scratch_slot=7), [out] * 3)
+    dw, db = Guarded(w.nbytes), Guarded(w[:, 0, 0, 0].nbytes)
+    schedule = conv.backward_weight(
+        code, x.shape, w.shape, out_slot=4, bias_out_slot=5, grad_slot=6, input_slot=7, scratch_slot=8
+    )
+    run(schedule, [dw, db, guarded(g), guarded(x)])
+    assert not dw.data.any()
+    assert not db.data.any()

@@ -71,8 +71,8 @@ def output_shape(input_shape: Shape, weight_shape: Shape, *, stride=1, padding=0
     return (input_shape[0], weight_shape[0], *sizes[5 - len(input_shape) :])
 
 
-def _axes(size, kernel, form: Form) -> tuple[Axis, Axis, Axis]:
-    made = [forward_axis(*a) for a in zip(size, kernel, form.stride, form.padding, form.dilation)]
+def _axes(size, kernel, form: Form, out=None) -> tuple[Axis, Axis, Axis]:
+    made = [forward_axis(*a) for a in zip(size, kernel, form.stride, form.padding, form.dilation, out or (0, 0, 0))]
     return made[0], made[1], made[2]
 
 
@@ -109,6 +109,8 @@ def forward(
     out_shape = (input_shape[0], weight_shape[0], *[a.out_size for a in axes][5 - len(input_shape) :])
     source = _operand(input_slot, code, input_shape, input_strides)
     out = _operand(out_slot, code, out_shape, out_strides)
+    if 0 in out_shape:
+        return Schedule([], 0)
     if not _tiled(code):
         assert epilogue is None, "only float convolutions take an epilogue"
         full = (*weight_shape[:2], *kernel)
@@ -141,6 +143,8 @@ def backward_input(
         grad_shape = (input_shape[0], weight_shape[0], *forward_sizes[5 - len(input_shape) :])
     grad = _operand(grad_slot, code, grad_shape, grad_strides)
     out = _operand(out_slot, code, input_shape, out_strides)
+    if 0 in input_shape:
+        return Schedule([], 0)
     if not _tiled(code):
         assert epilogue is None, "only float convolutions take an epilogue"
         full = (*weight_shape[:2], *kernel)
@@ -168,7 +172,7 @@ def backward_weight(
     """
     code, form = _code(dtype), _form(len(input_shape) - 2, stride, padding, dilation, groups)
     kernel = _spatial(weight_shape)
-    axes = _axes(_spatial(input_shape), kernel, form)
+    axes = _axes(_spatial(input_shape), kernel, form, None if grad_shape is None else _spatial(grad_shape))
     if grad_shape is None:
         grad_shape = (input_shape[0], weight_shape[0], *[a.out_size for a in axes][5 - len(input_shape) :])
     source = _operand(input_slot, code, input_shape, input_strides)

@@ -71,9 +71,9 @@ class Axis:
         return width - min(zeros, self.span)
 
 
-def forward_axis(size: int, kernel: int, stride: int, padding: tuple[int, int], dilation: int) -> Axis:
-    """The axis of a forward convolution."""
-    out = (size + sum(padding) - dilation * (kernel - 1) - 1) // stride + 1
+def forward_axis(size: int, kernel: int, stride: int, padding: tuple[int, int], dilation: int, out: int = 0) -> Axis:
+    """The axis of a forward convolution; `out` overrides the usual size of the result."""
+    out = out or (size + sum(padding) - dilation * (kernel - 1) - 1) // stride + 1
     places = [divmod(k * dilation - padding[0], stride) for k in range(kernel)]
     images = tuple(sorted({r for _, r in places}))
     taps = tuple((images.index(r), q, k) for k, (q, r) in enumerate(places))

@@ -119,7 +119,31 @@ def _one(b: Builder, e: Expr, inputs, scalars, memo, refuse) -> Value:
         return args[2]
     if op == "gcd":
         return _gcd(b, *args)
+    if op == "ipow":
+        return _integer_power(b, *args)
     raise NotImplementedError(f"the CPU back end has no rule for {op}")
+
+
+def _integer_power(b: Builder, x: Value, n: Value) -> Value:
+    """x**n for n >= 0 by repeated squaring, wrapping around; 1 for a negative n."""
+    square, left, result = b.variable(x.type), b.variable(x.type), b.variable(x.type)
+    b.assign(square, x)
+    b.assign(left, n)
+    b.assign(result, b.constant(1, x.type))
+    zero = b.constant(0, x.type)
+    head, body, done = b.label("power"), b.label("step"), b.label("found")
+    b.begin(head)
+    now = b.value(left)
+    b.branch(b.compare("gt", now, zero), body, done)
+    b.place(body)
+    base, so_far = b.value(square), b.value(result)
+    odd = b.compare("ne", b.binary("and", now, b.constant(1, x.type)), zero)
+    b.assign(result, b.select(odd, b.binary("mul", so_far, base), so_far))
+    b.assign(square, b.binary("mul", base, base))
+    b.assign(left, b.binary("shr", now, b.constant(1, x.type)))
+    b.jump(head)
+    b.place(done)
+    return b.value(result)
 
 
 def _gcd(b: Builder, x: Value, y: Value) -> Value:

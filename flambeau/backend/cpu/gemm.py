@@ -229,8 +229,7 @@ class _Product:
             a, b, *others = self.operands
             self.operands = [a._replace(column=1), b._replace(row=1 if b.column != 1 else max(1, self.n)), *others]
         self.fold_rows()
-        out = self.operands[2]
-        if self.m > 1 and (self.n == 1 or out.column != 1 and out.row == 1):
+        if self.better_turned():
             self.m, self.n = self.n, self.m
             a, b, *others = [o.turned() for o in self.operands]
             self.operands = [b, a, *others]
@@ -238,6 +237,13 @@ class _Product:
         if self.n == 1:
             a, b, out, *reads = self.operands
             self.operands = [a, b._replace(column=1), out._replace(column=1), *reads]
+
+    def better_turned(self) -> bool:
+        """Whether to compute the transposed result: a vector becomes a row, and rows of the result consecutive."""
+        a, b, out = self.operands[:3]
+        if self.pairs and 1 in (self.m, self.n):  # the left operand is read in place where k is consecutive
+            return b.row == 1 if self.m == 1 else a.column != 1
+        return self.m > 1 and (self.n == 1 or out.column != 1 and out.row == 1)
 
     def merge_batch(self) -> None:
         sizes: list[int] = []
@@ -340,13 +346,12 @@ class _Product:
     def copy_kind(self) -> str | None:
         """How row tiles of a are copied; None when they are read in place."""
         a = self.operands[0]
-        if self.pairs:
-            return None if a.column == 1 or self.k == 1 else "pairs"
-        kind = "rows" if a.column == 1 else "columns" if a.row == 1 else "any"
-        if self.memory is not self.t or kind == "any":
+        kind = "rows" if a.column == 1 else "pairs" if self.pairs else "columns" if a.row == 1 else "any"
+        if self.memory is not self.t or kind in ("any", "pairs"):
             return kind
         # rows a multiple of a page apart fall on each other in the first-level cache
-        return kind if kind == "rows" and self.m > 1 and a.row * self.t.bytes % PAGE == 0 else None
+        apart = a.row * self.t.bytes * (2 if self.pairs else 1)
+        return kind if kind == "rows" and self.m > 1 and apart % PAGE == 0 else None
 
     def pack_kind(self) -> str | None:
         """How b is packed; None when it is read in place."""

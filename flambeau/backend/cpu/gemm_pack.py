@@ -177,6 +177,14 @@ def pack_any(frame: ptr(i64), params: ptr(i64), begin: i64, end: i64):
                     to[c] = 0
 
 
+@static
+def times_i(b, x):
+    """Pairs (re, im) as (-im, re)."""
+    x = b.value(x)
+    swapped = shuffle.run(b, x, x, [k ^ 1 for k in range(x.type.lanes)])
+    return shuffle.run(b, b.negate(swapped), swapped, [k if k % 2 == 0 else x.type.lanes + k for k in range(x.type.lanes)])
+
+
 @native
 def pack_pairs(frame: ptr(i64), params: ptr(i64), begin: i64, end: i64):
     """Complex b as the real matrix [[re, im], [-im, re]] of twice the rows and columns; sizes and batch strides count
@@ -192,13 +200,19 @@ def pack_pairs(frame: ptr(i64), params: ptr(i64), begin: i64, end: i64):
             for p in range(p0, p1, 2, unroll=None):
                 here = source + (move + p * k_stride + panel * WIDTH * stride)
                 to = goal + ((place + panel) * k + p) * WIDTH
-                for c in range(0, columns, 2, unroll=None):
-                    re, im = here[c * stride], here[c * stride + 1]
-                    to[c], to[c + 1] = re, im
-                    to[WIDTH + c], to[WIDTH + c + 1] = -im, re
-                for c in range(columns, WIDTH, unroll=None):
-                    to[c] = 0
-                    to[WIDTH + c] = 0
+                if stride == 1:
+                    for v in unroll(2):
+                        x = load_masked(here + v * L, vec(M, L), first_lanes(columns - v * L, L))
+                        store(to + v * L, x)
+                        store(to + (WIDTH + v * L), times_i(x))
+                else:
+                    for c in range(0, columns, 2, unroll=None):
+                        re, im = here[c * stride], here[c * stride + 1]
+                        to[c], to[c + 1] = re, im
+                        to[WIDTH + c], to[WIDTH + c + 1] = -im, re
+                    for c in range(columns, WIDTH, unroll=None):
+                        to[c] = 0
+                        to[WIDTH + c] = 0
 
 
 COPIES = {"rows": copy_rows, "columns": copy_columns, "any": copy_any, "pairs": copy_pairs}

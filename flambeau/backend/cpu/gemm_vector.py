@@ -44,7 +44,7 @@ def sums(b, rows):
 
 @static
 def part(b, vectors, begin, count):
-    """`count` lanes from lane `begin` on of vectors laid end to end."""
+    """`count` lanes from lane `begin` on, of vectors laid end to end; they must lie in one vector."""
     lanes = vectors[0].type.lanes
     x = vectors[begin // lanes]
     return shuffle.run(b, x, x, [begin % lanes + k for k in range(count)])
@@ -74,9 +74,10 @@ def inner_tile(M, T, L, R, C, a, a_row, rows, b, b_row, columns, k, total, total
             for j in unroll(C):
                 acc[i * C + j] = multiply_add(x, y[j], acc[i * C + j])
     found = sums([acc[x] for x in unroll(R * C)])
-    for i in unroll(R):
-        to = total + i * total_row
-        store(to, load(to, vec(T, C)) + part(found, i * C, C))
+    WIDE = min(L, C)
+    for x in unroll(0, R * C, WIDE):
+        to = total + ((x // C) * total_row + x % C)
+        store(to, load(to, vec(T, WIDE)) + part(found, x, WIDE))
 
 
 @native

@@ -229,6 +229,7 @@ def _avg_backward(code, shape: Shape, windows, override, out_slot, grad_slot, sc
         "out": out_slot, "grad": grad_slot, "scratch": scratch_slot, "areas": areas(), "channels": shape[1],
         "cover_w": tables.add(_padded(covers[2][0], statics.L, 0) + _padded(covers[2][1], statics.L, 0)),
         "cover_length": length, "cover_most": max(covers[2][1]),
+        "whole": int(all(w.out == 1 and w.span(0) == (0, w.size) for w in windows)),
     }  # fmt: skip
     for k, (axis, w) in enumerate(zip("dhw", windows)):
         values |= {f"in_{axis}": w.size, f"out_{axis}": w.out}

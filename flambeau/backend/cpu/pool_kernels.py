@@ -236,10 +236,9 @@ SCATTER = Words("out grad index channels outputs inputs out_h out_w grad_n grad_
 
 
 @native
-def clear_plane(G, to: ptr(G.T), count: i64):
-    zero = splat(G.S(0), G.L)
+def fill_plane(G, to: ptr(G.T), value, count: i64):
     for k in range(0, count, G.L):
-        store_masked(to + k, zero, first_lanes(count - k, G.L))
+        store_masked(to + k, value, first_lanes(count - k, G.L))
 
 
 @native
@@ -253,7 +252,7 @@ def max_gradient(frame: ptr(i64), p: ptr(i64), begin: i64, end: i64):
         to = bitcast(frame[p[SCATTER.out]], ptr(G.T)) + unit * inputs
         index = bitcast(frame[p[SCATTER.index]], ptr(i64)) + unit * outputs
         grad = bitcast(frame[p[SCATTER.grad]], ptr(G.T)) + (n * p[SCATTER.grad_n] + c * p[SCATTER.grad_c])
-        clear_plane(G, to, inputs)
+        fill_plane(G, to, splat(G.S(0), G.L), inputs)
         h = i64(0)
         d = i64(0)
         for row in range(0, outputs, p[SCATTER.out_w]):
@@ -273,11 +272,12 @@ def max_gradient(frame: ptr(i64), p: ptr(i64), begin: i64, end: i64):
 
 
 #: cover_d, cover_h: for each input coordinate the first output whose window holds it, and their number; cover_w: all
-#: the first ones, then (`cover_length` words on) all the numbers, of which the largest is `cover_most`
+#: the first ones, then (`cover_length` words on) all the numbers, of which the largest is `cover_most`.
+#: whole: one output, whose window is the plane
 SPREAD = Words(
     "out grad scratch areas area_size channels in_d in_h in_w out_d out_h out_w grad_n grad_c grad_d grad_h grad_w "
     "divisor_d divisor_h divisor_w cover_d cover_h cover_w "
-    "cover_length cover_most"
+    "cover_length cover_most whole"
 )
 
 
@@ -308,10 +308,13 @@ def average_gradient(frame: ptr(i64), p: ptr(i64), begin: i64, end: i64):
         grad = bitcast(frame[p[SPREAD.grad]], ptr(G.T)) + (n * p[SPREAD.grad_n] + c * p[SPREAD.grad_c])
         scaled_plane(G, p, grad, scaled)
         to = bitcast(frame[p[SPREAD.out]], ptr(G.T)) + unit * (p[SPREAD.in_d] * p[SPREAD.in_h] * p[SPREAD.in_w])
-        for d in range(p[SPREAD.in_d]):
-            for h in range(p[SPREAD.in_h]):
-                spread_row(G, p, scaled, to, d, h)
-                to = to + p[SPREAD.in_w]
+        if p[SPREAD.whole] != 0:
+            fill_plane(G, to, splat(scaled[0], G.L), p[SPREAD.in_d] * p[SPREAD.in_h] * p[SPREAD.in_w])
+        else:
+            for d in range(p[SPREAD.in_d]):
+                for h in range(p[SPREAD.in_h]):
+                    spread_row(G, p, scaled, to, d, h)
+                    to = to + p[SPREAD.in_w]
     leave_area(flags, area)
 
 

@@ -120,17 +120,17 @@ def write_result(R, frame, params, state, count, numbers, at):
     NEXT = 0
     for K in unroll(len(R.outs)):
         WIDE = R.outs[K][1]
-        out = bitcast(frame[params[1 + K]], ptr(R.outs[K][0]))
+        OUT = bitcast(frame[params[1 + K]], ptr(R.outs[K][0]))
         for J in unroll(WIDE):
-            out[at * WIDE + J] = RESULTS[NEXT + J]
+            OUT[at * WIDE + J] = RESULTS[NEXT + J]
         NEXT = NEXT + WIDE
 
 
 @native
 def write_partial(R, frame, params, state, at):
     for K in unroll(len(R.types)):
-        partial = bitcast(frame[params[1 + len(R.outs) + K]], ptr(R.types[K]))
-        partial[at] = state[K]
+        PARTIAL = bitcast(frame[params[1 + len(R.outs) + K]], ptr(R.types[K]))
+        PARTIAL[at] = state[K]
 
 
 # -- rows ----------------------------------------------------------------------------------------------------
@@ -239,7 +239,7 @@ def rows(frame: WORD, params: WORD, begin: i64, end: i64):
 
 
 @native
-def add_rows(R, states, c, inputs, numbers):
+def add_rows(R, states, c, inputs, numbers, rest, masked):
     """Combine vectors of several rows (1, 2 or 4) into the states of columns c, c + 1, ... as a tree."""
     NEW = [[spread(x, R.lanes) for x in R.map(ONE, numbers)] for ONE in inputs]
     for K in unroll(2):
@@ -248,7 +248,10 @@ def add_rows(R, states, c, inputs, numbers):
     OLD = [load(states[J] + c, vec(R.types[J], R.lanes)) for J in range(len(R.types))]
     FOUND = R.combine(OLD + NEW[0])
     for J in unroll(len(R.types)):
-        store(states[J] + c, spread(FOUND[J], R.lanes))
+        if masked:
+            store(states[J] + c, select(first_lanes(rest, R.lanes), spread(FOUND[J], R.lanes), OLD[J]))
+        else:
+            store(states[J] + c, spread(FOUND[J], R.lanes))
 
 
 @native
@@ -257,12 +260,12 @@ def row_group(R, states, sources, indices, width, numbers):
     INDEX = [[x] if R.indexed else [] for x in indices]
     full = width - width % R.lanes
     for c in range(0, full, R.lanes, unroll=None):
-        add_rows(R, states, c, [lanes_at(R, sources[J] + c * R.parts, 0, False) + INDEX[J] for J in range(len(sources))], numbers)
+        found = [lanes_at(R, sources[J] + c * R.parts, 0, False) + INDEX[J] for J in range(len(sources))]
+        add_rows(R, states, c, found, numbers, 0, False)
     rest = width - full
     if rest > 0:
-        add_rows(
-            R, states, full, [lanes_at(R, sources[J] + full * R.parts, rest, True) + INDEX[J] for J in range(len(sources))], numbers
-        )
+        found = [lanes_at(R, sources[J] + full * R.parts, rest, True) + INDEX[J] for J in range(len(sources))]
+        add_rows(R, states, full, found, numbers, rest, True)
 
 
 @native
