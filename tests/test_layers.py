@@ -18,7 +18,7 @@ LAYERS = {
     "backend": 2,
     "ops": 3,
     "tensor": 4,
-    "autograd": 5,
+    "autograd": 6,
     "compile": 5,
     "func": 5,
     "amp": 6,

@@ -1,7 +1,7 @@
 """Operators: one class each, one file a family. Importing the package registers them all."""
 
 from . import (  # noqa: F401
-    activation, compare, contract, conv, copy, create, join, logic, loss, norm, optimise, pool, pointwise,
+    activation, attention, compare, contract, conv, copy, create, join, logic, loss, norm, optimise, pad, pool, pointwise,
     pointwise_bits, pointwise_dropout, pointwise_exp, pointwise_float, pointwise_round, pointwise_select,
     pointwise_trig, random, reduce, reduce_extreme, reduce_moments, reduce_norm, scan, softmax, view, view_copy, view_rearrange,
     view_slice, view_strided,

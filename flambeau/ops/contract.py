@@ -324,13 +324,25 @@ class Addmv(Composite):
                 f"vector + matrix @ vector expected, got {input.dim()}, {mat.dim()}, {vec.dim()}")  # fmt: skip
         require(mat.shape[1] == vec.shape[0] and input.numel() in (1, mat.shape[0]),
                 f"size mismatch, got input ({input.numel()}), mat ({by(mat.shape)}), vec ({vec.shape[0]})")  # fmt: skip
-        product = ops.matmul(mat, vec)
-        product = product if is_one(alpha) else product * alpha
-        return product if beta == 0 else product + (input if is_one(beta) else input * beta)
+        product = scaled(ops.matmul(mat, vec), alpha)
+        return product if beta == 0 else plus(product, scaled(input, beta))
 
 
 def is_one(x) -> bool:
-    return type(x) in (int, float) and x == 1
+    return type(x) in (int, float, bool) and x == 1
+
+
+def scaled(t, factor):
+    """t * factor, kept in t's type."""
+    if is_one(factor):
+        return t
+    if t.dtype.kind < 2 and isinstance(factor, float):
+        factor = int(factor)
+    return t * factor if t.dtype.kind else t & bool(factor)
+
+
+def plus(a, b):
+    return a | b if a.dtype.kind == 0 and b.dtype.kind == 0 else a + b
 
 
 @op("addr(Tensor input, Tensor vec1, Tensor vec2, *, Scalar beta=1, Scalar alpha=1, Tensor? out=None) -> Tensor", inplace=True)
@@ -343,9 +355,8 @@ class Addr(Composite):
         for name, x in (("beta", beta), ("alpha", alpha)):
             require(not isinstance(x, bool) or input.dtype.kind == 0, f"Boolean {name} only supported for Boolean results.")
         check_expandable(input._layout, (vec1.shape[0], vec2.shape[0]))
-        product = ops.outer(vec1, vec2)
-        product = product if is_one(alpha) else product * alpha
-        return product if beta == 0 else product + (input if is_one(beta) else input * beta)
+        product = scaled(ops.outer(vec1, vec2), alpha)
+        return product if beta == 0 else plus(product, scaled(input, beta))
 
 
 # -- linear layers ---------------------------------------------------------------------------------------------

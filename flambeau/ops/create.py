@@ -1,10 +1,11 @@
-"""New tensors: empty, filled, ranges."""
+"""New tensors: uninitialised, filled with one value, and shaped like another."""
 
 from __future__ import annotations
 
 from ..base import dtype as types
 from ..base.device import default_device, device as Device
-from ..base.layout import contiguous_layout, layout
+from ..base.errors import require
+from ..base.layout import Layout, contiguous_layout, layout as make_layout, strides_in_order
 from .copy import strides_for
 from .define import op, ops
 from .kinds import Composite, Opaque
@@ -27,7 +28,7 @@ class EmptyRaw(Opaque):
     def layouts(size, stride, dtype, device):
         if stride is None:
             return contiguous_layout(size, dtype, device)
-        return layout(size, stride, dtype, device)
+        return make_layout(size, stride, dtype, device)
 
 
 def new(size, dtype, device, requires_grad=False, value=None, stride=None):
@@ -40,18 +41,25 @@ def new(size, dtype, device, requires_grad=False, value=None, stride=None):
     return made.requires_grad_() if requires_grad else made
 
 
+def new_layout(size, dtype, device, memory_format=None) -> Layout:
+    """The layout of a new tensor; the default float type where no type is given."""
+    plain = contiguous_layout(check_sizes(size), dtype or types.default_float(), Device(device))
+    if getattr(memory_format, "name", None) in ("channels_last", "channels_last_3d"):
+        return make_layout(plain.shape, strides_for(plain, memory_format), plain.dtype, plain.device)
+    return plain
+
+
 _FACTORY = "ScalarType? dtype=None, any layout=None, any device=None, bool? pin_memory=False, bool requires_grad=False"
 
 
 @op(f"empty(int[*] size, *, {_FACTORY}, any memory_format=None, Tensor? out=None) -> Tensor", method=False)
-class Empty(Composite):
+class Empty(Opaque):
     """Uninitialised memory of a shape."""
 
-    def body(size, dtype, layout, device, pin_memory, requires_grad, memory_format):
-        stride = None
-        if getattr(memory_format, "name", None) in ("channels_last", "channels_last_3d"):
-            stride = strides_for(contiguous_layout(size, types.float32, Device("cpu")), memory_format)
-        return new(size, dtype, device, requires_grad, stride=stride)
+    algorithm = "create.nothing"
+
+    def layouts(size, dtype, device, memory_format):
+        return new_layout(size, dtype, device, memory_format)
 
 
 @op("empty_strided(int[] size, int[] stride, *, " + _FACTORY + ") -> Tensor", method=False)
@@ -59,37 +67,97 @@ class EmptyStrided(Composite):
     """Uninitialised memory with the given sizes and strides."""
 
     def body(size, stride, dtype, layout, device, pin_memory, requires_grad):
-        return new(size, dtype, device, requires_grad, stride=tuple(stride))
+        size, stride = tuple(size), tuple(stride)
+        require(len(size) == len(stride), f"mismatch in length of strides and shape. Got {len(stride)} and {len(size)}")
+        extent = 0 if 0 in size else 1 + sum((n - 1) * s for n, s in zip(size, stride))
+        if not any(s < 0 for s in stride):
+            base = new((extent,), dtype, device)
+            return finish(ops.strided_at(base, size, stride, 0).detach(), requires_grad)
+        raise RuntimeError(f"Negative strides are not supported, got {list(stride)}")
+
+
+@op("empty_permuted(int[] size, int[] physical_layout, *, " + _FACTORY + ") -> Tensor", method=False)
+class EmptyPermuted(Composite):
+    """Uninitialised dense memory whose dimensions lie in the given order, the outermost first."""
+
+    def body(size, physical_layout, dtype, layout, device, pin_memory, requires_grad):
+        size, order = tuple(size), tuple(physical_layout)
+        require(len(order) == len(size),
+                "Number of dimensions in size does not match the length of the physical_layout; i.e. len(size) = "
+                f"{len(size)} is not equal to len(physical_layout) = {len(order)}")  # fmt: skip
+        for d in order:
+            require(0 <= d < len(size),
+                    f"Dimension out of range (expected to be between 0 and {len(size) - 1}, but got {d} at index "
+                    f"{order.index(d)}).  NB: negative dims not currently supported; file an issue if you want it.")
+        require(len(set(order)) == len(order), "Duplicate dim not allowed")
+        return new(size, dtype, device, requires_grad, stride=strides_in_order(size, order))
+
+
+def finish(t, requires_grad: bool):
+    return t.requires_grad_() if requires_grad else t
 
 
 @op(f"zeros(int[*] size, *, {_FACTORY}, Tensor? out=None) -> Tensor", method=False)
-class Zeros(Composite):
-    """Zeros of a shape."""
+class Zeros(Opaque):
+    """Zeros of a shape.
 
-    def body(size, dtype, layout, device, pin_memory, requires_grad):
-        return new(size, dtype, device, requires_grad, 0)
+    >>> import flambeau as torch
+    >>> torch.zeros(2, 3)
+    tensor([[0., 0., 0.],
+            [0., 0., 0.]])
+    """
+
+    algorithm = "create.zeros"
+
+    def layouts(size, dtype, device):
+        require(all(n >= 0 for n in size), "zeros: Dimension size must be non-negative.")
+        return new_layout(size, dtype, device)
 
 
 @op(f"ones(int[*] size, *, {_FACTORY}, Tensor? out=None) -> Tensor", method=False)
-class Ones(Composite):
+class Ones(Opaque):
     """Ones of a shape."""
 
-    def body(size, dtype, layout, device, pin_memory, requires_grad):
-        return new(size, dtype, device, requires_grad, 1)
+    algorithm = "create.ones"
+
+    def layouts(size, dtype, device):
+        return new_layout(size, dtype, device)
 
 
 @op(f"full(int[] size, Scalar fill_value, *, {_FACTORY}, Tensor? out=None) -> Tensor", method=False)
-class Full(Composite):
-    """A shape filled with one value; its type is the value's unless ``dtype`` says otherwise."""
+class Full(Opaque):
+    """A shape filled with one value; its type is the value's unless ``dtype`` says otherwise.
 
-    def body(size, fill_value, dtype, layout, device, pin_memory, requires_grad):
-        if dtype is None:
-            kind = fill_value.dtype if hasattr(fill_value, "dtype") else types.scalar_dtype(fill_value)
-            dtype = kind
-        return new(size, dtype, device, requires_grad, fill_value)
+    >>> import flambeau as torch
+    >>> torch.full((2,), 7)
+    tensor([7, 7])
+    """
 
+    algorithm = "create.full"
+
+    def layouts(size, fill_value, dtype, device):
+        found = types.scalar_dtype(fill_value())
+        check_value(found, dtype or found)
+        return new_layout(size, dtype or found, device)
+
+
+def check_value(value, dtype) -> None:
+    """Refuse a complex fill of a real tensor."""
+    require(value.kind < 3 or dtype.kind == 3,
+            f"value cannot be converted to type {_C_NAMES.get(dtype.name, dtype.name)} without overflow")
+
+
+_C_NAMES = {"float32": "float", "float64": "double", "int64": "int64_t", "int32": "int", "uint8": "uint8_t"}
 
 _LIKE = _FACTORY + ", any memory_format=None"
+
+
+def like_layout(input, dtype, device, memory_format) -> Layout:
+    """The layout of a new tensor like `input`."""
+    place = input.device if device is None else Device(device)
+    require(input.device.type != "meta" or place.type == "meta",
+            "a tensor like one of the meta device needs its shape: use the function without `_like`")  # fmt: skip
+    return make_layout(input.shape, strides_for(input, memory_format), dtype or input.dtype, place)
 
 
 def new_like(input, dtype, device, requires_grad, memory_format, value=None):
@@ -99,32 +167,94 @@ def new_like(input, dtype, device, requires_grad, memory_format, value=None):
 
 
 @op(f"empty_like(Tensor input, *, {_LIKE}) -> Tensor", method=False)
-class EmptyLike(Composite):
+class EmptyLike(Opaque):
     """Uninitialised memory with the shape and type of ``input``."""
 
-    def body(input, dtype, layout, device, pin_memory, requires_grad, memory_format):
-        return new_like(input, dtype, device, requires_grad, memory_format)
+    algorithm = "create.nothing"
+
+    def layouts(input, dtype, device, memory_format):
+        return like_layout(input, dtype, device, memory_format)
 
 
-@op(f"zeros_like(Tensor input, *, {_LIKE}) -> Tensor", method=False)
-class ZerosLike(Composite):
+@op(f"zeros_like(Tensor input, *, {_LIKE}, Tensor? out=None) -> Tensor", method=False)
+class ZerosLike(Opaque):
     """Zeros with the shape and type of ``input``."""
 
-    def body(input, dtype, layout, device, pin_memory, requires_grad, memory_format):
-        return new_like(input, dtype, device, requires_grad, memory_format, 0)
+    algorithm = "create.zeros"
+
+    def layouts(input, dtype, device, memory_format):
+        return like_layout(input, dtype, device, memory_format)
 
 
-@op(f"ones_like(Tensor input, *, {_LIKE}) -> Tensor", method=False)
-class OnesLike(Composite):
+@op(f"ones_like(Tensor input, *, {_LIKE}, Tensor? out=None) -> Tensor", method=False)
+class OnesLike(Opaque):
     """Ones with the shape and type of ``input``."""
 
-    def body(input, dtype, layout, device, pin_memory, requires_grad, memory_format):
-        return new_like(input, dtype, device, requires_grad, memory_format, 1)
+    algorithm = "create.ones"
+
+    def layouts(input, dtype, device, memory_format):
+        return like_layout(input, dtype, device, memory_format)
 
 
-@op(f"full_like(Tensor input, Scalar fill_value, *, {_LIKE}) -> Tensor", method=False)
-class FullLike(Composite):
+@op(f"full_like(Tensor input, Scalar fill_value, *, {_LIKE}, Tensor? out=None) -> Tensor", method=False)
+class FullLike(Opaque):
     """One value with the shape and type of ``input``."""
 
-    def body(input, fill_value, dtype, layout, device, pin_memory, requires_grad, memory_format):
-        return new_like(input, dtype, device, requires_grad, memory_format, fill_value)
+    algorithm = "create.full"
+
+    def layouts(input, fill_value, dtype, device, memory_format):
+        check_value(types.scalar_dtype(fill_value()), dtype or input.dtype)
+        return like_layout(input, dtype, device, memory_format)
+
+
+# -- as methods: a new tensor of another's type and device -----------------------------------------------------------
+
+
+@op(f"new_empty(Tensor input, int[*] size, *, {_FACTORY}) -> Tensor", function=False)
+class NewEmpty(Composite):
+    """Uninitialised memory of a shape, with the type and device of ``input``."""
+
+    def body(input, size, dtype, layout, device, pin_memory, requires_grad):
+        return ops.empty(size=size, dtype=dtype or input.dtype, device=device or input.device, requires_grad=requires_grad)
+
+
+@op(f"new_zeros(Tensor input, int[*] size, *, {_FACTORY}) -> Tensor", function=False)
+class NewZeros(Composite):
+    """Zeros of a shape, with the type and device of ``input``."""
+
+    def body(input, size, dtype, layout, device, pin_memory, requires_grad):
+        return ops.zeros(size=size, dtype=dtype or input.dtype, device=device or input.device, requires_grad=requires_grad)
+
+
+@op(f"new_ones(Tensor input, int[*] size, *, {_FACTORY}) -> Tensor", function=False)
+class NewOnes(Composite):
+    """Ones of a shape, with the type and device of ``input``."""
+
+    def body(input, size, dtype, layout, device, pin_memory, requires_grad):
+        return ops.ones(size=size, dtype=dtype or input.dtype, device=device or input.device, requires_grad=requires_grad)
+
+
+@op(f"new_full(Tensor input, int[] size, Scalar fill_value, *, {_FACTORY}) -> Tensor", function=False)
+class NewFull(Composite):
+    """A shape filled with one value, with the type and device of ``input``."""
+
+    def body(input, size, fill_value, dtype, layout, device, pin_memory, requires_grad):
+        kind, place = dtype or input.dtype, device or input.device
+        return ops.full(size, fill_value, dtype=kind, device=place, requires_grad=requires_grad)
+
+
+@op(f"new_empty_strided(Tensor input, int[] size, int[] stride, *, {_FACTORY}) -> Tensor", function=False)
+class NewEmptyStrided(Composite):
+    """Uninitialised memory with the given sizes and strides, and the type and device of ``input``."""
+
+    def body(input, size, stride, dtype, layout, device, pin_memory, requires_grad):
+        kind, place = dtype or input.dtype, device or input.device
+        return ops.empty_strided(size, stride, dtype=kind, device=place, requires_grad=requires_grad)
+
+
+@op(f"scalar_tensor(Scalar s, *, {_FACTORY}) -> Tensor", method=False)
+class ScalarTensor(Composite):
+    """A 0-d tensor of one number. Dtype: the default float type, unless ``dtype`` says otherwise."""
+
+    def body(s, dtype, layout, device, pin_memory, requires_grad):
+        return ops.full((), s, dtype=dtype or types.default_float(), device=device, requires_grad=requires_grad)

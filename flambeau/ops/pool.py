@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..base import dtype as types
 from ..base.errors import require
-from ..base.layout import contiguous_layout, contiguous_strides, layout
+from ..base.layout import contiguous_layout, layout
 from .conv import memory_like
 from .define import op, ops
 from .kinds import Composite, Opaque
@@ -25,7 +25,7 @@ def pooled_shape(shape, kernel_size, stride, padding, dilation, ceil_mode) -> tu
 
 
 def index_like(where):
-    return layout(where.shape, contiguous_strides(where.shape), types.int64, where.device)
+    return layout(where.shape, where.strides, types.int64, where.device)
 
 
 @op(

@@ -26,6 +26,13 @@ def scanned(input, dtype, accumulate):
     return contiguous_layout(input.shape, accumulate(dtype or input.dtype, dtype)[1], input.device)
 
 
+def doubled(common: DType, dtype=None):
+    """Sums and products run in twice the precision, as long chains of them lose much; integers in int64."""
+    if common.kind < 2:
+        return int_to_int64(common, dtype)
+    return (types.complex128 if common.kind == 3 else types.float64), common
+
+
 def same(common: DType, dtype=None):
     return common, common
 
@@ -39,10 +46,10 @@ def backwards(g, dim: int):
 class CumsumAlong(Scan):
     """Running sum along a non-negative dimension."""
 
-    accumulate, identity = int_to_int64, 0
+    accumulate, identity = doubled, 0
 
     def layouts(input, dtype):
-        return scanned(input, dtype, int_to_int64)
+        return scanned(input, dtype, doubled)
 
     def combine(a, b):
         return a + b
@@ -68,10 +75,10 @@ class Cumsum(Composite):
 class CumprodAlong(Scan):
     """Running product along a non-negative dimension."""
 
-    accumulate, identity = int_to_int64, 1
+    accumulate, identity = doubled, 1
 
     def layouts(input, dtype):
-        return scanned(input, dtype, int_to_int64)
+        return scanned(input, dtype, doubled)
 
     def combine(a, b):
         return a * b
@@ -121,10 +128,10 @@ def latest(a, b, at_least):
     return where(take, b[0], a[0]), where(take, b[1], a[1])
 
 
-def with_places(input):
+def with_places(input, name: str):
     """Layouts of values and indices."""
     if input.dtype.kind == 3:
-        raise NotImplementedError(f"\"cummax_cpu\" not implemented for '{type_name(input.dtype)}'")
+        raise NotImplementedError(f"\"{name}_cpu\" not implemented for '{type_name(input.dtype)}'")
     return (
         contiguous_layout(input.shape, input.dtype, input.device),
         contiguous_layout(input.shape, types.int64, input.device),
@@ -145,7 +152,7 @@ class CummaxAlong(Scan):
     accumulate = same
 
     def layouts(input):
-        return with_places(input)
+        return with_places(input, "cummax")
 
     def identity(code):
         return lowest(code), -1
@@ -167,7 +174,7 @@ class CumminAlong(Scan):
     accumulate = same
 
     def layouts(input):
-        return with_places(input)
+        return with_places(input, "cummin")
 
     def identity(code):
         return highest(code), -1

@@ -557,6 +557,11 @@ Tensor.type = type_name  # type: ignore[attr-defined]  (the name `type` is neede
 
 
 @method
+def __rmatmul__(self, other):
+    return ops.matmul(other, self)
+
+
+@method
 def __contains__(self, element) -> bool:
     return bool(ops.eq(self, element).any())
 

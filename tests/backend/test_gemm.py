@@ -70,8 +70,11 @@ def arranged(x, kind):
     return guarded(base.reshape(-1)), tuple(s // item for s in view.strides)
 
 
+SCRATCHES = 2  # buffers that a product asks for at most
+
+
 class Multiplier:
-    """One product on guarded buffers in slots 4, 5, ...; then its scalars, then its scratch buffers."""
+    """One product on guarded buffers in slots 4, 5, ...; then its guarded scratch buffers, then its scalars."""
 
     def __init__(self, code, shape, kind="n"):
         self.code, self.kind, self.shape = code, kind, shape
@@ -89,22 +92,22 @@ class Multiplier:
     def scalar(self, value) -> Slot:
         parts = [value.real, value.imag] if self.code[0] == "c" else [value]
         self.scalars += parts
-        return Slot(4 + len(self.buffers) + len(self.scalars) - len(parts))
+        return Slot(4 + len(self.buffers) + SCRATCHES + len(self.scalars) - len(parts))
 
     def run(self, m, n, k, **more) -> np.ndarray:
-        fixed = 4 + len(self.buffers) + len(self.scalars)
-
         def scratch(nbytes):
             self.scratches.append(Guarded(nbytes, align=64))
-            return fixed + len(self.scratches) - 1
+            return 4 + len(self.buffers) + len(self.scratches) - 1
 
         steps = gemm.product(self.code, m, n, k, out=self.out, scratch=scratch, **more)
-        # scalars stand between inputs and scratch in a frame, so scratch is passed as tensors of a second kind
+        while len(self.scratches) < SCRATCHES:
+            scratch(0)
         kinds = [1 if self.code[0] in "iu" else 0 for _ in self.scalars]
-        call = runtime.program([], len(self.buffers), steps, scalars=kinds, scratch=[s.nbytes for s in self.scratches])
-        arguments = [x for b in self.buffers for x in (b.memory, 0)]
+        used = [*self.buffers, *self.scratches]
+        call = runtime.program([], len(used), steps, scalars=kinds)
+        arguments = [x for b in used for x in (b.memory, 0)]
         assert call(*arguments, *self.scalars) is True
-        for one in self.buffers:
+        for one in used:
             one.check()
         return self.result()
 
@@ -312,7 +315,7 @@ def test_any_product(code, m, n, k, kinds, batches):
 def test_narrower_vectors(width, monkeypatch):
     """The kernels of machines with smaller registers."""
     monkeypatch.setitem(jit._state, "vector_bytes", width)
-    caches = [gemm.tile_kernels, gemm.pack_kernels, gemm.vector_kernels]
+    caches = [gemm.tile_kernels, gemm.copy_kernel]
     kept = dict(gemm._finishes)
     for cache in caches:
         cache.cache_clear()

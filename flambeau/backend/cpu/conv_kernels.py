@@ -112,37 +112,41 @@ def pack_weights(frame: ptr(i64), params: ptr(i64), begin: i64, end: i64):
     row_step = params[WEIGHTS.row_step]
     channel_step = params[WEIGHTS.channel_step]
     for unit in range(begin, end):
-        group = unit // blocks
-        row = (unit - group * blocks) * G.MR
+        row = unit % blocks * G.MR
         here = min(i64(G.MR), rows - row)
         for r in range(G.MR):
             bias_at[unit * G.MR + r] = G.S(0)
         if params[WEIGHTS.bias] >= 0:
-            bias = bitcast(frame[params[WEIGHTS.bias]], ptr(G.W)) + (group * rows + row)
+            bias = bitcast(frame[params[WEIGHTS.bias]], ptr(G.W)) + (unit // blocks * rows + row)
             for r in range(here):
                 bias_at[unit * G.MR + r] = G.S(bias[r])
-        for phase in range(params[WEIGHTS.phases]):
-            entry = params + (params[WEIGHTS.phase_table] + phase * PHASE_WEIGHTS)
-            taps = entry[0]
-            to = base + (entry[2] + unit * channels * taps * G.MR)
-            source = weight + (group * params[WEIGHTS.group_step] + row * row_step)
-            pack_unit(G, source, to, here, channels, taps, params + entry[1], row_step, channel_step)
+    for phase in range(params[WEIGHTS.phases]):
+        entry = params + (params[WEIGHTS.phase_table] + phase * PHASE_WEIGHTS)
+        taps = entry[0]
+        offsets = params + entry[1]
+        # Channels outside, so that a weight whose rows lie close together is read in runs.
+        for channel in range(channels):
+            for unit in range(begin, end):
+                row = unit % blocks * G.MR
+                to = base + (entry[2] + (unit * channels + channel) * taps * G.MR)
+                source = weight + (unit // blocks * params[WEIGHTS.group_step] + row * row_step
+                                   + channel * channel_step)  # fmt: skip
+                pack_taps(G, source, to, min(i64(G.MR), rows - row), taps, offsets, row_step)
 
 
 @native
-def pack_unit(G, source: ptr(G.W), to: ptr(G.S), here, channels, taps, offsets, row_step, channel_step):
-    for c in range(channels):
-        for t in range(taps):
-            place = source + (c * channel_step + offsets[t])
-            if here == G.MR:
-                for r in unroll(G.MR):
-                    to[r] = G.S(place[r * row_step])
-            else:
-                for r in range(G.MR):
-                    to[r] = G.S(0)
-                for r in range(here):
-                    to[r] = G.S(place[r * row_step])
-            to = to + G.MR
+def pack_taps(G, source: ptr(G.W), to: ptr(G.S), here, taps, offsets, row_step):
+    for t in range(taps):
+        place = source + offsets[t]
+        if here == G.MR:
+            for r in unroll(G.MR):
+                to[r] = G.S(place[r * row_step])
+        else:
+            for r in range(G.MR):
+                to[r] = G.S(0)
+            for r in range(here):
+                to[r] = G.S(place[r * row_step])
+        to = to + G.MR
 
 
 # -- the padded image ---------------------------------------------------------------------------------------

@@ -314,7 +314,9 @@ class SweepBuilder:
         self.shared_at = self.layout.take(self.unit_size * self.units if self.mode == 2 else 0)
         per_unit = weights.channels * prod(weights.kernel) * statics.MR
         packing = Statics(S=statics.S, W=statics.W, MR=statics.MR)
-        steps = [(kernel(kernels.pack_weights, packing), self._weight_words(), units, max(1, 30_000 // per_unit))]
+        together = 1 if weights.row_step > weights.channel_step else 8  # rows that lie close are read together
+        chunk = max(together, 30_000 // per_unit)
+        steps = [(kernel(kernels.pack_weights, packing), self._weight_words(), units, chunk)]
         if self.mode == 2:
             steps.append(self._pack_step())
         tasks = self.units * self.splits

@@ -208,5 +208,5 @@ def bias_gradient_step(grad: Operand, out_slot: int, out_type: Type) -> tuple:
         steps["step_w"] = 1
     values = {"grad": grad.slot, "out": out_slot, "samples": samples, "depth": depth, "height": height, "width": width}
     statics = Statics(S=arithmetic_type(grad.type), R=grad.type, W=out_type, L=lanes_of(grad.type))
-    each = samples * depth * height * width
+    each = max(1, samples * depth * height * width)
     return kernel(kernels.channel_sums, statics), CHANNELS.block(values | steps), channels, max(1, 200_000 // each)

@@ -27,7 +27,6 @@ SUM_TYPES = {
     "i16": i32, "u16": i32, "i32": i32, "u32": i32, "i64": i64, "u64": i64,
 }  # fmt: skip
 PARTS = {"c64": f32, "c128": f64}
-INNER_TILE = 4  # columns of a tile of `inner_product`
 
 Step = tuple[int, list, int, int]
 
@@ -65,6 +64,11 @@ def _source_key() -> str:
     return hashlib.sha256(b"".join(texts)).hexdigest()
 
 
+def _key(*parts) -> str:
+    """Key of a compiled object in the disk cache."""
+    return f"gemm {parts!r} {jit.vector_bytes()} {_source_key()}"
+
+
 def lanes_of(t: Type) -> int:
     """Elements in a vector register."""
     return jit.vector_bytes() // t.bytes
@@ -85,41 +89,23 @@ def tile_kernels(t: Type) -> dict[str, int]:
             define(module, name, getattr(gemm_tiles, name), statics)
         return module.text()
 
-    key = f"gemm tiles {t} {_source_key()} {statics['ROW_COUNTS']}"
+    key = _key("tiles", t, statics["ROW_COUNTS"])
     return dict(zip(names, jit.build(key, text, names, 1), strict=True))
 
 
 @lru_cache(None)
-def pack_kernels(memory: Type, t: Type) -> dict[str, int]:
-    """Addresses of the copies that convert `memory` to t: "copy_rows", "pack_columns", ..."""
-    statics = {"M": memory, "T": t, "L": lanes_of(t)}
-    kernels = {f"copy_{k}": v for k, v in gemm_pack.COPIES.items()} | {f"pack_{k}": v for k, v in gemm_pack.PACKS.items()}
-
-    def text() -> str:
-        module = Module()
-        for name, kernel in kernels.items():
-            define(module, name, kernel, statics)
-        return module.text()
-
-    key = f"gemm packs {memory} {t} {_source_key()}"
-    return dict(zip(kernels, jit.build(key, text, list(kernels), 1), strict=True))
-
-
-@lru_cache(None)
-def vector_kernels(memory: Type, t: Type) -> dict[str, int]:
-    """Addresses of "inner_product" and "outer_product" of elements stored as `memory`."""
+def copy_kernel(name: str, memory: Type, t: Type) -> int:
+    """Address of a kernel that reads elements stored as `memory` and works in t, such as "pack_rows"."""
     rows = 4 if len(gemm_tiles.tile_rows(jit.vector_bytes())) == 5 else 2
-    statics = {"M": memory, "T": t, "L": lanes_of(t), "R": rows, "C": INNER_TILE}
-    names = ["inner_product", "outer_product"]
+    statics = {"M": memory, "T": t, "L": lanes_of(t), "R": rows, "C": 4}
+    where = gemm_vector if name.endswith("product") else gemm_pack
 
     def text() -> str:
         module = Module()
-        for name in names:
-            define(module, name, getattr(gemm_vector, name), statics)
+        define(module, name, getattr(where, name), statics)
         return module.text()
 
-    key = f"gemm vectors {memory} {t} {_source_key()} {rows}"
-    return dict(zip(names, jit.build(key, text, names, 1), strict=True))
+    return jit.build(_key(name, memory, t, rows), text, [name], 1)[0]
 
 
 _finishes: dict[tuple, int] = {}
@@ -142,7 +128,7 @@ def finish_kernel(code: str, bias: bool, reads: int, epilogue: ScalarFunction | 
             define(module, "finish", kernel, statics)
             return module.text()
 
-        found = _finishes[key] = jit.build(f"gemm finish {key!r} {_source_key()}", text, ["finish"], 1)[0]
+        found = _finishes[key] = jit.build(_key("finish", *key), text, ["finish"], 1)[0]
     return found
 
 
@@ -314,7 +300,7 @@ class _Product:
         copy, pack = self.copy_kind(), self.pack_kind()
         if copy:
             padded = copy != "columns"
-            words.put(copy=pack_kernels(self.memory, self.t)["copy_" + copy])
+            words.put(copy=copy_kernel("copy_" + copy, self.memory, self.t))
             words.put(copy_row=piece + 64 // self.t.bytes if padded else 1, copy_k=1 if padded else 16)
         if pack:
             slot, strides = self.pack(pack, n, k, scale)
@@ -390,7 +376,7 @@ class _Product:
         if items:
             size = min(panels, group) * width * min(k, chunk)
             share = max(1, PACK_ITEM // size) if items * size > 2 * PACK_ITEM else items
-            self.steps.append((pack_kernels(self.memory, self.t)[f"pack_{kind}"], words, items, share))
+            self.steps.append((copy_kernel(f"pack_{kind}", self.memory, self.t), words, items, share))
         return slot, strides
 
     def add_blocks(self, name: str, words: "_Words", rows: int, columns: int, cost: int, sliced: bool = False) -> None:
@@ -415,13 +401,13 @@ class _Product:
             words.keep_sums(splits)
         if not (plain and splits == 1):
             words.finish()
-        kernels = tile_kernels(self.t) if name == "multiply" else vector_kernels(self.memory, self.t)
+        kernel = tile_kernels(self.t)[name] if name == "multiply" else copy_kernel(name, self.memory, self.t)
         first = words.finished()
         if splits > 1:
             first[at.finish] = 0
         items, cost = blocks * splits, cost // splits + 60
         chunk = items if cost * items < ALONE else max(1, min(ALONE // 2 // cost, items))
-        self.steps.append((kernels[name], first, items, chunk))
+        self.steps.append((kernel, first, items, chunk))
         if splits > 1:
             self.steps.append((tile_kernels(self.t)["fold"], words.finished(), entries * m, max(1, PACK_ITEM // (n * splits))))
 

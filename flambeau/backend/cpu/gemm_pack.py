@@ -214,6 +214,3 @@ def pack_pairs(frame: ptr(i64), params: ptr(i64), begin: i64, end: i64):
                         to[c] = 0
                         to[WIDTH + c] = 0
 
-
-COPIES = {"rows": copy_rows, "columns": copy_columns, "any": copy_any, "pairs": copy_pairs}
-PACKS = {"rows": pack_rows, "columns": pack_columns, "any": pack_any, "pairs": pack_pairs}
