@@ -27,6 +27,7 @@ from .tensor import dispatch as _dispatch
 from .tensor import interop as _interop
 from .tensor import surface as _surface
 from .tensor import view_surface as _view_surface
+from .tensor.convert import can_cast, is_nonzero, meshgrid, result_type, where
 from .tensor.generator import (
     Generator, default_generator, get_rng_state, initial_seed, manual_seed, seed, set_rng_state,
 )  # fmt: skip

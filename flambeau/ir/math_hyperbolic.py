@@ -6,9 +6,11 @@ Near 0 odd polynomials; elsewhere exponentials, and logarithms of 1 + u with u i
 from __future__ import annotations
 
 from .expr import Expr, constant, copysign, fabs, fma, sqrt, where
-from .math_exp_log import EXP_TAIL, exp_f64, exp_half, exp_short, log1p_core, power_of_two_f32, reduce_exp
+from .math_exp_log import EXP_TAIL, exp_f64, exp_half, exp_short, log1p_core, power_of_two_f32
 from .math_parts import (
     INFINITY,
+    LN2,
+    LOG2_E,
     NAN,
     Double,
     by_type,
@@ -80,10 +82,14 @@ def sigmoid(x: Expr) -> Expr:
     """1 / (1 + e**-x): q = e / (1 + e) for e = e**-|x| with what the roundings lost, then q or 1 - q."""
     t = x.type
     lowest = -104.0 if t == "f32" else -746.0
-    r, n = reduce_exp(where(fabs(x) > -lowest, constant(lowest, t), -fabs(x)))
+    bounded = where(fabs(x) > -lowest, constant(lowest, t), -fabs(x))
+    n, whole = round_scaled(bounded, LOG2_E)
+    start = fma(n, constant(-LN2[t][0], t), bounded)
+    r = fma(n, constant(-LN2[t][1], t), start)
+    r_low = fma(n, constant(-LN2[t][1], t), start - r)
     tail = fma(r * r, polynomial(r, EXP_TAIL[t]), r)
     high, low = fast_two_sum(constant(1.0, t), tail)
-    power, lost = scale(high, n), scale(low, n)
+    power, lost = scale(high, whole), scale(low + r_low, whole)
     divisor, rest = fast_two_sum(constant(1.0, t), power)
     quotient = power / divisor
     rest = fma(-quotient, divisor, power) + (lost - quotient * (rest + lost))

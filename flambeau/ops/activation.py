@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 
 from ..base.errors import check_dim, require
-from ..ir.expr import Pair, erf, exp, expm1, fabs, is_symbolic, log1p, maximum, minimum, real, tanh, where
+from ..ir.expr import Pair, constant, erf, exp, expm1, fabs, is_symbolic, log1p, maximum, minimum, real, tanh, where
 from .define import op, ops
-from .kinds import Composite, Pointwise, int_to_float, promote
-from .pointwise_types import BOOL, COMPLEX, FLOAT, INTEGER, accepting, as_type_of, is_number, zero_like
+from .kinds import Composite, Pointwise, int_to_float
+from .pointwise_types import BOOL, COMPLEX, FLOAT, INTEGER, accepting, zero_like
 
 SQRT_HALF = math.sqrt(0.5)
 
@@ -231,7 +231,7 @@ def _softsign_complex(g, z, size):
 
 
 @op(
-    "nn.functional.hardtanh(Tensor input, Scalar min_val=-1.0, Scalar max_val=1.0, bool inplace=False) -> Tensor",
+    "nn.functional.hardtanh(Tensor input, float min_val=-1.0, float max_val=1.0, bool inplace=False) -> Tensor",
     inplace=True,
 )
 class Hardtanh(Pointwise):
@@ -241,8 +241,12 @@ class Hardtanh(Pointwise):
         require(common.kind != BOOL, "Bool inputs not supported for hardtanh")
         return common, common
 
+    def check(min_val, max_val):
+        require(min_val <= max_val, "min_val cannot be greater than max_val", ValueError)
+
     def scalar(input, min_val, max_val):
-        return minimum(maximum(input, min_val), max_val)
+        low, high = (constant(v if input.is_float else int(v), input.type) for v in (min_val, max_val))
+        return minimum(maximum(input, low), high)
 
     def d_input(g, input, min_val, max_val):
         return where((input > min_val) & (input < max_val), g, zero_like(g))
@@ -472,5 +476,3 @@ class RreluInPlace(Composite):
     def body(input, lower, upper, training):
         return ops.rrelu(input, lower, upper, training, True)
 
-
-_ = (as_type_of, is_number, promote)

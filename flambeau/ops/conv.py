@@ -64,7 +64,10 @@ class Convolution(Opaque):
     def d_input(g, weight, input_layout, stride, padding, dilation, transposed, output_padding, groups):
         if transposed:
             zero = (0,) * len(stride)
-            return ops.convolution(g, conj(weight), None, stride, padding, dilation, False, zero, groups)
+            found = ops.convolution(g, conj(weight), None, stride, padding, dilation, False, zero, groups)
+            for d in range(2, found.dim()):  # output padding beyond a stride makes room for windows that were not there
+                found = found if found.shape[d] == input_layout.shape[d] else ops.slice(found, d, 0, input_layout.shape[d])
+            return found
         sizes = zip(g.shape[2:], weight.shape[2:], stride, padding, dilation, (0,) * len(stride))
         extra = tuple(n - transposed_size(*a) for n, a in zip(input_layout.shape[2:], sizes))
         return ops.convolution(g, conj(weight), None, stride, padding, dilation, True, extra, groups)

@@ -24,7 +24,7 @@ def place_of(device) -> Device:
     return default_device() if device is None else Device(device)
 
 
-@op("arange_raw(Scalar start, Scalar step, int n, any dtype, any device) -> Tensor", function=False, method=False)
+@op("arange_raw(Scalar start, Scalar step, int n, any dtype, any device, bool requires_grad=False) -> Tensor", function=False, method=False)
 class ArangeRaw(Opaque):
     """``n`` numbers ``start + i * step``."""
 
@@ -52,8 +52,8 @@ class Arange(Composite):
         if dtype.kind in (BOOL, COMPLEX):
             raise not_implemented("arange_cpu", dtype)
         n = range_length(start, end, step, dtype)
-        if dtype.kind < FLOAT:
-            start, step = int(start), int(step)
+        kind = int if dtype.kind < FLOAT else float
+        start, step = kind(start), kind(step)
         return finish(ops.arange_raw(start, step, n, dtype, place_of(device)), requires_grad)
 
 
@@ -79,12 +79,15 @@ class Range(Composite):
         require(step != 0, "step must be nonzero")
         require((step > 0) == (end >= start) or start == end, "upper bound and lower bound inconsistent with step sign")
         n = math.floor((end - start) / step) + 1
-        if dtype.kind < FLOAT:
-            start, step = int(start), int(step)
+        kind = int if dtype.kind < FLOAT else float
+        start, step = kind(start), kind(step)
         return finish(ops.arange_raw(start, step, n, dtype, place_of(device)), requires_grad)
 
 
-@op("linspace_raw(Scalar start, Scalar end, Scalar step, int steps, any dtype, any device) -> Tensor", function=False, method=False)
+@op(
+    "linspace_raw(Scalar start, Scalar end, Scalar step, int steps, any dtype, any device, bool requires_grad=False) -> Tensor",
+    function=False, method=False,
+)  # fmt: skip
 class LinspaceRaw(Opaque):
     """``steps`` numbers from ``start`` to ``end``, ``step`` apart, counted from the nearer end."""
 
@@ -153,7 +156,7 @@ class Logspace(Composite):
         return finish(ops.to_copy(ops.pow(float(base), exponents), dtype=dtype), requires_grad)
 
 
-@op("eye_raw(int n, int m, any dtype, any device) -> Tensor", function=False, method=False)
+@op("eye_raw(int n, int m, any dtype, any device, bool requires_grad=False) -> Tensor", function=False, method=False)
 class EyeRaw(Opaque):
     """Ones on the diagonal."""
 
@@ -175,16 +178,6 @@ class Eye(Composite):
 
 
 # -- triangles -------------------------------------------------------------------------------------------------------
-
-
-class _Triangle(Opaque):
-    """One triangle of each matrix, zeros in the other."""
-
-    algorithm = "create.triangle"
-
-    def layouts(input, diagonal):
-        require(input.ndim >= 2, f"{'tri'}: input tensor must have at least 2 dimensions")
-        return contiguous_layout(input.shape, input.dtype, input.device)
 
 
 def check_matrix(name: str, input) -> None:
@@ -232,11 +225,51 @@ def triangle_indices(name: str, row: int, col: int, offset: int, dtype, device):
     require(col >= 0, f"col must be non-negative, got{col}")
     dtype = dtype or types.int64
     require(dtype.kind == 1, f"\"{name}_indices\" not implemented for '{types.type_name(dtype)}'", NotImplementedError)
-    import numpy
+    mask = ops.ones((row, col), dtype=types.bool_, device=device)
+    kept = getattr(ops, name)(mask, offset)
+    return ops.to_copy(ops.t(ops.nonzero(kept)), dtype=dtype, memory_format="contiguous_format")
 
-    from ..tensor_hook import from_numpy
 
-    rows = numpy.arange(row)[:, None]
-    columns = numpy.arange(col)[None, :]
-    kept = columns - rows <= offset if name == "tril" else columns - rows >= offset
-    return from_numpy(numpy.stack(numpy.nonzero(kept)).astype(numpy.int64)).to(dtype=dtype, device=place_of(device))
+@op(f"tril_indices({_INDICES}) -> Tensor", method=False)
+class TrilIndices(Composite):
+    """Row and column numbers of the elements of a lower triangle, shape ``(2, n)``, in row-major order."""
+
+    def body(row, col, offset, dtype, layout, device, pin_memory):
+        return triangle_indices("tril", row, col, offset, dtype, device)
+
+
+@op(f"triu_indices({_INDICES}) -> Tensor", method=False)
+class TriuIndices(Composite):
+    """Row and column numbers of the elements of an upper triangle, shape ``(2, n)``, in row-major order."""
+
+    def body(row, col, offset, dtype, layout, device, pin_memory):
+        return triangle_indices("triu", row, col, offset, dtype, device)
+
+
+@op("meshgrid(Tensor[] tensors, *, str? indexing=None) -> Tensor[]", function=False, method=False)
+class Meshgrid(Composite):
+    """Grids of coordinates: result k holds vector k along dimension k ("xy" exchanges the first two dimensions)."""
+
+    def body(tensors, indexing):
+        require(len(tensors) > 0, "meshgrid expects a non-empty TensorList")
+        for t in tensors:
+            require(t.ndim <= 1, f"Expected 0D or 1D tensor in the tensor list but got: {_printed(t)}")
+            require(t.dtype is tensors[0].dtype, "meshgrid expects all tensors to have the same dtype")
+            require(t.device is tensors[0].device, "meshgrid expects all tensors to have the same device")
+        require(indexing in (None, "ij", "xy"),
+                f"torch.meshgrid: indexing must be one of \"xy\" or \"ij\", but received: {indexing}")
+        order = list(range(len(tensors)))
+        if indexing == "xy" and len(order) > 1:
+            order[:2] = [1, 0]
+        shape = [tensors[k].numel() for k in order]
+        grids = []
+        for k, t in enumerate(tensors):
+            place = order.index(k)
+            ones = [1] * len(order)
+            ones[place] = t.numel()
+            grids.append(ops.expand(ops.view(t, tuple(ones)), tuple(shape)))
+        return tuple(grids)
+
+
+def _printed(t) -> str:
+    return f"tensor of shape {list(t.shape)}"

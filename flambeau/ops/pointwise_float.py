@@ -6,6 +6,7 @@ from ..base import dtype as types
 from ..base.dtype import dtype as DType
 from ..base.errors import require
 from ..ir.expr import Pair, bitcast, constant, convert, copysign, isnan, nextafter, where
+from ..return_types import structure_of
 from .define import op, ops
 from .kinds import Composite, Pointwise, int_to_float, to_bool
 from .pointwise_types import (
@@ -44,6 +45,12 @@ class Nextafter(Pointwise):
     def scalar(input, other):
         return nextafter(input, other)
 
+    def d_input(g, input, other):
+        return where(input == other, zero_like(g), g)
+
+    def d_other(g):
+        return zero_like(g)
+
 
 @op("frexp_parts(Tensor input) -> (Tensor, Tensor)", function=False, method=False)
 class FrexpParts(Pointwise):
@@ -75,15 +82,7 @@ class Frexp(Composite):
     """(mantissa, exponent) with ``input == mantissa * 2**exponent`` and the mantissa in [0.5, 1)."""
 
     def body(input):
-        from collections import namedtuple
-
-        global _Frexp
-        if _Frexp is None:
-            _Frexp = namedtuple("frexp", ("mantissa", "exponent"))
-        return _Frexp(*ops.frexp_parts(input))
-
-
-_Frexp = None
+        return structure_of("frexp")(ops.frexp_parts(input))
 
 
 @op(

@@ -158,7 +158,7 @@ class Node(Graph):
         """Gradients for `edges` from the gradients of the outputs."""
         op = self.op
         if op.kind == "Pointwise" and not create_graph and op.outputs == 1:
-            return fused_backward(self, gradients[0])
+            return self.plan.flow(self, gradients[0])
         values = self.values(create_graph)
         if op.outputs == 1:
             values["g"] = gradients[0]
@@ -251,14 +251,6 @@ def version_of(tensor: Tensor) -> int:
 
 #: reads the version of a memory block; set by the dispatcher
 VERSION: list = [lambda memory: 0]
-#: runs the derivative of a pointwise node in one kernel; set by the dispatcher
-FUSED: list = [None]
-
-
-def fused_backward(node: Node, g: Tensor) -> list:
-    return FUSED[0](node, g)
-
-
 def fit(gradient: Tensor, where) -> Tensor:
     """A gradient brought to the shape (summing over broadcast dimensions) and type of the input it belongs to."""
     if gradient._layout.shape != where.shape:
@@ -293,45 +285,61 @@ def run_backward(
     targets: nodes (or (node, output) parts) whose incoming gradient is wanted; only paths that lead to them run then.
     Returns the captured gradients by id of the target node.
     """
-    waiting: dict[int, list] = {}
-    nodes: dict[int, Graph] = {}
+    waiting: dict = {}  # gradient that has arrived so far, by node
+    leaves: dict = {}  # the same for the ends of the graph
     heap: list = []
     captured: dict = {}
     needed = _leading_to(roots, targets) if targets is not None else None
     before = mode.grad
-    mode.grad = bool(create_graph) and (before if before is not True and before else True)
-    finals: list = []
+    mode.grad = bool(create_graph) and (before or True)
+    plain = not create_graph and not mode.anomaly
     try:
         for node, g in zip(roots, gradients):
-            _deliver(node, g, waiting, nodes, heap, create_graph)
+            _deliver(node, g, waiting, leaves, heap)
         while heap:
-            _, key = heappop(heap)
-            node = nodes.pop(key)
-            arrived = waiting.pop(key)
-            kind = type(node)
-            if kind is AccumulateGrad:
-                finals.append((node, arrived))
-                continue
+            node = heappop(heap)[1]
+            arrived = waiting.pop(node)
             if node.extra is not None:
                 arrived = _before(node, arrived)
-            if targets is not None and key in targets:
-                captured[key] = arrived
-            if needed is not None and key not in needed:
+            if needed is not None:
+                if id(node) in targets:
+                    captured[id(node)] = arrived
+                if id(node) not in needed:
+                    continue
+            kind = type(node)
+            if kind is Node and plain and type(arrived) is not dict and node.extra is None:
+                flows = node.plan.flow(node, arrived)
+                if not retain_graph:
+                    node.saved = None
+            elif kind is Part:
+                _deliver_part(node, arrived, waiting, heap)
                 continue
-            if kind is Part:
-                _deliver_part(node, arrived, waiting, nodes, heap, create_graph)
-                continue
-            flows = _run_node(node, arrived, create_graph, retain_graph)
+            else:
+                flows = _run_node(node, arrived, create_graph, retain_graph)
             for edge, flow in zip(node.edges, flows):
                 if edge is not None and flow is not None and (needed is None or id(edge) in needed):
-                    _deliver(edge, flow, waiting, nodes, heap, create_graph)
-        for node, arrived in finals:
+                    if type(edge) is AccumulateGrad:
+                        have = leaves.get(edge)
+                        leaves[edge] = flow if have is None else ops.add(have, flow)
+                    else:
+                        have = waiting.get(edge)
+                        if have is None:
+                            waiting[edge] = flow
+                            heappush(heap, (-edge.number, edge))
+                        else:
+                            waiting[edge] = ops.add(have, flow)
+            flow = flows = arrived = have = None  # hold no gradient longer than needed
+        while leaves:
+            node, arrived = leaves.popitem()
             if node.extra is not None:
                 arrived = _before(node, arrived)
             if targets is not None and id(node) in targets:
                 captured[id(node)] = arrived
             if accumulate and (targets is None or id(node) in targets):
                 _accumulate(node, arrived, create_graph)
+    except RuntimeError as error:
+        _explain_origin(node, error)
+        raise
     finally:
         mode.grad = before
     return captured
@@ -354,24 +362,24 @@ def _leading_to(roots, targets: dict) -> set[int]:
     return needed
 
 
-def _deliver(node: Graph, g, waiting, nodes, heap, create_graph) -> None:
-    key = id(node)
-    have = waiting.get(key)
+def _deliver(node: Graph, g, waiting: dict, leaves: dict, heap: list) -> None:
+    """Add a gradient to what has arrived at a node."""
+    place = leaves if type(node) is AccumulateGrad else waiting
+    have = place.get(node)
     if have is None:
-        waiting[key] = g
-        nodes[key] = node
-        heappush(heap, (-node.number, key))
+        place[node] = g
+        if place is waiting:
+            heappush(heap, (-node.number, node))
     else:
-        waiting[key] = ops.add(have, g)
+        place[node] = ops.add(have, g)
 
 
-def _deliver_part(part: Part, g, waiting, nodes, heap, create_graph) -> None:
-    key = id(part.node)
-    have = waiting.get(key)
+def _deliver_part(part: Part, g, waiting: dict, heap: list) -> None:
+    node = part.node
+    have = waiting.get(node)
     if have is None:
-        have = waiting[key] = {}
-        nodes[key] = part.node
-        heappush(heap, (-part.node.number, key))
+        have = waiting[node] = {}
+        heappush(heap, (-node.number, node))
     have[part.place] = g if have.get(part.place) is None else ops.add(have[part.place], g)
 
 
@@ -380,11 +388,7 @@ def _run_node(node, arrived, create_graph: bool, retain_graph: bool) -> list:
         arrived = node.gather(arrived)
     else:
         arrived = [arrived]
-    try:
-        flows = node.run(arrived, create_graph)
-    except RuntimeError as error:
-        _explain_origin(node, error)
-        raise
+    flows = node.run(arrived, create_graph)
     if not retain_graph:
         node.release()
     if node.extra is not None:
@@ -392,15 +396,13 @@ def _run_node(node, arrived, create_graph: bool, retain_graph: bool) -> list:
     if mode.anomaly and mode.anomaly_nan:
         for k, flow in enumerate(flows):
             if flow is not None and flow._layout.dtype.kind >= 2 and bool(ops.isnan(flow).any()):
-                error = RuntimeError(f"Function '{node.name()}' returned nan values in its {k}th output.")
-                _explain_origin(node, error)
-                raise error
+                raise RuntimeError(f"Function '{node.name()}' returned nan values in its {k}th output.")
     return flows
 
 
 def _explain_origin(node, error: BaseException) -> None:
     line = (node.extra or {}).get("line")
-    if line:
+    if line and not any(line in note for note in getattr(error, "__notes__", ())):
         error.add_note(f"the forward call that this gradient belongs to:\n{line}")
 
 

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable
 
 from ..base import device as device_module
+from ..base.device import cpu
 from ..base.layout import Layout, broadcast_strides, layout
 from ..base.mode import mode
 from ..ir import expr
@@ -426,7 +427,7 @@ def invoke(op: Operator, args: tuple, out=None):
     if plan is None:
         if len(op.plans) > 20000:
             op.plans.clear()
-        plan = op.plans[key] = make_plan(op, values)
+        plan = op.plans[key] = explained_plan(op, values)
     result = execute(op, plan, ready)
     if op.unkeyed and ready[op.names.index("requires_grad")]:
         result.requires_grad_()
@@ -449,6 +450,32 @@ def fits(x) -> bool:
 
 #: operators that take numbers only
 _OF_NUMBERS = frozenset(("add", "sub", "mul", "div", "floor_divide"))
+
+
+def explained_plan(op: Operator, values: dict, written: bool = False) -> Plan:
+    """make_plan, whose errors also say which call they come from."""
+    try:
+        return make_plan(op, values, written)
+    except Exception as error:
+        if isinstance(error, (RuntimeError, TypeError, ValueError, IndexError)) and not getattr(error, "__notes__", None):
+            error.add_note("  in    " + describe_call(op, values, written))
+        raise
+
+
+def describe_call(op: Operator, values: dict, written: bool = False) -> str:
+    """The call with its operands' types and shapes: ``linear(input float32[2, 5], weight float32[4, 3])``."""
+    parts = []
+    for p in op.arguments:
+        x = values[p.name]
+        if isinstance(x, Layout):
+            parts.append(f"{p.name} {x}")
+        elif isinstance(x, tuple) and x and isinstance(x[0], Layout):
+            parts.append(f"{p.name} [{', '.join(map(repr, x))}]")
+        elif isinstance(x, type):
+            parts.append(f"{p.name} {x.__name__}")
+        elif p.required or x != p.default:
+            parts.append(f"{p.name}={x!r}")
+    return f"{op.name}{'_' if written else ''}({', '.join(parts)})"
 
 
 def promote_first(op: Operator, args: tuple) -> tuple:
@@ -605,7 +632,7 @@ def invoke_inplace(op: Operator, args: tuple):
     ready, values, key = prepare(op, args)
     plan = op.inplace_plans.get(key)
     if plan is None:
-        plan = op.inplace_plans[key] = make_plan(op, values, written=True)
+        plan = op.inplace_plans[key] = explained_plan(op, values, written=True)
     needs = mode.grad and any(isinstance(x, Tensor) and x._node is not None for x in ready)
     if not needs or not plan.differentiable:
         plan.run(*program_arguments(op, ready))
@@ -710,71 +737,119 @@ def overridden(op: Operator, args: tuple, out=None, variant: str = "function"):
 # -- derivative of a pointwise node in one kernel --------------------------------------------------------------
 
 
-def fused_backward(node: Node, g: Tensor) -> list:
-    """Gradients of all inputs that need one, by a single loop over the incoming gradient and what was saved."""
+def flow_of(op: Operator) -> Callable:
+    """flow(node, g): the gradients for a node's edges, outside any new graph; generated once per operator."""
+    made = op.compiled.get("flow")
+    if made is None:
+        if op.kind == "Pointwise" and op.outputs == 1:
+            made = fused_flow
+        elif op.outputs != 1 or op.joint is not None or any(p.type == "Tensor[]" for p in op.arguments):
+            made = general_flow
+        else:
+            made = _compile_flow(op)
+        op.compiled["flow"] = made
+    return made
+
+
+def general_flow(node: Node, g: Tensor):
+    return node.run([g], False)
+
+
+def _check_saved(op: Operator) -> list[str]:
+    """Statements that read a node's saved values as s0, s1, ... and check their versions."""
+    lines = ["saved = node.saved", "if saved is None:", "    raise RuntimeError(FREED)"]
+    count = len(op.saved_inputs) + len(op.saved_results)
+    if count:
+        lines.append("versions = node.versions")
+    for k in range(count):
+        lines += [
+            f"s{k} = saved[{k}]",
+            f"if s{k} is not None and type(s{k}) not in ANY_NUMBER and version(s{k}._memory) != versions[{k}]:",
+            f"    check_version(node, s{k}, versions[{k}], {k})",
+        ]
+    return lines
+
+
+def _compile_flow(op: Operator) -> Callable:
+    """The rules called with their values picked straight from the node."""
+    lines = [*_check_saved(op), "plan = node.plan", "edges = node.edges"]
+    where = {n: f"s{k}" for k, n in enumerate((*op.saved_inputs, *op.saved_results))}
+    where |= {n: f"node.plain[{k}]" for k, n in enumerate(op.plain)} | {"g": "g"}
+    where |= {f"{n}_layout": f"plan.rule_values[{n + '_layout'!r}]" for n in op.tensors}
+    where["needs"] = "{" + ", ".join(f"{n!r}: edges[{k}] is not None" for k, n in enumerate(op.tensors)) + "}"
+    scope = dict(GLOBALS, FREED=autograd.FREED, check_version=autograd.check_version, fit=autograd.fit)
+    scope["ANY_NUMBER"] = NUMBERS
+    results = []
+    for k, name in enumerate(op.tensors):
+        if name not in op.derivatives:
+            results.append("None")
+            continue
+        rule, arguments = op.derivatives[name]
+        scope[f"rule{k}"] = rule
+        lines += [
+            f"r{k} = None",
+            f"if edges[{k}] is not None:",
+            f"    r{k} = rule{k}({', '.join(where[a] for a in arguments)})",
+            f"    if r{k} is not None:",
+            f"        where = plan.inputs[{k}]",
+            f"        if r{k}._layout.shape != where.shape or r{k}._layout.dtype is not where.dtype:",
+            f"            r{k} = fit(r{k}, where)",
+        ]
+        results.append(f"r{k}")
+    lines.append(f"return ({', '.join(results)},)")
+    source = "def flow(node, g):\n" + "\n".join("    " + text for text in lines)
+    exec(compile(source, f"<derivative of {op.name}>", "exec"), scope)
+    return scope["flow"]
+
+
+def fused_flow(node: Node, g: Tensor):
+    """Gradients of all inputs of a pointwise operator that need one, by a single kernel."""
+    edges = node.edges
+    if len(edges) == 1:
+        key = g._layout
+    elif len(edges) == 2:
+        key = (g._layout, edges[0] is None, edges[1] is None)
+    else:
+        key = (g._layout, *[e is None for e in edges])
     saved = node.saved
     if saved is None:
         raise RuntimeError(autograd.FREED)
-    edges = node.edges
-    versions = node.versions
     if node.extra is not None and "unpack" in node.extra:
-        saved = tuple(node.extra["unpack"][k](s) if k in node.extra["unpack"] else s for k, s in enumerate(saved))
-    else:
-        for k, s in enumerate(saved):
-            if type(s) not in NUMBERS and s is not None and version(s._memory) != versions[k]:
-                autograd.check_version(node, s, versions[k], k)
-    key = (
-        tuple([e is not None for e in edges]), g._layout,
-        tuple([s._layout if isinstance(s, Tensor) else type(s) for s in saved]),
-        tuple([x if type(x) not in NUMBERS else type(x) for x in node.plain]) if node.plain else (),
-    )  # fmt: skip
-    made = node.plan.backward.get(key)
-    if made is None:
-        made = node.plan.backward[key] = plan_backward(node, g, saved)
-    run, takes_g, outputs, count = made
-    if run is not None:
-        args: list = [g._memory, g._offset]
-        numbers = []
-        for s in saved:
-            if isinstance(s, Tensor):
-                args += (s._memory, s._offset)
-            elif s is not None:
-                numbers += (s.real, s.imag) if type(s) is complex else (s,)
-        for k in takes_g:
-            x = node.plain[k]
-            numbers += (x.real, x.imag) if type(x) is complex else (x,)
-        memories = run(*args, *numbers)
-        if count == 1:
-            memories = (memories,)
-    flows: list = [None] * len(edges)
-    for place, k, where, shape in outputs:
-        one = g if k is None else make(memories[k], where)
-        flows[place] = one if shape is None else autograd.sum_to(one, shape)
-    return flows
+        unpack = node.extra["unpack"]
+        saved = tuple(unpack[k](s) if k in unpack else s for k, s in enumerate(saved))
+        return plan_backward(node, g, saved)(node, g, saved, False)
+    run = node.plan.backward.get(key)
+    if run is None:
+        run = node.plan.backward[key] = plan_backward(node, g, saved)
+    return run(node, g, saved, True)
 
 
-def plan_backward(node: Node, g: Tensor, saved):
-    """(program, plain scalars it takes, outputs as (edge, program output or None for g itself, layout, sum shape))."""
+def plan_backward(node: Node, g: Tensor, saved) -> Callable:
+    """run(node, g, saved, check) for these layouts: the rules are traced into one kernel, and what surrounds it is
+    generated."""
     op, plan = node.op, node.plan
     computed = plan.compute
-    back = plans.backend(g._layout.device) if g._layout.device.type != "meta" else plans.backend(plans_cpu())
+    device = g._layout.device
+    back = plans.backend(device if device.type != "meta" else cpu)
     code = back.compute_code(computed.code)
     shape = g._layout.shape
     names = (*op.saved_inputs, *op.saved_results)
     tensors = [(n, s) for n, s in zip(names, saved) if isinstance(s, Tensor)]
-    numbers = [(n, type(s)) for n, s in zip(names, saved) if type(s) in NUMBERS]
-    scalar_places = [k for k, n in enumerate(op.plain) if type(node.plain[k]) in NUMBERS and _is_scalar(op, n)]
-    numbers += [(op.plain[k], type(node.plain[k])) for k in scalar_places]
-    codes = [plans._number_code(kind, computed) for _, kind in numbers]
-    g_code = back.compute_code(g._layout.dtype.code)
+    numbers = [(n, type(s), f"s{k}") for k, (n, s) in enumerate(zip(names, saved)) if type(s) in NUMBERS]
+    numbers += [
+        (n, type(node.plain[k]), f"node.plain[{k}]")
+        for k, n in enumerate(op.plain) if type(node.plain[k]) in NUMBERS and _is_scalar(op, n)
+    ]  # fmt: skip
+    codes = [plans._number_code(kind, computed) for _, kind, _ in numbers]
     values = dict(zip(op.plain, node.plain)) | dict(plan.rule_values) | {n: None for n in names}
     leaves = back.input_leaves([g._layout.dtype.code, *(s._layout.dtype.code for _, s in tensors)])
     values["g"] = leaves[0]
-    for (name, _), one in zip(tensors + numbers, leaves[1:] + back.scalar_leaves(codes)):
-        raw = name in op.saved_results or name in op.tensors and not plans.promotes(op, name)
-        values[name] = one if raw else plans.to_compute(one, computed, code)
+    for (name, _), one in zip(tensors, leaves[1:]):
+        values[name] = plans.to_compute(one, computed, code)
+    for (name, _, _), one in zip(numbers, back.scalar_leaves(codes)):
+        values[name] = plans.to_compute(one, computed, code)
     values["needs"] = {n: node.edges[at] is not None for n, at in plan.spread.items()}
-    outputs, wanted = [], []
+    flows, wanted = ["None"] * len(node.edges), []
     for name, (rule, arguments) in op.derivatives.items():
         place = plan.spread[name]
         where = plan.inputs[place]
@@ -783,29 +858,54 @@ def plan_backward(node: Node, g: Tensor, saved):
         found = rule(*[values[a] for a in arguments])
         if found is None:
             continue
-        reduce_to = where.shape if where.shape != shape else None
+        full = where.shape == shape
         if found is leaves[0] and where.dtype is g._layout.dtype:
-            outputs.append((place, None, None, reduce_to))
-            continue
-        strides = where.strides if reduce_to is None and where.dense else plans.pointwise_strides(shape, [g._layout])
-        outputs.append((place, len(wanted), layout(shape, strides, where.dtype, where.device), reduce_to))
-        wanted.append((found, outputs[-1][2]))
-    if not wanted:
-        return None, (), outputs, 0
-    if g._layout.device.type == "meta":
-        return (lambda *a: None if len(wanted) == 1 else (None,) * len(wanted)), scalar_places, outputs, len(wanted)
-    call = back.Call([g._layout, *(s._layout for _, s in tensors)], [w for _, w in wanted], values, codes)
-    ins = [(v.dtype.code, broadcast_strides(v.shape, v.strides, shape), call.input(k)) for k, v in enumerate(call.inputs)]
-    outs = [(w.dtype.code, w.strides, call.out(k)) for k, (_, w) in enumerate(wanted)]
-    call.pointwise(outs, ins, lambda *_: [f for f, _ in wanted], shape, [(c, call.scalar(k)) for k, c in enumerate(codes)])
-    _ = g_code
-    return call.finish(), scalar_places, outputs, len(wanted)
+            flows[place] = "g"
+        else:
+            strides = where.strides if full and where.dense else plans.pointwise_strides(shape, [g._layout])
+            flows[place] = f"t{len(wanted)}"
+            wanted.append((found, layout(shape, strides, where.dtype, where.device)))
+        if not full:
+            flows[place] = f"sum_to({flows[place]}, plan.inputs[{place}].shape)"
+    run = None
+    if wanted and device.type == "meta":
+        run = plans.no_run if len(wanted) == 1 else lambda *args: (None,) * len(wanted)
+    elif wanted:
+        call = back.Call([g._layout, *(s._layout for _, s in tensors)], [w for _, w in wanted], values, codes)
+        ins = [(v.dtype.code, broadcast_strides(v.shape, v.strides, shape), call.input(k)) for k, v in enumerate(call.inputs)]
+        outs = [(w.dtype.code, w.strides, call.out(k)) for k, (_, w) in enumerate(wanted)]
+        scalars = [(c, call.scalar(k)) for k, c in enumerate(codes)]
+        call.pointwise(outs, ins, lambda *_: [f for f, _ in wanted], shape, scalars)
+        run = call.finish()
+    return _compile_fused(op, run, tensors, numbers, [w for _, w in wanted], flows, names)
 
 
-def plans_cpu():
-    from ..base.device import cpu
-
-    return cpu
+def _compile_fused(op, run, tensors, numbers, layouts, flows, names) -> Callable:
+    """Generate the call of a fused derivative: versions, the program, its results as tensors."""
+    lines = ["plan = node.plan"]
+    present = {n for n, _ in tensors}
+    for k, name in enumerate(names):
+        lines.append(f"s{k} = saved[{k}]")
+        if name in present:
+            lines += [
+                f"if check and version(s{k}._memory) != node.versions[{k}]:",
+                f"    check_version(node, s{k}, node.versions[{k}], {k})",
+            ]
+    if run is not None:
+        args = ["g._memory, g._offset"] + [f"s{k}._memory, s{k}._offset" for k, n in enumerate(names) if n in present]
+        args += [f"{text}.real, {text}.imag" if kind is complex else text for _, kind, text in numbers]
+        lines.append(f"{''.join(f'm{k}, ' for k in range(len(layouts)))[: -2 if len(layouts) == 1 else None]} = run({', '.join(args)})")
+        for k in range(len(layouts)):
+            lines += [
+                f"t{k} = new(Tensor)", f"t{k}._memory = m{k}", f"t{k}._offset = 0", f"t{k}._layout = layout{k}",
+                f"t{k}._node = None", f"t{k}._base = None",
+            ]  # fmt: skip
+    lines.append(f"return ({', '.join(flows)},)")
+    scope = dict(GLOBALS, run=run, check_version=autograd.check_version, sum_to=autograd.sum_to)
+    scope |= {f"layout{k}": where for k, where in enumerate(layouts)}
+    source = "def fused(node, g, saved, check):\n" + "\n".join("    " + text for text in lines)
+    exec(compile(source, f"<derivative of {op.name}>", "exec"), scope)
+    return scope["fused"]
 
 
 def _is_scalar(op: Operator, name: str) -> bool:
@@ -825,8 +925,8 @@ def shared(g: Tensor) -> bool:
     return sys.getrefcount(g._memory) > 2 or g._base is not None or sys.getrefcount(g) > SOLE
 
 
-#: references to a gradient that only the walk holds: its tuple, two locals, three calls' parameters
-SOLE = 6
+#: references to a gradient that only the walk holds: its variable, the parameters of two calls, getrefcount's own
+SOLE = 4
 
 
 def _hook(name: str, *args):
@@ -859,7 +959,7 @@ def _with_defaults(op: Operator, variant: str) -> Callable:
 
 define.COMPILE.append(_with_defaults)
 expr.HOOK[0] = _hook
-autograd.FUSED[0] = fused_backward
+plans.FLOW[0] = flow_of
 autograd.SHARED[0] = shared
 plans.REFUSED[0] = refused
 _ = (call_rule, Layout)

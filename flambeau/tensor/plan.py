@@ -22,7 +22,7 @@ class Plan:
 
     __slots__ = (
         "run", "layout", "layouts", "move", "inputs", "spread", "differentiable", "rule_values", "backward", "compute",
-        "count",
+        "count", "flow",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -44,6 +44,8 @@ def make_plan(op: Operator, values: dict, written: bool = False) -> Plan:
     plan.layout = plan.layouts[0] if plan.layouts else None
     plan.count = len(plan.layouts)
     plan.differentiable = op.differentiable and any(o.dtype.kind >= 2 for o in plan.layouts)
+    if plan.differentiable:
+        plan.flow = FLOW[0](op)
     return plan
 
 
@@ -281,6 +283,8 @@ def to_compute(x, computed: DType, code: str):
     return convert(x.re if isinstance(x, Pair) else x, code)
 
 
+#: gives the function that runs an operator's derivative: flow(node, gradient) -> gradients; set by the dispatcher
+FLOW: list = [lambda op: None]
 #: wraps a program whose kernels can refuse; the dispatcher sets how the error is worded
 REFUSED: list = [None]
 

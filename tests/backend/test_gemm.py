@@ -1,4 +1,4 @@
-"""Matrix products against NumPy: sizes, strides, types, batches, scales and epilogues; every buffer is guarded."""
+"""Matrix products against NumPy: sizes, strides, types, batches, scales, epilogues; buffers are guarded."""
 
 from __future__ import annotations
 
@@ -48,13 +48,15 @@ def loaded(code, x):
 
 
 def arranged(x, kind):
-    """A guarded copy of x and its strides in elements: n rows, t transposed, s spread out, r rows far apart."""
+    """A guarded copy of x and its strides: n rows, t transposed, s spread out, r rows far apart."""
     item = x.itemsize
     if kind == "t":
         base = np.ascontiguousarray(np.swapaxes(x, -1, -2))
         view = np.swapaxes(base, -1, -2)
     elif kind == "s":
-        base = np.zeros((*x.shape[:-2], x.shape[-2] * 2 - 1, x.shape[-1] * 3 - 2) if 0 not in x.shape else (0,), x.dtype)
+        base = np.zeros(
+            (*x.shape[:-2], x.shape[-2] * 2 - 1, x.shape[-1] * 3 - 2) if 0 not in x.shape else (0,), x.dtype
+        )
         view = base[..., ::2, ::3] if base.size else x
         view[...] = x
     elif kind == "r":
@@ -74,7 +76,7 @@ SCRATCHES = 2  # buffers that a product asks for at most
 
 
 class Multiplier:
-    """One product on guarded buffers in slots 4, 5, ...; then its guarded scratch buffers, then its scalars."""
+    """One product on guarded buffers in slots 4, 5, ...; then guarded scratch buffers, then scalars."""
 
     def __init__(self, code, shape, kind="n"):
         self.code, self.kind, self.shape = code, kind, shape
@@ -85,7 +87,9 @@ class Multiplier:
     def operand(self, x, kind="n", batch=None) -> Operand:
         buffer, strides = arranged(x, kind)
         self.buffers.append(buffer)
-        strides = tuple(0 if n == 1 and d < x.ndim - 2 else s for d, (n, s) in enumerate(zip(x.shape, strides)))
+        strides = tuple(
+            0 if n == 1 and d < x.ndim - 2 else s for d, (n, s) in enumerate(zip(x.shape, strides))
+        )
         lead = (0,) * (len(batch or ()) - x.ndim + 2) + strides[:-2]
         return Operand(3 + len(self.buffers), 0, lead, *strides[-2:])
 
@@ -148,9 +152,9 @@ def check(code, a_shape, b_shape, kinds="nnn"):
 
 
 SIZES = [
-    (1, 1, 1), (2, 3, 4), (4, 4, 4), (7, 5, 3), (17, 33, 1), (14, 32, 64), (15, 31, 65), (37, 41, 43), (64, 64, 64),
-    (3, 100, 7), (61, 1, 9), (1, 61, 9), (1, 1, 300), (1, 300, 300), (300, 1, 300), (33, 130, 400), (5, 17, 1000),
-    (130, 67, 129), (2, 2, 9001), (1, 9, 9001), (9, 1, 9001),
+    (1, 1, 1), (2, 3, 4), (4, 4, 4), (7, 5, 3), (17, 33, 1), (14, 32, 64), (15, 31, 65), (37, 41, 43),
+    (64, 64, 64), (3, 100, 7), (61, 1, 9), (1, 61, 9), (1, 1, 300), (1, 300, 300), (300, 1, 300), (33, 130, 400),
+    (5, 17, 1000), (130, 67, 129), (2, 2, 9001), (1, 9, 9001), (9, 1, 9001),
 ]  # fmt: skip
 
 
@@ -164,7 +168,15 @@ def test_sizes_and_strides(code, kinds):
 @pytest.mark.parametrize("code", [c for c in CODES if c not in ("f32", "f64")])
 def test_other_types(code):
     for kinds in ("nnn", "ttn", "ntt", "sss"):
-        for m, n, k in [(1, 1, 1), (4, 5, 3), (17, 35, 40), (1, 70, 130), (70, 1, 130), (20, 40, 300), (33, 9, 500)]:
+        for m, n, k in [
+            (1, 1, 1),
+            (4, 5, 3),
+            (17, 35, 40),
+            (1, 70, 130),
+            (70, 1, 130),
+            (20, 40, 300),
+            (33, 9, 500),
+        ]:
             check(code, (m, k), (k, n), kinds)
 
 
@@ -192,8 +204,8 @@ def test_large_sizes_take_the_packed_and_shared_ways(kinds):
     ("a", "b"),
     [
         ((5, 3, 4), (5, 4, 6)), ((5, 3, 4), (4, 6)), ((3, 4), (5, 4, 6)), ((2, 1, 3, 4), (1, 5, 4, 6)),
-        ((2, 3, 4, 5, 6), (2, 3, 4, 6, 7)), ((200, 1, 9), (200, 9, 1)), ((7, 1, 40), (7, 40, 50)), ((7, 40, 30), (30, 1)),
-        ((3, 20, 64), (3, 64, 64)), ((40, 33, 40), (1, 40, 40)), ((2, 4, 30, 300), (2, 1, 300, 9)),
+        ((2, 3, 4, 5, 6), (2, 3, 4, 6, 7)), ((200, 1, 9), (200, 9, 1)), ((7, 1, 40), (7, 40, 50)),
+        ((7, 40, 30), (30, 1)), ((3, 20, 64), (3, 64, 64)), ((40, 33, 40), (1, 40, 40)), ((2, 4, 30, 300), (2, 1, 300, 9)),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("code", ["f32", "c64", "i8"])
@@ -219,15 +231,27 @@ def test_bias_alpha_beta(code):
         for shape in bias_shapes(m, n):
             for slots in (False, True):
                 a, b, c = numbers(code, (m, k)), numbers(code, (k, n)), numbers(code, shape)
-                alpha, beta = (2 - 1j, 0.5j) if code[0] == "c" else (3, -2) if code[0] in "iu" else (1.5, -0.25)
+                alpha, beta = (
+                    (2 - 1j, 0.5j) if code[0] == "c" else (3, -2) if code[0] in "iu" else (1.5, -0.25)
+                )
                 one = Multiplier(code, (m, n))
                 operands = [one.operand(stored(code, x)) for x in (a, b, c)]
-                bias = operands[2]._replace(row=0 if shape[0] == 1 else shape[1], column=0 if shape[1] == 1 else 1)
-                scales = {"alpha": one.scalar(alpha), "beta": one.scalar(beta)} if slots else {"alpha": alpha, "beta": beta}
+                bias = operands[2]._replace(
+                    row=0 if shape[0] == 1 else shape[1], column=0 if shape[1] == 1 else 1
+                )
+                scales = (
+                    {"alpha": one.scalar(alpha), "beta": one.scalar(beta)}
+                    if slots
+                    else {"alpha": alpha, "beta": beta}
+                )
                 got = one.run(m, n, k, a=operands[0], b=operands[1], bias=bias, **scales)
                 want, size = reference(code, a, b)
                 with np.errstate(all="ignore"):
-                    want = (want * NUMPY[code](alpha) + c * NUMPY[code](beta)) if code[0] in "iu" else want * alpha + c * beta
+                    want = (
+                        (want * NUMPY[code](alpha) + c * NUMPY[code](beta))
+                        if code[0] in "iu"
+                        else want * alpha + c * beta
+                    )
                 close(code, got, want, None if size is None else size * abs(alpha) + np.abs(c) * abs(beta))
 
 
@@ -257,9 +281,15 @@ def test_epilogue_reads_and_scalars():
         for m, n, k in [(4, 4, 4), (33, 47, 20), (1, 40, 70), (20, 40, 500), (2, 3, 9000), (61, 33, 600)]:
             a, b, c, r = (numbers("f32", shape) for shape in ((m, k), (k, n), (1, n), (m, n)))
             one = Multiplier("f32", (m, n), kind)
-            oa, ob, oc, oread = one.operand(a), one.operand(b), one.operand(c)._replace(row=0), one.operand(r, "t")
+            oa, ob, oc, oread = (
+                one.operand(a),
+                one.operand(b),
+                one.operand(c)._replace(row=0),
+                one.operand(r, "t"),
+            )
             got = one.run(
-                m, n, k, a=oa, b=ob, bias=oc, epilogue=rule, reads=[oread], scalars=[("f32", one.scalar(2.5).word)]
+                m, n, k, a=oa, b=ob, bias=oc, epilogue=rule, reads=[oread],
+                scalars=[("f32", one.scalar(2.5).word)],
             )  # fmt: skip
             want, size = reference("f32", a, b)
             close("f32", got, np.maximum(want + c, 0) * 2.5 + r, size * 2.5 + np.abs(c) + np.abs(r))
@@ -274,7 +304,9 @@ def test_epilogue_of_integers_sees_the_wrapped_element():
     np.testing.assert_array_equal(got, np.maximum(a @ b, 0))
 
 
-@pytest.mark.parametrize(("m", "n", "k"), [(200, 190, 180), (1, 2000, 700), (3, 5, 60000), (40, 300, 2000), (5, 1, 90000)])
+@pytest.mark.parametrize(
+    ("m", "n", "k"), [(200, 190, 180), (1, 2000, 700), (3, 5, 60000), (40, 300, 2000), (5, 1, 90000)]
+)
 @pytest.mark.parametrize("kind", "nt")
 def test_threads_change_no_bit(m, n, k, kind):
     a, b = numbers("f32", (m, k)), numbers("f32", (k, n))
@@ -302,7 +334,8 @@ def test_special_values_spread_as_in_a_sum():
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
-    st.sampled_from(CODES), st.integers(0, 40), st.integers(0, 70), st.integers(0, 150), st.text("nts", min_size=3, max_size=3),
+    st.sampled_from(CODES), st.integers(0, 40), st.integers(0, 70), st.integers(0, 150),
+    st.text("nts", min_size=3, max_size=3),
     st.sampled_from([((), ()), ((3,), (3,)), ((2, 1), (2, 3)), ((), (4,)), ((5,), ())]),
 )  # fmt: skip
 def test_any_product(code, m, n, k, kinds, batches):
@@ -367,7 +400,9 @@ def test_lapack_routines_solve(letter):
     code = {"s": "f32", "d": "f64", "c": "c64", "z": "c128"}[letter]
     a, b = numbers(code, (6, 6)), numbers(code, (6, 2))
     lu, x, pivots = a.copy(), b.copy(), np.zeros(6, np.int32)
-    info = blas.lapack(letter + "gesv")(blas.ROW_MAJOR, 6, 2, lu.ctypes.data, 6, pivots.ctypes.data, x.ctypes.data, 2)
+    info = blas.lapack(letter + "gesv")(
+        blas.ROW_MAJOR, 6, 2, lu.ctypes.data, 6, pivots.ctypes.data, x.ctypes.data, 2
+    )
     assert info == 0
     np.testing.assert_allclose(a @ x, b, atol=1e-3)
     work, values, none = a.copy(), np.zeros(12, NUMPY[code]), np.zeros(1, NUMPY[code])
@@ -383,8 +418,8 @@ def test_lapack_routines_solve(letter):
 def test_cblas_and_addresses():
     a, b, c = numbers("f32", (5, 7)), numbers("f32", (7, 3)), np.zeros((5, 3), np.float32)
     blas.cblas("sgemm")(
-        blas.ROW_MAJOR, blas.NO_TRANSPOSE, blas.NO_TRANSPOSE, 5, 3, 7, 1.0, a.ctypes.data, 7, b.ctypes.data, 3, 0.0,
-        c.ctypes.data, 3,
+        blas.ROW_MAJOR, blas.NO_TRANSPOSE, blas.NO_TRANSPOSE, 5, 3, 7, 1.0, a.ctypes.data, 7, b.ctypes.data, 3,
+        0.0, c.ctypes.data, 3,
     )  # fmt: skip
     np.testing.assert_allclose(c, a @ b, rtol=1e-5, atol=1e-5)
     assert blas.address("LAPACKE_sgesv") != 0
@@ -398,7 +433,7 @@ def test_missing_library_is_explained(monkeypatch):
     monkeypatch.setitem(sys.modules, "scipy_openblas32", None)
     blas.library.cache_clear()
     try:
-        with pytest.raises(RuntimeError, match="(?s)needs OpenBLAS.*fix   pip install scipy-openblas32"):
+        with pytest.raises(RuntimeError, match=r"(?s)needs OpenBLAS.*fix   pip install scipy-openblas32"):
             blas.library()
     finally:
         blas.library.cache_clear()

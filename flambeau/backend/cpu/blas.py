@@ -1,7 +1,7 @@
 """OpenBLAS through its C interface: LAPACK for the linear algebra operators, CBLAS where it is wanted.
 
-The library is loaded by the first call that needs it. It runs on the calling thread only, so that results do not depend
-on the number of threads; batches of matrices are shared between threads by the caller.
+The library is loaded by the first call that needs it. It runs on the calling thread only, so that results do
+not depend on the number of threads; batches of matrices are shared between threads by the caller.
 """
 
 from __future__ import annotations
@@ -63,7 +63,9 @@ def _symbol(name: str):
     try:
         return getattr(library(), "scipy_" + name)
     except AttributeError:
-        raise explained(RuntimeError, f"OpenBLAS has no function {name}", fix="pip install -U scipy-openblas32") from None
+        raise explained(
+            RuntimeError, f"OpenBLAS has no function {name}", fix="pip install -U scipy-openblas32"
+        ) from None
 
 
 def _types(letters: str, letter: str) -> list:
@@ -77,7 +79,7 @@ def _types(letters: str, letter: str) -> list:
 def lapack(name: str):
     """A LAPACKE routine such as "sgesv" as a function that returns its info; pointers are addresses (int).
 
-    The first argument is ROW_MAJOR or COLUMN_MAJOR, characters are bytes, and the interpreter's lock is released.
+    The first argument is ROW_MAJOR or COLUMN_MAJOR, characters are bytes; the interpreter's lock is released.
     Example: ``lapack("dpotrf")(ROW_MAJOR, b"L", n, address, n)``
     """
     letter, routine = name[0], name[1:]
@@ -98,5 +100,5 @@ def cblas(name: str):
 
 
 def address(name: str) -> int:
-    """Address of a function of the library, such as "LAPACKE_sgesv" or "cblas_sgemm", for calls from kernels."""
+    """Address of a function of the library, such as "LAPACKE_sgesv" or "cblas_sgemm", for kernels."""
     return ctypes.cast(_symbol(name), ctypes.c_void_p).value or 0

@@ -11,7 +11,7 @@ So strides never reach an inner loop: it only adds offsets from a table.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from math import prod
 
@@ -57,9 +57,17 @@ class Axis:
         """Of `count` elements from image index `first`: zeros on the left, elements inside, coordinate of the first."""
         r = self.images[image]
         end = (self.size - 1 - r) // self.step + 1
-        begin = max(first, 0)
+        begin = max(first, -(r // self.step))
         inside = max(0, min(end, first + count) - begin)
         return min(begin - first, count), inside, self.step * begin + r
+
+    def shifted(self) -> Axis:
+        """The same axis with an image for each tap, in which every row is as long as a row of outputs."""
+        assert len(self.phases) == 1
+        (phase,) = self.phases
+        offsets = tuple(self.step * q + self.images[image] for image, q, _ in phase.taps)
+        taps = tuple((number, 0, k) for number, (_, _, k) in enumerate(phase.taps))
+        return replace(self, images=offsets, phases=(replace(phase, taps=taps),))
 
     def pitch(self) -> int:
         """Distance of neighbouring rows when the padding right of a row may serve as padding left of the next."""
@@ -116,6 +124,10 @@ class Volume:
         depth, height, width = self.axes
         return block.rows[0] + depth.span, block.rows[1] + height.span, width.pitch()
 
+    def shifted(self) -> Volume:
+        """The same sums from an image for each tap of the width."""
+        return replace(self, axes=(*self.axes[:2], self.axes[2].shifted()))
+
     def image_count(self) -> int:
         return prod(len(a.images) for a in self.axes)
 
@@ -127,7 +139,7 @@ class Volume:
         """Elements of a channel in the scratch image of a block; rows are written in whole vectors."""
         pitch = self.extents(block)[2] * block.inner
         written = -(-self.width() * block.inner // lanes) * lanes
-        return self.plane(block) * block.images + max(0, written - pitch)
+        return self.plane(block) * block.images + max(lanes, written - pitch)
 
     def width(self) -> int:
         """Elements that a scratch row must hold, of which the last may be the next row's first zeros."""

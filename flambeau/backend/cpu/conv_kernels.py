@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .conv_lanes import compress, first_lanes, lane_mask, lanes_between, load_masked, store_masked
+from .conv_lanes import both, compress, first_lanes, lane_mask, lanes_between, load_masked, store_masked
 from .native import (
     atomic_store, atomic_swap, bitcast, fma, load, local, native, pause, shuffle, splat, store, unroll,
 )  # fmt: skip
@@ -156,11 +156,12 @@ GRID = Words(
     "samples depth height blocks_n blocks_d blocks_h block_n block_d block_h last_axis groups source_n source_d "
     "source_h source_group"
 )
-#: `residues` leads to those of the depth and height images, then (zeros, elements, first) of each width image
+#: `residues` leads to those of the depth and height images, then (zeros, elements, first) of each width image;
+#: `flat` to lane masks for copying whole planes, if it is not 0
 IMAGE = Words(
     "channels inner channel_size channel_step sample_step depth_step height_step depth_size height_size depth_stride "
     "height_stride width_stride depth_low height_low planes rows pitch width depth_images height_images "
-    "width_images residues"
+    "width_images residues flat"
 )
 
 
@@ -229,6 +230,21 @@ def pack_image(G, params, image, source: ptr(G.T), to: ptr(G.S), samples, depth,
 
 
 @native
+def copy_plane(G, params, image, source: ptr(G.T), to: ptr(G.S), z, y, rows, rw, shift):
+    """Rows from `y` on, moved sideways by `shift`, where rows of the image are as long as the operand's."""
+    pitch = image[IMAGE.pitch]
+    masks = params + image[IMAGE.flat] + rw * ((image[IMAGE.rows] * pitch + (G.L - 1)) // G.L)
+    first = -y * pitch
+    last = (image[IMAGE.height_size] - y) * pitch
+    if z < 0 or z >= image[IMAGE.depth_size]:
+        last = first
+    place = source + (y * pitch + shift)
+    for v in range(0, rows * pitch, G.L):
+        mask = both(lanes_between(first - v, last - v, G.L), lane_mask(masks[v // G.L], G.L))
+        store(to + v, vec(G.S, G.L)(load_masked(place + v, vec(G.T, G.L), mask)))
+
+
+@native
 def pack_plane(G, params, image, plane, place, samples, depth, height, planes, rows, rd, rh, rw):
     """One strided image of one channel; rows past the end of a short last block stay as they are."""
     pitch = image[IMAGE.pitch] * image[IMAGE.inner]
@@ -243,6 +259,11 @@ def pack_plane(G, params, image, plane, place, samples, depth, height, planes, r
     for d in range(planes):
         y = image[IMAGE.height_stride] * (height + image[IMAGE.height_low])
         y += residues[image[IMAGE.depth_images] + rh]
+        if image[IMAGE.flat] != 0:
+            copy_plane(G, params, image, plane + z * image[IMAGE.depth_step], place, z, y, rows, rw, widths[2] - zeros)
+            place = place + image[IMAGE.rows] * pitch
+            z += image[IMAGE.depth_stride]
+            continue
         to = place + d * image[IMAGE.rows] * pitch
         for _ in range(rows):
             count = i64(0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import prod
 
@@ -147,7 +147,7 @@ def choose_block(volume: Volume, source: Operand, channels: int, reuse: int, lan
     if tiny and samples >= 4 and reuse >= 128 and image * lanes <= 16 << 20:
         images = min(samples, lanes)
         return Block(images, whole.rows, images)
-    pieces = max(-(-image // IMAGE_BYTES), wanted)
+    pieces = max(1 if width == volume.width() else -(-image // IMAGE_BYTES), wanted)
     if pieces <= 1:
         return whole
     if depth > 1:
@@ -235,8 +235,44 @@ def image_words(
         "height_low": height.low, "planes": planes, "rows": rows, "pitch": pitch, "width": volume.width(),
         "depth_images": len(depth.images), "height_images": len(height.images),
         "width_images": len(width.images), "residues": tables.add(residues),
+        "flat": tables.add(_plane_masks(volume, block, lanes)) if copies_planes(volume, source) else 0,
     }  # fmt: skip
     return IMAGE.block(values)
+
+
+def copies_planes(volume: Volume, source: Operand) -> bool:
+    """Whether the images of a shifted volume are the operand's planes moved sideways."""
+    _, height, width = volume.axes
+    same = width.span == 0 and width.step == 1 and height.step == 1 and width.count == width.size
+    return same and source.planar()
+
+
+def _plane_masks(volume: Volume, block: Block, lanes: int) -> list[int]:
+    """For each image of the width the lanes whose column stays inside, vector by vector of a plane."""
+    _, rows, pitch = volume.extents(block)
+    masks = []
+    for shift in volume.axes[2].images:
+        row = [0 <= x + shift < pitch for x in range(pitch)]
+        for v in range(0, rows * pitch, lanes):
+            masks.append(sum(row[(v + k) % pitch] << k for k in range(lanes)))
+    return masks
+
+
+def choose_volume(volume: Volume, source: Operand, channels: int, reuse: int, lanes: int) -> Volume:
+    """The volume, or its shifted form where that saves vectors (small images)."""
+    width = volume.axes[2]
+    if width.span == 0 or width.out_step > 1 or source.shape[0] == 0:
+        return volume
+    whole = Block(1, (volume.axes[0].count, volume.axes[1].count))
+    counts = (*whole.rows, width.count)
+    other = volume.shifted()
+    if not copies_planes(other, source):
+        return volume
+    if other.plane(whole) * channels * arithmetic_type(source.type).bytes > 2 * IMAGE_BYTES:
+        return volume
+    before, after = (len(cover(counts, v.pitches(whole)[1:3], lanes)) for v in (volume, other))
+    packing = 5 * other.plane(whole) / lanes  # cycles for each channel, as measured; the rest is multiply-adds
+    return other if reuse * after + packing < 0.98 * reuse * before else volume
 
 
 def image_elements(volume: Volume, block: Block, channels: int, lanes: int) -> int:
@@ -271,6 +307,7 @@ def sweep_steps(sweep: Sweep) -> tuple[list, int]:
     tasks = sweep.samples * sweep.groups
     wanted = 1 if tasks >= 8 else min(8 // tasks, sweep.work() // SHARE)
     reuse = sweep.weights.rows * prod(sweep.weights.kernel)
+    sweep = replace(sweep, volume=choose_volume(sweep.volume, sweep.source, sweep.weights.channels, reuse, lanes))
     block = choose_block(sweep.volume, sweep.source, sweep.weights.channels, reuse, lanes, wanted)
     strided = any(a.out_step > 1 for a in sweep.volume.axes)
     statics = Statics(

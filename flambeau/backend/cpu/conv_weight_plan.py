@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import prod
 
@@ -11,7 +11,8 @@ from . import jit
 from .conv_geometry import Block, Volume, cover
 from .conv_kernels import IMAGE, Statics
 from .conv_plan import (
-    SHARE, Layout, Operand, Tables, areas, arithmetic_type, block_count, choose_block, grid_words, image_elements,
+    SHARE, Layout, Operand, Tables, areas, arithmetic_type, block_count, choose_block,
+    choose_volume, grid_words, image_elements,
     image_words, in_place_pitches, kernel, lanes_of, reads_in_place,
 )  # fmt: skip
 from .conv_weight_kernels import CHANNELS, GRADIENT, OPERAND, SUM
@@ -72,7 +73,9 @@ def gradient_steps(task: WeightGradient) -> tuple[list, int]:
     """Steps of a weight's gradient and the bytes of scratch they use."""
     lanes = lanes_of(task.source.type)
     mr, nc = choose_gradient_tile(task.rows, task.channels * prod(task.kernel))
-    block = choose_block(task.volume, task.source, task.channels, task.rows * prod(task.kernel), lanes, 1)
+    reuse = task.rows * prod(task.kernel)
+    task = replace(task, volume=choose_volume(task.volume, task.source, task.channels, reuse, lanes))
+    block = choose_block(task.volume, task.source, task.channels, reuse, lanes, 1)
     direct = reads_in_place(task.volume, task.source, block, lanes)
     statics = Statics(
         S=arithmetic_type(task.source.type), T=task.source.type, R=task.grad.type, W=task.out_type, L=lanes, MR=mr,
@@ -194,7 +197,7 @@ class GradientBuilder:
             "height_size": height.count, "depth_stride": 1, "height_stride": 1, "width_stride": strides[4],
             "depth_low": 0, "height_low": 0, "planes": block.rows[0], "rows": rows, "pitch": pitch,
             "width": width.count, "depth_images": 1, "height_images": 1, "width_images": 1,
-            "residues": tables.add([0, 0, 0, width.count, 0]),
+            "residues": tables.add([0, 0, 0, width.count, 0]), "flat": 0,
         }  # fmt: skip
         return IMAGE.block(values)
 

@@ -2,8 +2,8 @@
 
     result[..., i, j] = epilogue(alpha * sum over p of a[..., i, p] * b[..., p, j] + beta * bias[..., i, j])
 
-Any strides, any number of batch dimensions (stride 0 broadcasts), every dtype that PyTorch multiplies. The choice
-depends on sizes and strides alone, so a result never depends on the number of threads.
+Any strides, any number of batch dimensions (stride 0 broadcasts), every dtype that PyTorch multiplies. The
+choice depends on sizes and strides alone, so a result never depends on the number of threads.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Operand(NamedTuple):
     row: int
     column: int
 
-    def turned(self) -> "Operand":
+    def turned(self) -> Operand:
         """The transpose."""
         return self._replace(row=self.column, column=self.row)
 
@@ -77,20 +77,24 @@ def lanes_of(t: Type) -> int:
 @lru_cache(None)
 def tile_kernels(t: Type) -> dict[str, int]:
     """Addresses of `multiply` and `fold` for sums of type t."""
-    statics = {"T": t, "L": lanes_of(t), "ROW_COUNTS": gemm_tiles.tile_rows(jit.vector_bytes()), "WHOLE": False}
+    rows = gemm_tiles.tile_rows(jit.vector_bytes())
+    # masks cost nothing in the widest registers; elsewhere full tiles have code of their own
+    unmasked = jit.vector_bytes() < 64
+    statics = {"T": t, "L": lanes_of(t), "ROW_COUNTS": rows, "UNMASKED": unmasked}
+    tiles = [(f"tile_{r}_{v}", r, v, False) for r in rows for v in (1, 2)]
+    tiles += [(f"full_{r}", r, 2, True) for r in rows if unmasked]
     names = ["multiply", "fold"]
 
     def text() -> str:
         module = Module()
-        for rows in statics["ROW_COUNTS"]:
-            for v in (1, 2):
-                define(module, f"tile_{rows}_{v}", gemm_tiles.tile, {**statics, "ROWS": rows, "V": v}, export=False)
+        for name, r, v, whole in tiles:
+            more = {"ROWS": r, "V": v, "WHOLE": whole}
+            define(module, name, gemm_tiles.tile, {**statics, **more}, export=False)
         for name in names:
             define(module, name, getattr(gemm_tiles, name), statics)
         return module.text()
 
-    key = _key("tiles", t, statics["ROW_COUNTS"])
-    return dict(zip(names, jit.build(key, text, names, 1), strict=True))
+    return dict(zip(names, jit.build(_key("tiles", t, tiles), text, names, 1), strict=True))
 
 
 @lru_cache(None)
@@ -111,15 +115,17 @@ def copy_kernel(name: str, memory: Type, t: Type) -> int:
 _finishes: dict[tuple, int] = {}
 
 
-def finish_kernel(code: str, bias: bool, reads: int, epilogue: ScalarFunction | None, scalars: tuple[str, ...]) -> int:
+def finish_kernel(
+    code: str, bias: bool, reads: int, epilogue: ScalarFunction | None, scalars: tuple[str, ...]
+) -> int:
     """Address of the function that writes tiles of this kind."""
     key = (code, bias, reads, epilogue.fingerprint() if epilogue else "", scalars)
     found = _finishes.get(key)
     if found is None:
         t = SUM_TYPES[code]
         statics = {
-            "T": t, "M": PARTS.get(code) or BY_CODE[code], "L": lanes_of(t), "BIAS": int(bias), "READ_COUNT": reads,
-            "EPILOGUE": epilogue, "SCALAR_CODES": scalars,
+            "T": t, "M": PARTS.get(code) or BY_CODE[code], "L": lanes_of(t), "BIAS": int(bias),
+            "READ_COUNT": reads, "EPILOGUE": epilogue, "SCALAR_CODES": scalars,
         }  # fmt: skip
         kernel = gemm_finish.finish_pairs if code in PARTS else gemm_finish.finish
 
@@ -169,17 +175,19 @@ def product(
 ) -> list[Step]:
     """Steps that compute a (batched) product of an m x k and a k x n matrix of type `code` into `out`.
 
-    scratch(nbytes) reserves a buffer for the call and gives its frame word. `bias` is added times `beta` (any strides:
-    0 repeats a row or a column; it may be `out` itself); `accumulate` stands for ``bias=out``. `epilogue` gets the
-    element as input 0, then one element of each operand in `reads`; `scalars` are its scalars as (type code, word).
-    `out` must not overlap a or b.
+    scratch(nbytes) reserves a buffer for the call and gives its frame word. `bias` is added times `beta` (any
+    strides: 0 repeats a row or a column; it may be `out` itself); `accumulate` stands for ``bias=out``.
+    `epilogue` gets the element as input 0, then one element of each operand in `reads`; `scalars` are its
+    scalars as (type code, word). `out` must not overlap a or b.
     """
     assert not (accumulate and bias), "accumulate is bias=out"
     if 0 in (m, n, *batch):
         return []
     scales = _Scales(alpha, beta, epilogue, tuple(scalars))
     reads = [*([out] if accumulate else []), *([bias] if bias else []), *reads]
-    p = _Product(code, m, n, k, [a, b, out, *reads], list(batch), accumulate or bias is not None, scales, scratch)
+    p = _Product(
+        code, m, n, k, [a, b, out, *reads], list(batch), accumulate or bias is not None, scales, scratch
+    )
     p.simplify()
     p.choose()
     return p.steps
@@ -193,7 +201,7 @@ class _Scales(NamedTuple):
 
 
 class _Product:
-    """One product while its steps are being chosen. Operands: a, b, the result, the bias if any, other reads."""
+    """One product while its steps are chosen. Operands: a, b, the result, the bias if any, other reads."""
 
     def __init__(self, code, m, n, k, operands, batch, has_bias, scales, scratch):
         self.code, self.m, self.n, self.k, self.batch = code, m, n, k, batch
@@ -205,15 +213,20 @@ class _Product:
         self.lanes = lanes_of(self.t)
         self.width = 2 * self.lanes
         self.steps: list[Step] = []
-        assert len(operands) <= 3 + READ_LIMIT and len(scales.scalars) <= SCALAR_LIMIT
+        assert len(operands) <= 3 + READ_LIMIT
+        assert len(scales.scalars) <= SCALAR_LIMIT
 
     # -- a simpler equal problem --
     def simplify(self) -> None:
-        """Merge batch dimensions, fold them into the rows where b is shared, make the result's columns consecutive."""
+        """Merge batch dimensions, fold them into the rows where b is shared, turn what is better turned."""
         self.merge_batch()
         if self.k == 1:  # its strides are never used
             a, b, *others = self.operands
-            self.operands = [a._replace(column=1), b._replace(row=1 if b.column != 1 else max(1, self.n)), *others]
+            self.operands = [
+                a._replace(column=1),
+                b._replace(row=1 if b.column != 1 else max(1, self.n)),
+                *others,
+            ]
         self.fold_rows()
         if self.better_turned():
             self.m, self.n = self.n, self.m
@@ -225,7 +238,7 @@ class _Product:
             self.operands = [a, b._replace(column=1), out._replace(column=1), *reads]
 
     def better_turned(self) -> bool:
-        """Whether to compute the transposed result: a vector becomes a row, and rows of the result consecutive."""
+        """Whether to compute the transposed result: a vector is best a row, and rows best consecutive."""
         a, b, out = self.operands[:3]
         if self.pairs and 1 in (self.m, self.n):  # the left operand is read in place where k is consecutive
             return b.row == 1 if self.m == 1 else a.column != 1
@@ -274,7 +287,9 @@ class _Product:
         if self.m == 1:
             return self.k >= self.lanes // 2
         # folding the sums costs as much as 64 steps of k, packing b as much as 8 rows
-        return consecutive and self.k >= (8 if self.m <= 32 else 24 if self.m <= 160 else 1 << 40) * self.lanes
+        return (
+            consecutive and self.k >= (8 if self.m <= 32 else 24 if self.m <= 160 else 1 << 40) * self.lanes
+        )
 
     def inner(self) -> None:
         words = _Words(self)
@@ -287,7 +302,9 @@ class _Product:
         words = _Words(self)
         columns = self.n
         if self.n * self.k >= 4 * ALONE:
-            columns = max(self.width * 4, min(gemm_vector.OUTER_COLUMNS, -(-self.n // 4 // self.width) * self.width))
+            columns = max(
+                self.width * 4, min(gemm_vector.OUTER_COLUMNS, -(-self.n // 4 // self.width) * self.width)
+            )
         columns = min(columns, self.n, gemm_vector.OUTER_COLUMNS)
         self.add_blocks("outer_product", words, 1, columns, columns * self.k * 2 // self.lanes)
 
@@ -316,7 +333,7 @@ class _Product:
         self.add_blocks("multiply", words, rows, columns, rows * columns * k // self.lanes, k > piece)
 
     def blocks(self, m: int, n: int, k: int) -> tuple[int, int]:
-        """Rows and columns of a block: enough work to be worth fetching, few enough to share between threads."""
+        """Rows and columns of a block: enough work to be worth fetching, enough blocks to share."""
         top = gemm_tiles.tile_rows(jit.vector_bytes())[0]
         total = m * n * k * prod(self.batch) // self.lanes
         if m * n * k // self.lanes < ALONE // 4 or total < ALONE:
@@ -367,8 +384,8 @@ class _Product:
         groups, chunks = -(-panels // group), -(-k // chunk)
         slot = self.scratch(max(1, entries * panels * k * width) * self.t.bytes)
         words = [
-            b.slot, b.offset * self.memory.bytes * scale, b.row, b.column, k, n, slot, 0, panels, group, groups, chunks,
-            chunk, len(shared),
+            b.slot, b.offset * self.memory.bytes * scale, b.row, b.column, k, n, slot, 0, panels, group, groups,
+            chunks, chunk, len(shared),
         ]  # fmt: skip
         for d in reversed(shared):
             words += [self.batch[d], b.batch[d] * scale]
@@ -379,8 +396,10 @@ class _Product:
             self.steps.append((copy_kernel(f"pack_{kind}", self.memory, self.t), words, items, share))
         return slot, strides
 
-    def add_blocks(self, name: str, words: "_Words", rows: int, columns: int, cost: int, sliced: bool = False) -> None:
-        """Add the step that computes the blocks, and the one that sums the pieces of k where it has to be cut."""
+    def add_blocks(
+        self, name: str, words: _Words, rows: int, columns: int, cost: int, sliced: bool = False
+    ) -> None:
+        """Add the step that computes the blocks, and where k is cut the one that sums its pieces."""
         m, n, k = words.m, words.n, words.k
         row_blocks, column_blocks, entries = -(-m // rows), -(-n // columns), prod(self.batch)
         blocks = entries * row_blocks * column_blocks
@@ -409,7 +428,14 @@ class _Product:
         chunk = items if cost * items < ALONE else max(1, min(ALONE // 2 // cost, items))
         self.steps.append((kernel, first, items, chunk))
         if splits > 1:
-            self.steps.append((tile_kernels(self.t)["fold"], words.finished(), entries * m, max(1, PACK_ITEM // (n * splits))))
+            self.steps.append(
+                (
+                    tile_kernels(self.t)["fold"],
+                    words.finished(),
+                    entries * m,
+                    max(1, PACK_ITEM // (n * splits)),
+                )
+            )
 
     def direct(self) -> bool:
         """Whether tiles can be stored where they belong without further work."""
@@ -429,7 +455,9 @@ class _Words:
         a, b = p.operands[:2]
         size = p.memory.bytes
         self.put(m=self.m, n=self.n, k=self.k, dims=len(p.batch), operands=1 + len(p.operands), a_bytes=size)
-        self.put(a_address=a.slot, a_offset=a.offset * size * self.scale, a_row=a.row * self.scale, a_k=a.column)
+        self.put(
+            a_address=a.slot, a_offset=a.offset * size * self.scale, a_row=a.row * self.scale, a_k=a.column
+        )
         self.put(b_address=b.slot, b_offset=b.offset * size * self.scale, b_k=b.row)
         out = p.operands[2]
         self.raw = [0] * len(p.batch)
@@ -454,7 +482,9 @@ class _Words:
         p = self.p
         row = -(-self.n // p.width) * p.width + p.lanes
         plane = self.m * row * prod(p.batch)
-        self.put(raw_address=p.scratch(splits * plane * p.t.bytes), raw_offset=0, raw_row=row, split_raw=plane)
+        self.put(
+            raw_address=p.scratch(splits * plane * p.t.bytes), raw_offset=0, raw_row=row, split_raw=plane
+        )
         step = self.m * row
         for d in reversed(range(len(p.batch))):
             self.raw[d] = step
@@ -466,7 +496,9 @@ class _Words:
         _, _, out, *reads = p.operands
         codes = tuple(s[0] for s in p.scales.scalars)
         self.put(finish=finish_kernel(p.code, p.has_bias, len(reads), p.scales.epilogue, codes))
-        self.put(c_address=out.slot, c_offset=out.offset * size, c_row=out.row * self.scale, c_column=out.column)
+        self.put(
+            c_address=out.slot, c_offset=out.offset * size, c_row=out.row * self.scale, c_column=out.column
+        )
         for name, value in (("alpha", p.scales.alpha), ("beta", p.scales.beta)):
             if isinstance(value, Slot):
                 self.put(**{name + "_slot": value.word})
@@ -476,7 +508,12 @@ class _Words:
                 self.put(**{name: int(value.real)})
         for x, read in enumerate(reads):
             place = READS + 4 * x
-            self.words[place : place + 4] = [read.slot, read.offset * size, read.row * self.scale, read.column]
+            self.words[place : place + 4] = [
+                read.slot,
+                read.offset * size,
+                read.row * self.scale,
+                read.column,
+            ]
         for x, (_, word) in enumerate(p.scales.scalars):
             self.words[SCALARS + x] = word
 

@@ -1,7 +1,7 @@
 """What happens to a finished tile of a matrix product on its way to memory.
 
-result = epilogue(alpha * (a @ b) + beta * bias, other operands ...), converted to the output's type. `finish` is called
-by address with a tile that is still in the first-level cache.
+result = epilogue(alpha * (a @ b) + beta * bias, other operands ...), converted to the output's type. `finish`
+is called by address with a tile that is still in the first-level cache.
 """
 
 from __future__ import annotations
@@ -70,8 +70,8 @@ def write_lanes(M, L, p, stride, count, mask, x):
 
 
 @native
-def finish(frame: ptr(i64), params: ptr(i64), source: ptr(T), source_row: i64, i: i64, j: i64, rows: i64, columns: i64,
-           moves: ptr(i64)):  # fmt: skip
+def finish(frame: ptr(i64), params: ptr(i64), source: ptr(T), source_row: i64, i: i64, j: i64, rows: i64,
+           columns: i64, moves: ptr(i64)):  # fmt: skip
     """Write rows x columns elements at (i, j) of one batch entry; `moves` holds the entry's offsets."""
     alpha = number(T, frame, params[at.alpha_slot], params[at.alpha])
     beta = number(T, frame, params[at.beta_slot], params[at.beta])
@@ -88,7 +88,8 @@ def finish(frame: ptr(i64), params: ptr(i64), source: ptr(T), source_row: i64, i
                     x = multiply_add(splat(beta, L), vec(T, L)(y), x)
             if EPILOGUE is not None:
                 others = [
-                    read_operand(M, L, frame, params, moves, k, i + r, j + c, columns - c, mask) for k in range(BIAS, READ_COUNT)
+                    read_operand(M, L, frame, params, moves, k, i + r, j + c, columns - c, mask)
+                    for k in range(BIAS, READ_COUNT)
                 ]
                 (x,) = EPILOGUE([vec(M.register, L)(x)] + others, scalars)
             write_lanes(M, L, out + ((i + r) * c_row + (j + c) * c_column), c_column, columns - c, mask, x)
@@ -107,8 +108,8 @@ def alternate(first, second):
 
 
 @native
-def finish_pairs(frame: ptr(i64), params: ptr(i64), source: ptr(T), source_row: i64, i: i64, j: i64, rows: i64, columns: i64,
-                 moves: ptr(i64)):  # fmt: skip
+def finish_pairs(frame: ptr(i64), params: ptr(i64), source: ptr(T), source_row: i64, i: i64, j: i64, rows: i64,
+                 columns: i64, moves: ptr(i64)):  # fmt: skip
     """`finish` for complex elements: columns count reals, column strides half a step."""
     re_a = number(T, frame, params[at.alpha_slot], params[at.alpha])
     im_a = number(T, frame, params[at.alpha_slot] + (params[at.alpha_slot] != 0), params[at.alpha_im])
@@ -126,8 +127,12 @@ def finish_pairs(frame: ptr(i64), params: ptr(i64), source: ptr(T), source_row: 
                     re += p[0] * re_b - p[1] * im_b
                     im += p[0] * im_b + p[1] * re_b
             if EPILOGUE is not None:
-                places = [pair_address(T, frame, params, moves, k, i + r, j + c) for k in range(BIAS, READ_COUNT)]
-                re, im = EPILOGUE([re, im] + alternate([load(p) for p in places], [load(p + 1) for p in places]), scalars)
+                places = [
+                    pair_address(T, frame, params, moves, k, i + r, j + c) for k in range(BIAS, READ_COUNT)
+                ]
+                re, im = EPILOGUE(
+                    [re, im] + alternate([load(p) for p in places], [load(p + 1) for p in places]), scalars
+                )
             to = out + ((i + r) * params[at.c_row] + (j + c) * params[at.c_column])
             to[0] = re
             to[1] = im

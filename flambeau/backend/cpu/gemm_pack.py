@@ -1,7 +1,7 @@
 """Copies of the operands of a matrix product in the order in which the tiles read them, converted to their type.
 
-`copy_*` bring one row tile of a into a small buffer; they are called by address from `multiply`. `pack_*` are program
-steps that write all of b as panels ``[panel][k][2 vectors]``, zero beyond the last column.
+`copy_*` bring one row tile of a into a small buffer; they are called by address from `multiply`. `pack_*` are
+program steps that write all of b as panels ``[panel][k][2 vectors]``, zero beyond the last column.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from types import SimpleNamespace
 
 from .conv_lanes import first_lanes, load_masked
 from .native import bitcast, load, native, shuffle, static, store, unroll
-from .types import f64, i8, i64, ptr, vec
+from .types import i64, ptr, vec
 
 #: words of the parameters of a pack step; strides count elements, offsets bytes
 WORDS = (
-    "address", "offset", "k_stride", "column_stride", "k", "n", "to_address", "to_offset", "panels", "group", "groups",
-    "chunks", "chunk", "dims",
+    "address", "offset", "k_stride", "column_stride", "k", "n", "to_address", "to_offset", "panels", "group",
+    "groups", "chunks", "chunk", "dims",
 )  # fmt: skip
 at = SimpleNamespace(**{name: position for position, name in enumerate(WORDS)})
 BATCH = len(WORDS)
@@ -58,7 +58,7 @@ def copy_any(a: ptr(M), a_row: i64, a_k: i64, rows: i64, k: i64, to: ptr(T), to_
 
 @native
 def copy_pairs(a: ptr(M), a_row: i64, a_k: i64, rows: i64, k: i64, to: ptr(T), to_row: i64):
-    """Complex elements with any strides, seen as pairs of reals; strides and k count reals, a_k half a step."""
+    """Complex elements with any strides, as pairs of reals; strides and k count reals, a_k half a step."""
     for i in range(rows, unroll=None):
         for p in range(0, k, 2, unroll=None):
             to[i * to_row + p] = a[i * a_row + p * a_k]
@@ -70,7 +70,7 @@ def copy_pairs(a: ptr(M), a_row: i64, a_k: i64, rows: i64, k: i64, to: ptr(T), t
 
 @static
 def transposed(b, rows):
-    """The transpose of L vectors of L lanes, by swapping blocks of half the size until single lanes are swapped."""
+    """The transpose of L vectors of L lanes, by swapping blocks of half the size down to single lanes."""
     lanes = len(rows)
     half = lanes // 2
     while half:
@@ -86,7 +86,7 @@ def transposed(b, rows):
 
 @native
 def pack_place(params: ptr(i64), item: i64):
-    """Of one item: where its batch entry begins (elements), the entry's first panel, its panels and its slice of k."""
+    """Of one item: where its batch entry begins, the entry's first panel, its panels and its slice of k."""
     chunks, groups = params[at.chunks], params[at.groups]
     rest = item // chunks
     p0 = (item - rest * chunks) * params[at.chunk]
@@ -138,7 +138,9 @@ def pack_columns(frame: ptr(i64), params: ptr(i64), begin: i64, end: i64):
             here = source + (move + half * L * stride)
             to = goal + ((place + half // 2) * k * WIDTH + half % 2 * L)
             for p in range(p0, p1, L, unroll=None):
-                transpose_block(M, L, WIDTH, here + p, stride, to + p * WIDTH, params[at.n] - half * L, p1 - p)
+                transpose_block(
+                    M, L, WIDTH, here + p, stride, to + p * WIDTH, params[at.n] - half * L, p1 - p
+                )
 
 
 @native
@@ -182,13 +184,15 @@ def times_i(b, x):
     """Pairs (re, im) as (-im, re)."""
     x = b.value(x)
     swapped = shuffle.run(b, x, x, [k ^ 1 for k in range(x.type.lanes)])
-    return shuffle.run(b, b.negate(swapped), swapped, [k if k % 2 == 0 else x.type.lanes + k for k in range(x.type.lanes)])
+    return shuffle.run(
+        b, b.negate(swapped), swapped, [k if k % 2 == 0 else x.type.lanes + k for k in range(x.type.lanes)]
+    )
 
 
 @native
 def pack_pairs(frame: ptr(i64), params: ptr(i64), begin: i64, end: i64):
-    """Complex b as the real matrix [[re, im], [-im, re]] of twice the rows and columns; sizes and batch strides count
-    reals, the strides of k and of columns half a step."""
+    """Complex b as the real matrix [[re, im], [-im, re]] of twice the rows and columns; sizes and batch strides
+    count reals, the strides of k and of columns half a step."""
     WIDTH = 2 * L
     source = bitcast(frame[params[at.address]] + params[at.offset], ptr(M))
     goal = bitcast(frame[params[at.to_address]] + params[at.to_offset], ptr(T))
@@ -213,4 +217,3 @@ def pack_pairs(frame: ptr(i64), params: ptr(i64), begin: i64, end: i64):
                     for c in range(columns, WIDTH, unroll=None):
                         to[c] = 0
                         to[WIDTH + c] = 0
-

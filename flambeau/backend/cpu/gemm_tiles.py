@@ -1,12 +1,12 @@
 """The heart of the matrix product: register tiles, and the loop over the tiles of one block of the result.
 
-A tile keeps ``rows x 2`` vectors of the result in registers while it walks along k: each step loads two vectors of b
-and multiplies them by one broadcast element of a per row. Strides of a and the step of b are run-time values, so one
-tile serves a transposed a and packed operands. The last columns are masked.
+A tile keeps ``rows x 2`` vectors of the result in registers while it walks along k: each step loads two
+vectors of b and multiplies them by one broadcast element of a per row. Strides of a and the step of b are
+run-time values, so one tile serves a transposed a and packed operands. The last columns are masked.
 
-`multiply` is a program step. One item is one block of the result: it goes through k in slices that fit the first-level
-cache, through rows in tiles, through columns in panels of two vectors. The sum over k runs in the same order for every
-way to cut the result into blocks, so neither threads nor block sizes change a bit of it.
+`multiply` is a program step. One item is one block of the result: it goes through k in slices that fit the
+first-level cache, through rows in tiles, through columns in panels of two vectors. The sum over k runs in the
+same order for every way to cut the result into blocks, so neither threads nor block sizes change a bit of it.
 """
 
 from __future__ import annotations
@@ -15,21 +15,35 @@ import platform
 from types import SimpleNamespace
 
 from .conv_lanes import first_lanes, load_masked, store_masked
-from .native import address_of, bitcast, call_pointer, independent, load, local, native, select, splat, static, store, unroll
+from .native import (
+    address_of,
+    bitcast,
+    call_pointer,
+    independent,
+    load,
+    local,
+    native,
+    select,
+    splat,
+    static,
+    store,
+    unroll,
+)
 from .types import i8, i64, ptr, vec, void
 
 #: words of the parameters of `multiply`, and of every step that shares its description of the product
 WORDS = (
     "m", "n", "k", "a_address", "a_offset", "a_row", "a_k", "a_bytes", "b_address", "b_offset", "b_panel", "b_k",
-    "raw_address", "raw_offset", "raw_row", "add", "slice", "copy", "copy_row", "copy_k", "finish", "block_rows",
-    "block_columns", "row_blocks", "column_blocks", "splits", "split_k", "split_a", "split_b", "split_raw", "c_address",
-    "c_offset", "c_row", "c_column", "alpha_slot", "alpha", "alpha_im", "beta_slot", "beta", "beta_im", "dims", "operands",
+    "raw_address", "raw_offset", "raw_row", "add", "slice", "copy", "copy_row", "copy_k", "finish",
+    "block_rows", "block_columns", "row_blocks", "column_blocks", "splits", "split_k", "split_a", "split_b",
+    "split_raw", "c_address", "c_offset", "c_row", "c_column", "alpha_slot", "alpha", "alpha_im", "beta_slot",
+    "beta", "beta_im", "dims", "operands",
 )  # fmt: skip
 at = SimpleNamespace(**{name: position for position, name in enumerate(WORDS)})
-#: after the words: per extra operand read by `finish` its address slot, byte offset, row stride and column stride ...
+#: after the words: per operand that `finish` reads its address slot, byte offset, row and column stride ...
 READS = len(WORDS)
 READ_LIMIT = 6
-#: ... then the addresses of the scalars of the epilogue, then per batch dimension the size and each operand's stride
+#: ... then the slots of the epilogue's scalars, then per batch dimension its size and each operand's stride
 SCALARS = READS + 4 * READ_LIMIT
 SCALAR_LIMIT = 8
 BATCH = SCALARS + SCALAR_LIMIT
@@ -41,7 +55,7 @@ SLICE_BYTES = 1536
 
 
 def tile_rows(vector_bytes: int) -> tuple[int, ...]:
-    """Numbers of rows of the tiles, tallest first: what fits the registers beside two vectors of b and a broadcast."""
+    """Rows of the tiles, tallest first: what fits the registers beside two vectors of b and a broadcast."""
     wide = vector_bytes == 64 or platform.machine().lower() in ("aarch64", "arm64")
     return (14, 8, 4, 2, 1) if wide else (6, 4, 2, 1)
 
@@ -49,21 +63,21 @@ def tile_rows(vector_bytes: int) -> tuple[int, ...]:
 @static
 def multiply_add(b, x, y, z):
     """x * y + z; fused for floats."""
-    x = b.value(x)
-    return b.intrinsic("fma", x, y, z) if x.type.kind == "float" else b.binary("add", b.binary("mul", x, y), z)
+    if b.value(x).type.kind == "float":
+        return b.intrinsic("fma", x, y, z)
+    return b.binary("add", b.binary("mul", x, y), z)
 
 
 @native
-def tile(
-    a: ptr(T), a_row: i64, a_k: i64, b: ptr(T), b_k: i64, c: ptr(T), c_row: i64, k: i64, columns: i64, add: i64
-):  # fmt: skip
-    """c[ROWS, columns] = a @ b, or += when `add` is not 0; columns <= V * L."""
+def tile(a: ptr(T), a_row: i64, a_k: i64, b: ptr(T), b_k: i64, c: ptr(T), c_row: i64, k: i64, columns: i64,
+         add: i64):  # fmt: skip
+    """c[ROWS, columns] = a @ b, or += when `add` is not 0; columns <= V * L, and == when WHOLE."""
     W = vec(T, L)
     acc = local(W, ROWS * V)
     mask = [first_lanes(columns - j * L, L) for j in unroll(V)]
     for i in unroll(ROWS * V):
         acc[i] = splat(T(0), L)
-    for p in range(k):
+    for _ in range(k):
         if WHOLE:
             row = [load(b + j * L, W) for j in unroll(V)]
         else:
@@ -77,7 +91,8 @@ def tile(
     if add != 0:
         for i in unroll(ROWS):
             for j in unroll(V):
-                acc[i * V + j] = acc[i * V + j] + load_masked(c + (i * c_row + j * L), W, mask[j])
+                old = load(c + (i * c_row + j * L), W) if WHOLE else load_masked(c + (i * c_row + j * L), W, mask[j])
+                acc[i * V + j] = acc[i * V + j] + old
     for i in unroll(ROWS):
         for j in unroll(V):
             if WHOLE:
@@ -106,7 +121,8 @@ def batch_moves(params: ptr(i64), item: i64, moves: ptr(i64)):
 
 
 @native
-def run_tiles(T, L, ROW_COUNTS, frame, params, a, b, raw, k, i0, i1, j0, j1, add, last, buffer, spare, moves):
+def run_tiles(T, L, ROW_COUNTS, UNMASKED, frame, params, a, b, raw, k, i0, i1, j0, j1, add, last, buffer, spare,
+              moves):  # fmt: skip
     """One slice of k of one block: all its row tiles and panels."""
     WIDTH = 2 * L
     a_row, a_k = params[at.a_row], params[at.a_k]
@@ -119,12 +135,15 @@ def run_tiles(T, L, ROW_COUNTS, frame, params, a, b, raw, k, i0, i1, j0, j1, add
         rows = i64(1)
         two = address_of("tile_1_2")
         one = address_of("tile_1_1")
+        full = address_of("full_1" if UNMASKED else "tile_1_2")
         for r in ROW_COUNTS[::-1]:
             if r > 1:
                 fits = left >= r
                 rows = select(fits, i64(r), rows)
                 two = select(fits, address_of(f"tile_{r}_2"), two)
                 one = select(fits, address_of(f"tile_{r}_1"), one)
+                if UNMASKED:
+                    full = select(fits, address_of(f"full_{r}"), full)
         here = a + i * a_row * params[at.a_bytes]
         tile_a, tile_row, tile_k = bitcast(here, ptr(T)), a_row, a_k
         if copy != 0:
@@ -137,17 +156,20 @@ def run_tiles(T, L, ROW_COUNTS, frame, params, a, b, raw, k, i0, i1, j0, j1, add
             if raw_row == 0:
                 to, to_row = spare, i64(WIDTH)
             fn = select(columns > L, two, one)
-            call_pointer(fn, void, tile_a, tile_row, tile_k, b + (j // WIDTH) * b_panel, b_k, to, to_row, k, columns, add)
-            if last:
-                if finish != 0:
-                    call_pointer(bitcast(finish, ptr(i8)), void, frame, params, to, to_row, i, j, rows, columns, moves)
+            if UNMASKED:
+                fn = select(columns == WIDTH, full, fn)
+            panel = b + (j // WIDTH) * b_panel
+            call_pointer(fn, void, tile_a, tile_row, tile_k, panel, b_k, to, to_row, k, columns, add)
+            if last and finish != 0:
+                done = bitcast(finish, ptr(i8))
+                call_pointer(done, void, frame, params, to, to_row, i, j, rows, columns, moves)
             j += WIDTH
         i += rows
 
 
 @native
 def locate(params: ptr(i64), item: i64, moves: ptr(i64)):
-    """The block of item: first and last row, first and last column, and its piece of k; `moves` gets the offsets."""
+    """The block of item: first and last row, first and last column, its piece of k; `moves` gets offsets."""
     column_blocks, row_blocks, splits = params[at.column_blocks], params[at.row_blocks], params[at.splits]
     rest, jb, ib, split = item, i64(0), i64(0), i64(0)
     if column_blocks > 1:
@@ -186,8 +208,10 @@ def multiply(frame: ptr(i64), params: ptr(i64), begin: i64, end: i64):
         while go_on:  # once even where k is 0: the sum of nothing is stored too
             count = min(k - p, params[at.slice])
             last = p + count >= k
-            run_tiles(T, L, ROW_COUNTS, frame, params, a + p * params[at.a_k] * a_bytes, b + p * params[at.b_k],
-                      raw, count, i0, i1, j0, j1, params[at.add] if p == 0 else i64(1), last, buffer, spare, moves)  # fmt: skip
+            add = params[at.add] if p == 0 else i64(1)
+            from_a, from_b = a + p * params[at.a_k] * a_bytes, b + p * params[at.b_k]
+            run_tiles(T, L, ROW_COUNTS, UNMASKED, frame, params, from_a, from_b, raw, count, i0, i1, j0, j1, add, last,
+                      buffer, spare, moves)  # fmt: skip
             p += count
             go_on = not last
 
@@ -197,7 +221,7 @@ FOLD = 1024  # elements of one row that are summed at a time
 
 @native
 def fold(frame: ptr(i64), params: ptr(i64), begin: i64, end: i64):
-    """Program step after a product whose k was cut: sum the parts of rows [begin, end) in order, and finish them."""
+    """Program step after a product whose k was cut: sum the parts of rows [begin, end) in order."""
     total = local(T, FOLD)
     moves = local(i64, MOVES)
     m, n, splits, plane = params[at.m], params[at.n], params[at.splits], params[at.split_raw]
@@ -215,4 +239,16 @@ def fold(frame: ptr(i64), params: ptr(i64), begin: i64, end: i64):
                 part = here + (s * plane + j)
                 for c in independent(0, count):
                     total[c] = total[c] + part[c]
-            call_pointer(bitcast(params[at.finish], ptr(i8)), void, frame, params, total, i64(FOLD), i, j, i64(1), count, moves)
+            call_pointer(
+                bitcast(params[at.finish], ptr(i8)),
+                void,
+                frame,
+                params,
+                total,
+                i64(FOLD),
+                i,
+                j,
+                i64(1),
+                count,
+                moves,
+            )

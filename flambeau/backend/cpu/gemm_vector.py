@@ -1,10 +1,12 @@
 """Products with few rows, where fetching b costs more than multiplying: b is read once, as it lies.
 
-`inner_product` serves a transposed b, whose columns are consecutive in memory: vectors run along k, and a small tile of
-sums is folded into single numbers at the end. `outer_product` serves one row times a b whose rows are consecutive: the
-result's row stays in the first-level cache while a few rows of b at a time are added to it.
+`inner_product` serves a transposed b, whose columns are consecutive in memory: vectors run along k, and a
+small tile of sums is folded into single numbers at the end. `outer_product` serves one row times a b whose
+rows are consecutive: the result's row stays in the first-level cache while a few rows of b at a time are
+added to it.
 
-Both are program steps with the parameters of `gemm_tiles.multiply`; b_panel is b's column stride, b_k its row stride.
+Both are program steps with the parameters of `gemm_tiles.multiply`; b_panel is b's column stride, b_k its row
+stride.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ OUTER_COLUMNS, OUTER_ROWS = 1024, 8
 
 @static
 def sums(b, rows):
-    """Vectors whose lanes are the sums of the lanes of the given vectors, in order; their number is rounded up."""
+    """Vectors whose lanes are, in order, the sums of the lanes of the given vectors."""
     lanes = rows[0].type.lanes
     rows = list(rows)
     while len(rows) % lanes:

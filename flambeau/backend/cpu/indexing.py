@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from .native import bitcast, fill_bytes, horizontal, load, local, maximum, minimum, native, prefetch, store, unroll
-from .regions import BITS, BLOCK, clear_all, identity, number_parts
+from .native import bitcast, fill_bytes, local, maximum, minimum, native, prefetch
+from .regions import BITS, clear_all, identity, number_parts
 from .schedule import Call
-from .types import BY_CODE, f32, i8, i32, i64, ptr, u8, vec
+from .types import BY_CODE, f32, i32, i64, ptr, u8
 
 WORD = ptr(i64)
 #: code of a kernel's refusal; the number of the index tensor is added
@@ -66,8 +66,10 @@ def check_range(frame: WORD, params: WORD, begin: i64, end: i64):
 def add_places(frame: WORD, params: WORD, begin: i64, end: i64):
     """places[p] (+)= index[p] * step, with the index checked and counted from the end where negative."""
     places = bitcast(frame[params[0]], WORD)
-    table = bitcast(frame[params[1]], WORD)
-    index = bitcast(table[params[2]], ptr(I))
+    address = frame[params[1]]
+    if params[2] >= 0:
+        address = bitcast(address, WORD)[params[2]]
+    index = bitcast(address, ptr(I))
     size = params[3]
     step = params[4]
     low = params[5]
@@ -217,6 +219,12 @@ def sum_rows(frame: WORD, params: WORD, begin: i64, end: i64):
     for row in range(begin, end):
         block = row // size
         p = i64(head[row - block * size])
+        times = 0
+        if MEAN:
+            q = p
+            while q >= 0:
+                times += 1
+                q = i64(following[q])
         to = out + row * inner
         if p < 0:
             fill_bytes(to, 0, inner * T.bytes)
@@ -248,6 +256,10 @@ def sum_rows(frame: WORD, params: WORD, begin: i64, end: i64):
                     for k in independent(0, inner):
                         to[k] = to[k] + more[k]
                     p = i64(following[p])
+            if MEAN:
+                if times > 1:
+                    for k in independent(0, inner):
+                        to[k] = to[k] / f32(times)
 
 
 @native
@@ -500,23 +512,24 @@ def rows_sum(call: Call) -> None:
     inner = product(out.shape[dim + 1 :]) * parts
     head, following = call.scratch(4 * size), call.scratch(4 * count)
     call.native(chain, {"I": BY_CODE[code]}, [head, following, word, size, count, -size, skip], 1, 1)
-    statics = {"T": BY_CODE[name], "HALF": name in ("f16", "bf16")}
+    statics = {"T": BY_CODE[name], "HALF": name in ("f16", "bf16"), "MEAN": bool(call.values.get("mean"))}
     params = [call.out(), source, head, following, size, count, inner]
     call.native(sum_rows, statics, params, product(out.shape[:dim]) * size, max(1, CHUNK // inner))
 
 
 def places_of(call: Call, k: int, at: Geometry, low: Sequence[int]) -> int:
-    """Frame word of a table with the place that the index tensors of list input k name together."""
-    indices = call.inputs[k]
+    """Frame word of a table with the place that the index tensors of input k name together."""
+    several = isinstance(call.inputs[k], tuple)
+    indices = call.inputs[k] if several else (call.inputs[k],)
     count = indices[0].numel
-    places, table = call.scratch(8 * count), call.input(k)
+    word = call.input(k) if several else call.contiguous(k)
+    places = call.scratch(8 * count)
     start_check(call)
     for n, index in enumerate(indices):
-        code = index.dtype.code
-        params = [places, table, n, at.sizes[n], at.steps[n], low[n]]
-        call.native(add_places, {"I": BY_CODE[code], "FIRST_INDEX": n == 0}, params, count, 1 << 15)
+        params = [places, word, n if several else -1, at.sizes[n], at.steps[n], low[n]]
+        call.native(add_places, {"I": BY_CODE[index.dtype.code], "FIRST_INDEX": n == 0}, params, count, 1 << 15)
     for n, index in enumerate(indices):
-        finish_check(call, index.dtype.code, table, n, count, low[n], at.sizes[n], n)
+        finish_check(call, index.dtype.code, word, n if several else -1, count, low[n], at.sizes[n], n)
     return places
 
 
@@ -583,22 +596,24 @@ def index_put(call: Call) -> None:
     count = indices[0].numel
     shape = call.inputs[0].shape
     call.refuses = out_of_bounds([shape[d] for d in dims], dims)
-    code = call.inputs[0].dtype.code
-    parts = number_parts(code)[1] if mode == "add" else 1
+    parts = number_parts(call.inputs[0].dtype.code)[1] if mode == "add" else 1
     if count == 0 or values.numel == 0:
         written_target(call)
         return
-    check = Geometry(shape, call.inputs[0].strides, dims, call.inputs[0].dtype.itemsize, adjacent(dims), parts)
-    where_strides = call.inputs[0].strides if call.in_place else call.outputs[0].strides
-    at = Geometry(shape, where_strides, dims, call.inputs[0].dtype.itemsize, adjacent(dims), parts)
+    strides = call.inputs[0].strides if call.in_place else call.outputs[0].strides
+    at = Geometry(shape, strides, dims, call.inputs[0].dtype.itemsize, adjacent(dims), parts)
     places = places_of(call, 1, at, [-n for n in at.sizes])
+    write_at(call, at, places, count, 2, mode)
+
+
+def write_at(call: Call, at: Geometry, places: int, count: int, k: int, mode: str) -> None:
+    """Write input k at the places of a table of the target."""
     _, target = written_target(call)
     numel = count * at.rows_before * at.rows_after * at.inner // at.wide
-    value, single = put_values(call, 2, numel)
+    value, single = put_values(call, k, numel)
     if single and at.wide == 2:
-        value, single = spread_value(call, 2, numel), False
-    put(call, at, target, value, places, count, single, mode, code)
-    _ = check
+        value, single = spread_value(call, k, numel), False
+    put(call, at, target, value, places, count, single, mode, call.inputs[0].dtype.code)
 
 
 def spread_value(call: Call, k: int, numel: int) -> int:
@@ -686,5 +701,3 @@ def mask_find(call: Call) -> None:
     params = [call.input(0), word, call.input(2), numel]
     call.native(find_true, {"BLOCK_SIZE": MASK_BLOCK}, params, blocks, 4)
 
-
-_ = (BLOCK, horizontal, load, store, vec, i8, unroll)

@@ -92,9 +92,9 @@ class RandomSampler(Sampler[int]):
         count = len(self.data_source)
         if self.replacement:
             for _ in range(self.num_samples // 32):
-                yield flambeau.randint(high=count, size=(32,), dtype=flambeau.int64, generator=generator)
+                yield flambeau.randint(0, count, (32,), dtype=flambeau.int64, generator=generator)
             rest = self.num_samples % 32
-            yield flambeau.randint(high=count, size=(rest,), dtype=flambeau.int64, generator=generator)
+            yield flambeau.randint(0, count, (rest,), dtype=flambeau.int64, generator=generator)
             return
         for _ in range(self.num_samples // count):
             yield flambeau.randperm(count, generator=generator)

@@ -1,0 +1,253 @@
+"""The kernels of selection: the first k of a row in order, or the element of one rank (median, kthvalue).
+
+A histogram of the keys' leading bits tells which elements can matter; only those are sorted.
+"""
+
+from __future__ import annotations
+
+from .native import bitcast, local, native
+from .sorting_kernels import DIGIT, WIDE, WORD, index_at, key_of, put, sort_pairs
+from .types import i64, ptr, u32, u64
+
+FIRST_K, RANK, MEDIAN, NANMEDIAN = range(4)
+SHORT = 512  # rows up to this length are sorted whole
+
+
+@native
+def leading(S, key):
+    """The leading digit of a key."""
+    return i64(key >> max(0, S.bits - WIDE))
+
+
+@native
+def bin_of_rank(counts, rank):
+    """The digit of the element of a rank, and how many elements have a smaller digit."""
+    before = i64(0)
+    digit = i64(0)
+    while before + i64(counts[digit]) <= rank:
+        before += i64(counts[digit])
+        digit += 1
+    return digit, before
+
+
+@native
+def rank_of(S, p, n, k, mode):
+    """The rank (from 0) that a mode asks for; -1 where the answer is the first NaN."""
+    rank = k - 1
+    if mode >= MEDIAN:
+        missing = i64(0)
+        if S.memory.kind == "float":
+            for i in range(n, unroll=None):
+                x = p[i]
+                missing += i64(x != x)
+        there = n - missing
+        rank = (there - 1) // 2
+        if mode == MEDIAN:
+            if missing > 0:
+                rank = i64(-1)
+        if there == 0:
+            rank = i64(-1)
+    return rank
+
+
+@native
+def first_nan(S, p, n):
+    at = i64(0)
+    if S.memory.kind == "float":
+        for i in range(n, unroll=None):
+            x = p[i]
+            if x != x:
+                at = i
+                break
+    return at
+
+
+@native
+def select_rows(frame: WORD, params: WORD, begin: i64, end: i64):
+    """Parameters: words of input, values, indices, two key buffers, two index buffers; row length, k, mode."""
+    source = bitcast(frame[params[0]], ptr(S.memory))
+    values = bitcast(frame[params[1]], ptr(S.memory))
+    indices = bitcast(frame[params[2]], ptr(i64))
+    n, k, mode = params[7], params[8], params[9]
+    counts = local(u32, 8 << DIGIT)
+    for row in range(begin, end, unroll=None):
+        p = source + row * n
+        a = bitcast(frame[params[3]], ptr(u64)) + row * n
+        b = bitcast(frame[params[4]], ptr(u64)) + row * n
+        a_places = bitcast(frame[params[5]], ptr(u32)) + row * n
+        b_places = bitcast(frame[params[6]], ptr(u32)) + row * n
+        rank = rank_of(S, p, n, k, mode)
+        if rank < 0:
+            at = first_nan(S, p, n)
+            values[row] = p[at]
+            indices[row] = at
+        else:
+            low = i64(0)
+            high = i64(1) << WIDE
+            before = i64(0)
+            if n > SHORT:
+                for d in range(1 << WIDE, unroll=None):
+                    counts[d] = u32(0)
+                for i in range(n, unroll=None):
+                    digit = leading(S, key_of(S, p[i]))
+                    counts[digit] = counts[digit] + 1
+                high, before = bin_of_rank(counts, rank)
+                low = high
+                if mode == FIRST_K:
+                    low = i64(0)
+                    before = i64(0)
+            found = i64(0)
+            for i in range(n, unroll=None):
+                key = key_of(S, p[i])
+                digit = leading(S, key)
+                if digit >= low:
+                    if digit <= high:
+                        put(S, a, a_places, found, key, i)
+                        found += 1
+            if sort_pairs(S, a, a_places, b, b_places, found, counts):
+                a = b
+                a_places = b_places
+            if mode == FIRST_K:
+                for i in range(k, unroll=None):
+                    at = index_at(S, a, a_places, i)
+                    values[row * k + i] = p[at]
+                    indices[row * k + i] = at
+            else:
+                at = index_at(S, a, a_places, rank - before)
+                values[row] = p[at]
+                indices[row] = at
+
+
+# -- one long row, shared by the threads ---------------------------------------------------------------------
+
+
+@native
+def count_leading(frame: WORD, params: WORD, begin: i64, end: i64):
+    """Counters of the leading digit for each block. Parameters: words of input, counters, state, two key buffers, two
+    index buffers, values, indices; row length, blocks a row, block length, k. State of a row: digit, candidates."""
+    source = bitcast(frame[params[0]], ptr(S.memory))
+    counters = bitcast(frame[params[1]], ptr(u32))
+    n, blocks, size = params[9], params[10], params[11]
+    for item in range(begin, end, unroll=None):
+        row = item // blocks
+        first = (item - row * blocks) * size
+        mine = counters + (item << WIDE)
+        for d in range(1 << WIDE, unroll=None):
+            mine[d] = u32(0)
+        p = source + row * n
+        for i in range(first, min(first + size, n), unroll=None):
+            digit = leading(S, key_of(S, p[i]))
+            mine[digit] = mine[digit] + 1
+
+
+@native
+def bound_rows(frame: WORD, params: WORD, begin: i64, end: i64):
+    """The digit up to which elements are candidates, and where each block writes its own (kept in its first counter)."""
+    counters = bitcast(frame[params[1]], ptr(u32))
+    state = bitcast(frame[params[2]], WORD)
+    blocks, k = params[10], params[12]
+    for row in range(begin, end, unroll=None):
+        mine = counters + (row * blocks << WIDE)
+        before = i64(0)
+        digit = i64(-1)
+        while before < k:
+            digit += 1
+            for j in range(blocks, unroll=None):
+                before += i64(mine[(j << WIDE) + digit])
+        total = i64(0)
+        for j in range(blocks, unroll=None):
+            count = i64(0)
+            for d in range(digit + 1):
+                count += i64(mine[(j << WIDE) + d])
+            mine[j << WIDE] = u32(total)
+            total += count
+        state[2 * row] = digit
+        state[2 * row + 1] = total
+
+
+@native
+def collect(frame: WORD, params: WORD, begin: i64, end: i64):
+    """Pairs of the candidates of each block, in order."""
+    source = bitcast(frame[params[0]], ptr(S.memory))
+    counters = bitcast(frame[params[1]], ptr(u32))
+    state = bitcast(frame[params[2]], WORD)
+    n, blocks, size = params[9], params[10], params[11]
+    for item in range(begin, end, unroll=None):
+        row = item // blocks
+        first = (item - row * blocks) * size
+        bound = state[2 * row]
+        to = i64(counters[item << WIDE])
+        keys = bitcast(frame[params[3]], ptr(u64)) + row * n
+        places = bitcast(frame[params[5]], ptr(u32)) + row * n
+        p = source + row * n
+        for i in range(first, min(first + size, n), unroll=None):
+            key = key_of(S, p[i])
+            if leading(S, key) <= bound:
+                put(S, keys, places, to, key, i)
+                to += 1
+
+
+@native
+def sort_candidates(frame: WORD, params: WORD, begin: i64, end: i64):
+    """Sort a row's candidates and write the first k."""
+    source = bitcast(frame[params[0]], ptr(S.memory))
+    state = bitcast(frame[params[2]], WORD)
+    values = bitcast(frame[params[7]], ptr(S.memory))
+    indices = bitcast(frame[params[8]], ptr(i64))
+    n, k = params[9], params[12]
+    counts = local(u32, 8 << DIGIT)
+    for row in range(begin, end, unroll=None):
+        a = bitcast(frame[params[3]], ptr(u64)) + row * n
+        b = bitcast(frame[params[4]], ptr(u64)) + row * n
+        a_places = bitcast(frame[params[5]], ptr(u32)) + row * n
+        b_places = bitcast(frame[params[6]], ptr(u32)) + row * n
+        if sort_pairs(S, a, a_places, b, b_places, state[2 * row + 1], counts):
+            a = b
+            a_places = b_places
+        for i in range(k, unroll=None):
+            at = index_at(S, a, a_places, i)
+            values[row * k + i] = source[row * n + at]
+            indices[row * k + i] = at
+
+
+@native
+def mode_rows(frame: WORD, params: WORD, begin: i64, end: i64):
+    """The most frequent element of each row. Parameters as for `select_rows`."""
+    source = bitcast(frame[params[0]], ptr(S.memory))
+    values = bitcast(frame[params[1]], ptr(S.memory))
+    indices = bitcast(frame[params[2]], ptr(i64))
+    n = params[7]
+    counts = local(u32, 8 << DIGIT)
+    for row in range(begin, end, unroll=None):
+        p = source + row * n
+        a = bitcast(frame[params[3]], ptr(u64)) + row * n
+        b = bitcast(frame[params[4]], ptr(u64)) + row * n
+        a_places = bitcast(frame[params[5]], ptr(u32)) + row * n
+        b_places = bitcast(frame[params[6]], ptr(u32)) + row * n
+        for i in range(n, unroll=None):
+            put(S, a, a_places, i, key_of(S, p[i]), i)
+        if sort_pairs(S, a, a_places, b, b_places, n, counts):
+            a = b
+            a_places = b_places
+        best = i64(0)
+        length = i64(0)
+        longest = i64(0)
+        for i in range(n, unroll=None):
+            length += 1
+            if i > 0:
+                if key_only(S, a[i]) != key_only(S, a[i - 1]):
+                    length = i64(1)
+            if length > longest:
+                longest = length
+                best = i
+        at = index_at(S, a, a_places, best)
+        values[row] = p[at]
+        indices[row] = at
+
+
+@native
+def key_only(S, word):
+    if S.packed:
+        return word >> 32
+    else:
+        return word
