@@ -326,6 +326,7 @@ trunc = _unary("trunc", "Integer part.")
 roundeven = _unary("roundeven", "Nearest integer, ties to even.")
 fabs = _unary("fabs", "Absolute value of a float.")
 i0 = _unary("i0", "Modified Bessel function of order 0.")
+sigmoid = _unary("sigmoid", "1 / (1 + exp(-x)).", lambda z: 1 / (exp(-z) + 1))
 
 
 def _times_i(z: Pair) -> Pair:

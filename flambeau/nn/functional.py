@@ -1,30 +1,58 @@
 """Functions of neural networks: operators by name, and compositions of them.
 
 Operators are declared once, under `flambeau.ops`, with ``nn.functional`` among their names; they are looked up
-there when first used. What is written in `flambeau.nn.composed` is not an operator of its own: it chooses between
-operators, or chains them.
+there when first used. What is no operator of its own, because it only chooses between operators or chains them,
+stands in `flambeau.nn.composed`.
 """
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any
 
-from .composed.activation import relu
-from .composed.attention import multi_head_attention_forward
+#: modules of `flambeau.nn.composed`, and the functions that each defines
+_COMPOSED = {
+    "activation": "relu",
+    "attention": "multi_head_attention_forward",
+    "convolution": "conv_tbc",
+    "ctc": "ctc_loss",
+    "distance": "cosine_similarity normalize pairwise_distance pdist triplet_margin_with_distance_loss",
+    "embedding": "one_hot",
+    "fractional": (
+        "fractional_max_pool2d fractional_max_pool2d_with_indices "
+        "fractional_max_pool3d fractional_max_pool3d_with_indices"
+    ),
+    "linear_loss": "linear_cross_entropy",
+    "pooling": (
+        "adaptive_max_pool1d_with_indices adaptive_max_pool2d_with_indices adaptive_max_pool3d_with_indices"
+    ),
+    "resize": "interpolate upsample upsample_bilinear upsample_nearest",
+    "sampling": "affine_grid grid_sample",
+    "shuffle": "channel_shuffle native_channel_shuffle pixel_shuffle pixel_unshuffle",
+    "windows": "fold unfold",
+}
+_PLACES = {name: module for module, names in _COMPOSED.items() for name in names.split()}
 
-__all__ = ["multi_head_attention_forward", "relu"]
+
+def _find(name: str) -> Any:
+    from flambeau.ops.define import public
+
+    try:
+        return public("nn.functional", name)
+    except AttributeError:
+        if name not in _PLACES:
+            raise AttributeError(f"module '{__name__}' has no attribute '{name}'") from None
+        return getattr(import_module(f"flambeau.nn.composed.{_PLACES[name]}"), name)
 
 
 def __getattr__(name: str) -> Any:
     if name.startswith("__"):
-        raise AttributeError(name)
-    from flambeau.ops.define import public
-
-    try:
-        function = public("nn.functional", name)
-    except (AttributeError, KeyError):
-        function = None
-    if function is None:
         raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
-    globals()[name] = function  # the next look-up is that of an ordinary global
-    return function
+    found = globals()[name] = _find(name)  # the next look-up is that of an ordinary global
+    return found
+
+
+def __dir__() -> list[str]:
+    from flambeau.ops.define import names
+
+    return sorted({*names("nn.functional"), *_PLACES})

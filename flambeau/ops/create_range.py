@@ -64,7 +64,7 @@ def range_length(start, end, step, dtype: DType) -> int:
     require((step > 0) == (end >= start) or start == end, "upper bound and lower bound inconsistent with step sign")
     if dtype is types.int64:
         start, end, step = int(start), int(end), int(step)
-        require(step != 0, "step must be nonzero")
+        require(step != 0, "step must be nonzero", ValueError)
         return -((start - end) // step)
     return math.ceil((end - start) / step)
 
@@ -107,6 +107,12 @@ def space_type(start, end, dtype: DType | None) -> DType:
     return dtype
 
 
+def step_count(steps) -> int:
+    require(not isinstance(steps, (float, complex)),
+            f"steps must be int, not {type(steps).__name__}", TypeError, need="steps: a whole number")  # fmt: skip
+    return int(number(steps))
+
+
 def linear(start, end, steps: int, dtype: DType, device: Device):
     require(steps >= 0, "number of steps must be non-negative")
     if dtype.kind == COMPLEX:
@@ -135,7 +141,7 @@ class Linspace(Composite):
                     f"{getattr(x, 'ndim', 0)} dimension(s).")  # fmt: skip
         start, end = number(start), number(end)
         dtype = space_type(start, end, dtype)
-        return finish(linear(start, end, int(number(steps)), dtype, place_of(device)), requires_grad)
+        return finish(linear(start, end, step_count(steps), dtype, place_of(device)), requires_grad)
 
 
 @op(f"logspace(Scalar start, Scalar end, int steps, float base=10.0, *, {_FACTORY}, Tensor? out=None) -> Tensor", method=False)
@@ -152,7 +158,7 @@ class Logspace(Composite):
         if dtype.kind < FLOAT:
             start, end = int(start), int(end)
         exact = types.complex128 if dtype.kind == COMPLEX else types.float64
-        exponents = linear(start, end, int(number(steps)), exact, place_of(device))
+        exponents = linear(start, end, step_count(steps), exact, place_of(device))
         return finish(ops.to_copy(ops.pow(float(base), exponents), dtype=dtype), requires_grad)
 
 

@@ -7,7 +7,7 @@ from ..base.errors import check_dim
 from ..base.layout import Layout, contiguous_layout
 from .define import op, ops
 from .kinds import Composite, Opaque, View
-from .view import common_shape, sizes_of, type_name, view_gradient
+from .view import common_shape, same, sizes_of, view_gradient
 from .view_slice import selected, sliced, type_title
 
 INDEX_TYPES = ("int32", "int64")
@@ -23,7 +23,7 @@ def basic_view(input: Layout, index):
         if one is None:
             step = where.shape[dim] * where.strides[dim] if dim < where.ndim else 1
             shape, strides = where.shape, where.strides
-            where = _same(where, (*shape[:dim], 1, *shape[dim:]), (*strides[:dim], step, *strides[dim:]))
+            where = same(where, (*shape[:dim], 1, *shape[dim:]), (*strides[:dim], step, *strides[dim:]))
             dim += 1
         elif type(one) is tuple:
             where, more = sliced(where, dim, *one)
@@ -38,12 +38,6 @@ def basic_view(input: Layout, index):
             move += more
             real += 1
     return where, move
-
-
-def _same(where: Layout, shape, strides) -> Layout:
-    from .view import same
-
-    return same(where, shape, strides)
 
 
 class _Basic(View):
@@ -63,6 +57,18 @@ for _name in ("select", "slice", "unsqueeze", "alias"):
             "__doc__": _Basic.__doc__, "view": _Basic.view, "d_input": _Basic.d_input,
         })
     )  # fmt: skip
+
+
+def pick(input, index, dim: int):
+    """Slices along `dim` at the places of an index of any shape."""
+    return getattr(ops, "indexed.index")(input, index, dim)
+
+
+def pick_at(input, indices, dims):
+    """Elements or slices at the places that index tensors of equal shape name together."""
+    if len(dims) == 1:
+        return pick(input, indices[0], dims[0])
+    return getattr(ops, "indexed_several.index")(input, indices, dims)
 
 
 # -- slices along one dimension ------------------------------------------------------------------------------
@@ -106,7 +112,7 @@ class RowsSum(Opaque):
     def d_input(g, index, dim, skip, mean):
         if skip >= 0 or mean:
             raise NotImplementedError("the second derivative of an embedding with padding_idx or scale_grad_by_freq")
-        return ops.index(g, index, dim)
+        return pick(g, index, dim)
 
 
 @op("index_select(Tensor input, int dim, Tensor index, *, Tensor? out=None) -> Tensor")
@@ -181,7 +187,7 @@ class PlacesSum(Opaque):
         return contiguous_layout(size, input.dtype, input.device)
 
     def d_input(g, indices, dims):
-        return ops.index_at(g, indices, dims)
+        return pick_at(g, indices, dims)
 
 
 @op(
@@ -204,14 +210,7 @@ class IndexPutAt(Opaque):
         return ops.index_put_at(g, indices, nothing, dims, False)
 
     def d_values(g, indices, dims):
-        return ops.index_at(g, indices, dims)
-
-
-def index_at(input, indices, dims):
-    """`input` at index tensors of equal shape."""
-    if len(dims) == 1:
-        return ops.index(input, indices[0], dims[0])
-    return ops.get("indexed_several.index")(input, indices, dims)
+        return pick_at(g, indices, dims)
 
 
 @op("index_put(Tensor input, any indices, Tensor values, bool accumulate=False) -> Tensor")
@@ -397,7 +396,7 @@ class TakeAlongDim(Composite):
         if given.dtype.name not in INDEX_TYPES:
             raise RuntimeError("gather(): Expected dtype int32/int64 for index")
         if dim is None:
-            return ops.gather(wrapped(ops.reshape(input, (-1,)), 0, ops.reshape(indices, (-1,))))
+            return ops.gather_wrapped(ops.reshape(input, (-1,)), 0, ops.reshape(indices, (-1,)))
         if have.ndim != given.ndim:
             raise RuntimeError(
                 "torch.take_along_dim(): input and indices should have the same number of dimensions, but got "
@@ -407,12 +406,7 @@ class TakeAlongDim(Composite):
         one = common_shape([[1 if d == at else n for d, n in enumerate(s)] for s in (have.shape, given.shape)])
         input = ops.expand(input, tuple(have.shape[at] if d == at else n for d, n in enumerate(one)))
         indices = ops.expand(indices, tuple(given.shape[at] if d == at else n for d, n in enumerate(one)))
-        return wrapped(input, at, indices)
-
-
-def wrapped(input, dim: int, indices):
-    """gather, with negative places counted from the end."""
-    return ops.gather_wrapped(input, dim, indices)
+        return ops.gather_wrapped(input, at, indices)
 
 
 # -- masks ---------------------------------------------------------------------------------------------------
@@ -464,7 +458,7 @@ class MaskedSelect(Composite):
             raise RuntimeError("masked_select: expected BoolTensor for mask")
         shape = common_shape([input._layout.shape, mask._layout.shape])
         flat = ops.reshape(ops.expand(input, shape), (-1,)) if 0 not in shape else ops.reshape(input, (0,))
-        return ops.index(flat, ops.true_positions(ops.expand(mask, shape)), 0)
+        return pick(flat, ops.true_positions(ops.expand(mask, shape)), 0)
 
 
 @op("masked_scatter(Tensor input, Tensor mask, Tensor source) -> Tensor", inplace=True)
@@ -509,5 +503,3 @@ class UnravelIndex(Composite):
             step *= n
         return tuple(reversed(found))
 
-
-_ = type_name

@@ -7,7 +7,7 @@ import warnings
 from ..base import dtype as types
 from ..base.errors import require
 from ..base.layout import contiguous_layout
-from ..ir.expr import exp, fabs, is_symbolic, log, log1p, maximum, sign, where
+from ..ir.expr import exp, fabs, log, log1p, maximum, sigmoid, sign, where
 from . import define
 from .define import op, ops
 from .kinds import Composite, Opaque, Pointwise, promote
@@ -359,13 +359,6 @@ class BceWithLogitsEach(Pointwise):
 
     def d_target(g, input):
         return -(g * input)
-
-
-def sigmoid(x):
-    if is_symbolic(x):
-        e = exp(-fabs(x))
-        return where(x >= 0, 1.0, e) / (1 + e)
-    return ops.sigmoid(x)
 
 
 def log_sigmoid_negative(x):

@@ -9,7 +9,7 @@ from ..base.layout import contiguous_layout
 from ..return_types import structure_of
 from .define import op, ops
 from .kinds import Composite, Opaque
-from .reduce_extreme import not_empty, place_of
+from .reduce_extreme import lowest, not_empty, place_of
 
 
 def pair_of(input, shape):
@@ -148,7 +148,9 @@ def median_of(input, dim, keepdim, name: str):
         raise NotImplementedError(f"\"median_cpu\" not implemented for '{type_name(input.dtype)}'")
     if dim is None:
         if input.numel() == 0:
-            return ops.full((), float("nan"), dtype=input.dtype) if input.dtype.kind else input
+            kind = input.dtype
+            missing = float("nan") if kind.kind == 2 else lowest(kind.code) if kind.itemsize >= 4 else 0
+            return ops.full((), missing, dtype=input.dtype)
         return ops.rank_along(ops.reshape(input, (-1,)), 0, 0, False, name)[0]
     at = check_dim(dim, input.ndim)
     not_empty(input._layout, at, name)

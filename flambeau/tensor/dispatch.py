@@ -303,7 +303,13 @@ def _composite(op: Operator, variant: str = "function") -> Callable:
         lines += [f"    if not fits({op.names[1]}):", "        return NotImplemented"]
     if op.out and "dtype" in op.names and "requires_grad" in op.names:
         lines += ["    if out is not None and dtype is None:", "        dtype = out.dtype"]
-    tests = [f"type({n}) in PLAIN" for n in op.tensors if True]
+    tests = [f"type({n}) in PLAIN" for n in op.tensors]
+    needed = [p.name for p in op.arguments if p.type == "Tensor"]
+    if needed:  # a type that passes for a tensor is settled by `overridden`; numbers and the like are refused here
+        lines += [f"    if not ({' and '.join(f'isinstance({n}, Tensor)' for n in needed)}):"]
+        lines += [f"        found = overridden(op, ({names},))"]
+        lines += ["        if found is not NotImplemented:", "            return found"]
+        lines += [f"        raise not_tensor(op, ({names},))"]
     if tests:
         lines += [f"    if not ({' and '.join(tests)}):", f"        found = overridden(op, ({names},))"]
         lines += ["        if found is not NotImplemented:", "            return found"]
@@ -409,6 +415,14 @@ def argument_error(op: Operator, p, expected: str, x) -> TypeError:
     place = op.names.index(p.name) + 1
     where = f" (position {place})" if not p.keyword_only else ""
     return TypeError(f"{op.name}(): argument '{p.name}'{where} must be {expected}, not {type(x).__name__}")
+
+
+def not_tensor(op: Operator, args: tuple) -> TypeError:
+    """The error for the first argument that should be a tensor."""
+    return next(
+        argument_error(op, p, "Tensor", x)
+        for p, x in zip(op.arguments, args) if p.type == "Tensor" and not isinstance(x, Tensor)
+    )  # fmt: skip
 
 
 def invoke(op: Operator, args: tuple, out=None):
@@ -844,10 +858,9 @@ def plan_backward(node: Node, g: Tensor, saved) -> Callable:
     values = dict(zip(op.plain, node.plain)) | dict(plan.rule_values) | {n: None for n in names}
     leaves = back.input_leaves([g._layout.dtype.code, *(s._layout.dtype.code for _, s in tensors)])
     values["g"] = leaves[0]
-    for (name, _), one in zip(tensors, leaves[1:]):
-        values[name] = plans.to_compute(one, computed, code)
-    for (name, _, _), one in zip(numbers, back.scalar_leaves(codes)):
-        values[name] = plans.to_compute(one, computed, code)
+    for name, one in zip([n for n, *_ in tensors + numbers], leaves[1:] + back.scalar_leaves(codes)):
+        raw = name in op.saved_results or name in op.tensors and not plans.promotes(op, name)
+        values[name] = one if raw else plans.to_compute(one, computed, code)
     values["needs"] = {n: node.edges[at] is not None for n, at in plan.spread.items()}
     flows, wanted = ["None"] * len(node.edges), []
     for name, (rule, arguments) in op.derivatives.items():
@@ -947,7 +960,7 @@ GLOBALS: dict = {
     "Tensor": Tensor, "Node": Node, "new": new_object, "mode": mode, "invoke": invoke, "invoke_inplace": invoke_inplace,
     "NUMBERS": frozenset((int, float, bool)), "next_number": next_number, "alias": alias, "version": version,
     "track_view": track_view, "watch": watch, "overridden": overridden, "write_out": write_out,
-    "PLAIN": overrides.PLAIN, "invoke_operator": invoke_operator, "fits": fits, "function_of": define.function_of,
+    "PLAIN": overrides.PLAIN, "invoke_operator": invoke_operator, "fits": fits, "not_tensor": not_tensor, "function_of": define.function_of,
     "DEVICES": device_module._default, "DEFAULT_DEVICE": device_module._process_default, "Device": device_module.device,
 }  # fmt: skip
 

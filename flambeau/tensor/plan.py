@@ -109,7 +109,7 @@ def plan_pointwise(op: Operator, plan: Plan, values: dict, written: bool) -> Non
     else:
         rule = op.rule("strides")
         strides = pointwise_strides(shape, tensors) if rule is None else call_rule(rule, values)
-        plan.layouts = tuple(layout(shape, strides, r, device) for r in results)
+        plan.layouts = tuple(layout(shape, strides, r or tensors[0].dtype, device) for r in results)
     plan.compute = computed
     if device.type == "meta":
         plan.run = no_run

@@ -9,12 +9,13 @@ from ..base.layout import contiguous_layout, layout
 from ..base.mode import mode
 from ..ops.define import OPERATORS, ops
 from ..ops.view_strided import strided_arguments
-from . import dispatch, pieces
+from . import dispatch, indexing, pieces
 from .inplace import check_writable, restride
 from .surface import UntypedStorage, attribute, method
 from .tensor import Tensor
 
 pieces.install()
+_ = indexing
 
 
 @attribute

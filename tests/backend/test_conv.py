@@ -14,7 +14,8 @@ from flambeau.ir import expr
 from .guarded import Guarded, from_bfloat16, guarded, run, to_bfloat16
 
 NUMPY = {
-    "f32": np.float32, "f64": np.float64, "f16": np.float16, "bf16": np.uint16, "i64": np.int64, "i8": np.int8,
+    "f32": np.float32, "f64": np.float64, "f16": np.float16, "bf16": np.uint16, "i64": np.int64,
+    "i8": np.int8,
     "u8": np.uint8, "c64": np.complex64, "c128": np.complex128,
 }  # fmt: skip
 TOLERANCE = {"f32": 2e-5, "f64": 1e-13, "f16": 2e-3, "bf16": 1.6e-2, "c64": 2e-5, "c128": 1e-13}
@@ -125,11 +126,16 @@ CASES = [
     ((1, 4, 7, 9, 10), (6, 2, 3, 2, 3), (2, 1, 2), (1, 0, 1), (1, 2, 1), 2),
     ((1, 24, 12, 20, 21), (8, 24, 3, 3, 3), 1, 1, 1, 1),
     ((1, 1, 1, 1), (1, 1, 1, 1), 1, 0, 1, 1),
+    ((19, 8, 6, 6), (8, 8, 1, 1), 1, 0, 1, 1),
+    ((17, 5, 8, 8), (9, 5, 3, 3), 1, 1, 1, 1),
+    ((17, 6, 9, 8), (16, 3, 3, 5), 1, (0, 2), 1, 2),
     ((1, 3, 300, 9), (2, 3, 3, 9), 1, (1, 4), 1, 1),
 ]
 SMALL = [CASES[k] for k in (0, 8, 10, 12, 16, 25)]
 TABLE = [(case, "f32") for case in CASES] + [(c, "f64") for c in CASES[::2]]
-TABLE += [(c, t) for c in SMALL for t in ("f16", "bf16", "i64", "c64")] + [(CASES[0], t) for t in ("i8", "u8", "c128")]
+TABLE += [(c, t) for c in SMALL for t in ("f16", "bf16", "i64", "c64")] + [
+    (CASES[0], t) for t in ("i8", "u8", "c128")
+]
 
 
 def options(case):
@@ -141,7 +147,11 @@ def make(case, code, seed=0):
     rng = np.random.default_rng(seed)
     x_shape, w_shape = case[:2]
     x, w, b = (sample(rng, s, code) for s in (x_shape, w_shape, w_shape[:1]))
-    g = sample(rng, conv.output_shape(x_shape, w_shape, **{k: v for k, v in options(case).items() if k != "groups"}), code)
+    g = sample(
+        rng,
+        conv.output_shape(x_shape, w_shape, **{k: v for k, v in options(case).items() if k != "groups"}),
+        code,
+    )
     return x, w, b, g
 
 
@@ -150,7 +160,15 @@ def test_forward(case, code):
     x, w, b, g = make(case, code)
     out = Guarded(g.nbytes)
     schedule = conv.forward(
-        code, x.shape, w.shape, **options(case), out_slot=4, input_slot=5, weight_slot=6, bias_slot=7, scratch_slot=8
+        code,
+        x.shape,
+        w.shape,
+        **options(case),
+        out_slot=4,
+        input_slot=5,
+        weight_slot=6,
+        bias_slot=7,
+        scratch_slot=8,
     )
     run(schedule, [out, guarded(x), guarded(w), guarded(b)])
     expected = reference_forward(*(exact(a, code) for a in (x, w, b)), **options(case))
@@ -174,7 +192,15 @@ def test_backward_weight(case, code):
     x, w, b, g = make(case, code)
     out, bias = Guarded(w.nbytes), Guarded(b.nbytes)
     schedule = conv.backward_weight(
-        code, x.shape, w.shape, **options(case), out_slot=4, bias_out_slot=5, grad_slot=6, input_slot=7, scratch_slot=8
+        code,
+        x.shape,
+        w.shape,
+        **options(case),
+        out_slot=4,
+        bias_out_slot=5,
+        grad_slot=6,
+        input_slot=7,
+        scratch_slot=8,
     )
     run(schedule, [out, bias, guarded(g), guarded(x)])
     x, g = exact(x, code), exact(g, code)
@@ -192,7 +218,7 @@ def last(x):
     return moved, tuple(s // x.itemsize for s in back.strides)
 
 
-@pytest.mark.parametrize("case", [CASES[k] for k in (0, 2, 3, 6, 10, 16, 24)], ids=str)
+@pytest.mark.parametrize("case", [CASES[k] for k in (0, 2, 3, 6, 10, 16, 24, 28, 29, 30)], ids=str)
 def test_channels_last(case):
     x, w, b, g = make(case, "f32")
     (x_last, x_steps), (g_last, g_steps) = last(x), last(g)
@@ -216,13 +242,16 @@ def test_channels_last(case):
     assert_near(found, expected, "f32", w[:, 0].size)
     out, bias = Guarded(w.nbytes), Guarded(b.nbytes)
     schedule = conv.backward_weight(
-        "f32", x.shape, w.shape, **form, out_slot=4, bias_out_slot=5, grad_slot=6, input_slot=7, scratch_slot=8,
+        "f32", x.shape, w.shape, **form, out_slot=4, bias_out_slot=5, grad_slot=6, input_slot=7,
+        scratch_slot=8,
         input_strides=x_steps, grad_strides=g_steps,
     )  # fmt: skip
     run(schedule, [out, bias, guarded(g_last), guarded(x_last)])
     expected = reference_weight(exact(x, "f32"), w.shape, exact(g, "f32"), **form)
     assert_near(out.array(w.shape, np.float32), expected, "f32", g[:, 0].size)
-    assert_near(bias.array(b.shape, np.float32), exact(g, "f32").sum((0, *range(2, g.ndim))), "f32", g[:, 0].size)
+    assert_near(
+        bias.array(b.shape, np.float32), exact(g, "f32").sum((0, *range(2, g.ndim))), "f32", g[:, 0].size
+    )
 
 
 def test_expanded_gradient():
@@ -243,26 +272,44 @@ def test_expanded_gradient():
 @pytest.mark.parametrize("code", ["f32", "f64", "i64", "c64"])
 @pytest.mark.parametrize(
     ("shape", "stride", "padding", "output_padding", "dilation"),
-    [((2, 6, 5, 7), 2, 1, 1, 1), ((1, 6, 4, 4), 3, 0, 2, 1), ((2, 6, 5, 5), 1, 1, 0, 2), ((1, 6, 4, 5), 2, 2, 2, 3)],
+    [
+        ((2, 6, 5, 7), 2, 1, 1, 1),
+        ((1, 6, 4, 4), 3, 0, 2, 1),
+        ((2, 6, 5, 5), 1, 1, 0, 2),
+        ((1, 6, 4, 5), 2, 2, 2, 3),
+    ],
 )
 def test_transposed(code, shape, stride, padding, output_padding, dilation):
     """Transposed convolution with bias, its output padding in the shape of what is written."""
     rng = np.random.default_rng(3)
     x, w, b = sample(rng, shape, code), sample(rng, (6, 4, 3, 3), code), sample(rng, (8,), code)
     sizes = [(s - 1) * stride - 2 * padding + dilation * 2 + output_padding + 1 for s in shape[2:]]
-    out_shape, form = (shape[0], 8, *sizes), {"stride": stride, "padding": padding, "dilation": dilation, "groups": 2}
+    out_shape, form = (
+        (shape[0], 8, *sizes),
+        {"stride": stride, "padding": padding, "dilation": dilation, "groups": 2},
+    )
     out = Guarded(int(np.prod(out_shape)) * x.itemsize)
     schedule = conv.backward_input(
         code, out_shape, w.shape, **form, out_slot=4, grad_slot=5, weight_slot=6, bias_slot=7, scratch_slot=8,
         grad_shape=shape,
     )  # fmt: skip
     run(schedule, [out, guarded(x), guarded(w), guarded(b)])
-    expected = reference_input(out_shape, exact(w, code), exact(x, code), **form) + exact(b, code).reshape(-1, 1, 1)
+    expected = reference_input(out_shape, exact(w, code), exact(x, code), **form) + exact(b, code).reshape(
+        -1, 1, 1
+    )
     assert_near(out.array(out_shape, NUMPY[code]), expected, code, 54)
     dw = Guarded(w.nbytes)
     g = sample(rng, out_shape, code)
     schedule = conv.backward_weight(
-        code, out_shape, w.shape, **form, out_slot=4, grad_slot=5, input_slot=6, scratch_slot=7, grad_shape=shape
+        code,
+        out_shape,
+        w.shape,
+        **form,
+        out_slot=4,
+        grad_slot=5,
+        input_slot=6,
+        scratch_slot=7,
+        grad_shape=shape,
     )
     run(schedule, [dw, guarded(x), guarded(g)])
     expected = reference_weight(exact(g, code), w.shape, exact(x, code), **form)
@@ -276,7 +323,8 @@ def test_epilogue(case):
     value, slope = expr.Expr("input", (0,), "f32"), expr.Expr("scalar", (0,), "f32")
     leaky = ScalarFunction([expr.where(value > 0, value, value * slope)])
     schedule = conv.forward(
-        "f32", x.shape, w.shape, **options(case), out_slot=4, input_slot=5, weight_slot=6, bias_slot=7, scratch_slot=8,
+        "f32", x.shape, w.shape, **options(case), out_slot=4, input_slot=5, weight_slot=6, bias_slot=7,
+        scratch_slot=8,
         epilogue=leaky, epilogue_scalars=((9, 0),),
     )  # fmt: skip
     out, scratch = Guarded(g.nbytes), Guarded(schedule.scratch_bytes, align=64)
@@ -325,10 +373,20 @@ def test_threads_do_not_change_results(case):
 @pytest.mark.parametrize("code", ["f32", "i64"])
 def test_no_samples(code):
     """An empty batch: nothing to write, and a gradient of zeros."""
-    x, w, g = np.zeros((0, 3, 8, 8), NUMPY[code]), np.ones((4, 3, 3, 3), NUMPY[code]), np.zeros((0, 4, 6, 6), NUMPY[code])
+    x, w, g = (
+        np.zeros((0, 3, 8, 8), NUMPY[code]),
+        np.ones((4, 3, 3, 3), NUMPY[code]),
+        np.zeros((0, 4, 6, 6), NUMPY[code]),
+    )
     out = Guarded(0)
-    run(conv.forward(code, x.shape, w.shape, out_slot=4, input_slot=5, weight_slot=6, scratch_slot=7), [out] * 3)
-    run(conv.backward_input(code, x.shape, w.shape, out_slot=4, grad_slot=5, weight_slot=6, scratch_slot=7), [out] * 3)
+    run(
+        conv.forward(code, x.shape, w.shape, out_slot=4, input_slot=5, weight_slot=6, scratch_slot=7),
+        [out] * 3,
+    )
+    run(
+        conv.backward_input(code, x.shape, w.shape, out_slot=4, grad_slot=5, weight_slot=6, scratch_slot=7),
+        [out] * 3,
+    )
     dw, db = Guarded(w.nbytes), Guarded(w[:, 0, 0, 0].nbytes)
     schedule = conv.backward_weight(
         code, x.shape, w.shape, out_slot=4, bias_out_slot=5, grad_slot=6, input_slot=7, scratch_slot=8

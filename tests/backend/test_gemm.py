@@ -153,8 +153,8 @@ def check(code, a_shape, b_shape, kinds="nnn"):
 
 SIZES = [
     (1, 1, 1), (2, 3, 4), (4, 4, 4), (7, 5, 3), (17, 33, 1), (14, 32, 64), (15, 31, 65), (37, 41, 43),
-    (64, 64, 64), (3, 100, 7), (61, 1, 9), (1, 61, 9), (1, 1, 300), (1, 300, 300), (300, 1, 300), (33, 130, 400),
-    (5, 17, 1000), (130, 67, 129), (2, 2, 9001), (1, 9, 9001), (9, 1, 9001),
+    (64, 64, 64), (3, 100, 7), (61, 1, 9), (1, 61, 9), (1, 1, 300), (1, 300, 300), (300, 1, 300),
+    (33, 130, 400), (5, 17, 1000), (130, 67, 129), (2, 2, 9001), (1, 9, 9001), (9, 1, 9001),
 ]  # fmt: skip
 
 
@@ -205,7 +205,8 @@ def test_large_sizes_take_the_packed_and_shared_ways(kinds):
     [
         ((5, 3, 4), (5, 4, 6)), ((5, 3, 4), (4, 6)), ((3, 4), (5, 4, 6)), ((2, 1, 3, 4), (1, 5, 4, 6)),
         ((2, 3, 4, 5, 6), (2, 3, 4, 6, 7)), ((200, 1, 9), (200, 9, 1)), ((7, 1, 40), (7, 40, 50)),
-        ((7, 40, 30), (30, 1)), ((3, 20, 64), (3, 64, 64)), ((40, 33, 40), (1, 40, 40)), ((2, 4, 30, 300), (2, 1, 300, 9)),
+        ((7, 40, 30), (30, 1)), ((3, 20, 64), (3, 64, 64)), ((40, 33, 40), (1, 40, 40)),
+        ((2, 4, 30, 300), (2, 1, 300, 9)),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("code", ["f32", "c64", "i8"])
@@ -418,8 +419,8 @@ def test_lapack_routines_solve(letter):
 def test_cblas_and_addresses():
     a, b, c = numbers("f32", (5, 7)), numbers("f32", (7, 3)), np.zeros((5, 3), np.float32)
     blas.cblas("sgemm")(
-        blas.ROW_MAJOR, blas.NO_TRANSPOSE, blas.NO_TRANSPOSE, 5, 3, 7, 1.0, a.ctypes.data, 7, b.ctypes.data, 3,
-        0.0, c.ctypes.data, 3,
+        blas.ROW_MAJOR, blas.NO_TRANSPOSE, blas.NO_TRANSPOSE, 5, 3, 7, 1.0, a.ctypes.data, 7, b.ctypes.data,
+        3, 0.0, c.ctypes.data, 3,
     )  # fmt: skip
     np.testing.assert_allclose(c, a @ b, rtol=1e-5, atol=1e-5)
     assert blas.address("LAPACKE_sgesv") != 0

@@ -12,7 +12,8 @@ from flambeau.backend.cpu import pool, runtime
 from .guarded import Guarded, from_bfloat16, guarded, run, to_bfloat16
 
 NUMPY = {
-    "f32": np.float32, "f64": np.float64, "f16": np.float16, "bf16": np.uint16, "i64": np.int64, "u8": np.uint8,
+    "f32": np.float32, "f64": np.float64, "f16": np.float16, "bf16": np.uint16, "i64": np.int64,
+    "u8": np.uint8,
     "i8": np.int8, "i32": np.int32,
 }  # fmt: skip
 TOLERANCE = {"f32": 1e-6, "f64": 1e-14, "f16": 1e-3, "bf16": 8e-3}
@@ -110,7 +111,9 @@ CASES = [
     ((1, 1, 1, 1), 1, 1, 0, 1, False),
 ]
 MAX_TABLE = [(c, "f32") for c in CASES]
-MAX_TABLE += [(c, t) for c in (CASES[2], CASES[8], CASES[12]) for t in ("f64", "f16", "bf16", "i64", "u8", "i8", "i32")]
+MAX_TABLE += [
+    (c, t) for c in (CASES[2], CASES[8], CASES[12]) for t in ("f64", "f16", "bf16", "i64", "u8", "i8", "i32")
+]
 AVG_TABLE = [(c, "f32") for c in CASES if c[4] == 1]
 AVG_TABLE += [(c, t) for c in (CASES[2], CASES[8], CASES[12]) for t in ("f64", "f16", "bf16", "i64")]
 
@@ -147,10 +150,14 @@ def test_max_pool(case, code):
     for row, place, value in zip(expected, flat, exact(g, code).reshape(flat.shape)):
         np.add.at(row, place, value)
     found = exact(dx.array(shape, NUMPY[code]), code)
-    np.testing.assert_allclose(found, expected.reshape(shape), atol=4 * TOLERANCE[code], rtol=4 * TOLERANCE[code])
+    np.testing.assert_allclose(
+        found, expected.reshape(shape), atol=4 * TOLERANCE[code], rtol=4 * TOLERANCE[code]
+    )
 
 
-@pytest.mark.parametrize("how", [(True, None), (False, None), (True, 3)], ids=["padded", "inside", "override"])
+@pytest.mark.parametrize(
+    "how", [(True, None), (False, None), (True, 3)], ids=["padded", "inside", "override"]
+)
 @pytest.mark.parametrize(("case", "code"), AVG_TABLE, ids=str)
 def test_avg_pool(case, code, how):
     shape, kernel, stride, padding, _, ceil = case
@@ -173,7 +180,9 @@ def test_avg_pool(case, code, how):
     dx = Guarded(x.nbytes)
     run(pool.avg_pool_backward(*form, out_slot=4, grad_slot=5, scratch_slot=6), [dx, guarded(g)])
     expected = reference_avg_gradient(exact(g, code), shape, windows, *how)
-    np.testing.assert_allclose(exact(dx.array(shape, NUMPY[code]), code), expected, atol=limit * 4, rtol=limit * 4)
+    np.testing.assert_allclose(
+        exact(dx.array(shape, NUMPY[code]), code), expected, atol=limit * 4, rtol=limit * 4
+    )
 
 
 @pytest.mark.parametrize(
@@ -193,7 +202,8 @@ def test_adaptive(shape, output, code):
     values, indices = reference_max(exact(x, code), out, windows)
     to, index = Guarded(values.size * x.itemsize), Guarded(8 * values.size)
     run(
-        pool.adaptive_max_pool(code, shape, output, out_slot=4, index_slot=5, input_slot=6), [to, index, guarded(x)]
+        pool.adaptive_max_pool(code, shape, output, out_slot=4, index_slot=5, input_slot=6),
+        [to, index, guarded(x)],
     )
     np.testing.assert_array_equal(exact(to.array(values.shape, NUMPY[code]), code), values)
     np.testing.assert_array_equal(index.array(values.shape, np.int64), indices)
@@ -207,7 +217,9 @@ def test_adaptive(shape, output, code):
     schedule = pool.adaptive_avg_pool_backward(code, shape, output, out_slot=4, grad_slot=5, scratch_slot=6)
     run(schedule, [dx, guarded(g)])
     expected = reference_avg_gradient(exact(g, code), shape, windows)
-    np.testing.assert_allclose(exact(dx.array(shape, NUMPY[code]), code), expected, atol=limit * 4, rtol=limit * 4)
+    np.testing.assert_allclose(
+        exact(dx.array(shape, NUMPY[code]), code), expected, atol=limit * 4, rtol=limit * 4
+    )
 
 
 def test_strides():
@@ -223,7 +235,14 @@ def test_strides():
     values, indices = reference_max(x, out[2:], windows)
     to, index = Guarded(values.nbytes), Guarded(indices.nbytes)
     schedule = pool.max_pool(
-        "f32", shape, kernel, out_slot=4, index_slot=5, input_slot=6, input_strides=steps, out_strides=to_steps
+        "f32",
+        shape,
+        kernel,
+        out_slot=4,
+        index_slot=5,
+        input_slot=6,
+        input_strides=steps,
+        out_strides=to_steps,
     )
     run(schedule, [to, index, guarded(last)])
     shown = (out[0], *out[2:], out[1])
@@ -260,7 +279,10 @@ def test_threads_do_not_change_results():
         for count in (1, 2):
             runtime.set_num_threads(count)
             to, index, dx, mean = (Guarded(n) for n in (x.nbytes // 4, x.nbytes // 2, x.nbytes, x.nbytes))
-            run(pool.max_pool("f32", shape, 2, out_slot=4, index_slot=5, input_slot=6), [to, index, guarded(x)])
+            run(
+                pool.max_pool("f32", shape, 2, out_slot=4, index_slot=5, input_slot=6),
+                [to, index, guarded(x)],
+            )
             half = (*shape[:2], 12, 12)
             back = pool.max_pool_backward("f32", shape, half, out_slot=4, grad_slot=5, index_slot=6)
             run(back, [dx, to, index])

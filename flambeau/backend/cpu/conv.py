@@ -72,7 +72,10 @@ def output_shape(input_shape: Shape, weight_shape: Shape, *, stride=1, padding=0
 
 
 def _axes(size, kernel, form: Form, out=None) -> tuple[Axis, Axis, Axis]:
-    made = [forward_axis(*a) for a in zip(size, kernel, form.stride, form.padding, form.dilation, out or (0, 0, 0))]
+    made = [
+        forward_axis(*a)
+        for a in zip(size, kernel, form.stride, form.padding, form.dilation, out or (0, 0, 0))
+    ]
     return made[0], made[1], made[2]
 
 
@@ -93,7 +96,8 @@ def _code(dtype) -> str:
 
 
 def forward(
-    dtype, input_shape: Shape, weight_shape: Shape, *, stride=1, padding=0, dilation=1, groups: int = 1, out_slot: int,
+    dtype, input_shape: Shape, weight_shape: Shape, *, stride=1, padding=0, dilation=1, groups: int = 1,
+    out_slot: int,
     input_slot: int, weight_slot: int, bias_slot: int | None = None, scratch_slot: int, epilogue=None,
     epilogue_scalars: tuple[tuple[int, int], ...] = (), input_strides: Shape | None = None,
     out_strides: Shape | None = None,
@@ -117,7 +121,8 @@ def forward(
         return Schedule(direct_steps("forward", code, source, out, weight_slot, bias_slot, full, form), 0)
     taps, (rows, channels) = prod(kernel), weight_shape[:2]
     weights = Weights(
-        weight_slot, BY_CODE[code], rows // groups, channels, channels * taps, taps, rows // groups * channels * taps,
+        weight_slot, BY_CODE[code], rows // groups, channels, channels * taps, taps,
+        rows // groups * channels * taps,
         kernel, -1 if bias_slot is None else bias_slot,
     )  # fmt: skip
     sweep = Sweep(Volume(axes), source, out, weights, groups, scratch_slot, epilogue, epilogue_scalars)
@@ -125,7 +130,8 @@ def forward(
 
 
 def backward_input(
-    dtype, input_shape: Shape, weight_shape: Shape, *, stride=1, padding=0, dilation=1, groups: int = 1, out_slot: int,
+    dtype, input_shape: Shape, weight_shape: Shape, *, stride=1, padding=0, dilation=1, groups: int = 1,
+    out_slot: int,
     grad_slot: int, weight_slot: int, bias_slot: int | None = None, scratch_slot: int, epilogue=None,
     epilogue_scalars: tuple[tuple[int, int], ...] = (), grad_shape: Shape | None = None,
     grad_strides: Shape | None = None, out_strides: Shape | None = None,
@@ -153,7 +159,8 @@ def backward_input(
     axes = [transposed_axis(*one) for one in shapes]
     taps, (rows, channels) = prod(kernel), weight_shape[:2]
     weights = Weights(
-        weight_slot, BY_CODE[code], channels, rows // groups, taps, channels * taps, rows // groups * channels * taps,
+        weight_slot, BY_CODE[code], channels, rows // groups, taps, channels * taps,
+        rows // groups * channels * taps,
         kernel, -1 if bias_slot is None else bias_slot,
     )  # fmt: skip
     volume = Volume((axes[0], axes[1], axes[2]))
@@ -162,7 +169,8 @@ def backward_input(
 
 
 def backward_weight(
-    dtype, input_shape: Shape, weight_shape: Shape, *, stride=1, padding=0, dilation=1, groups: int = 1, out_slot: int,
+    dtype, input_shape: Shape, weight_shape: Shape, *, stride=1, padding=0, dilation=1, groups: int = 1,
+    out_slot: int,
     grad_slot: int, input_slot: int, bias_out_slot: int | None = None, scratch_slot: int,
     grad_shape: Shape | None = None, input_strides: Shape | None = None, grad_strides: Shape | None = None,
 ) -> Schedule:  # fmt: skip
@@ -185,7 +193,16 @@ def backward_weight(
         return Schedule(steps, 0)
     rows, channels = weight_shape[:2]
     task = WeightGradient(
-        Volume(axes), source, grad, out_slot, BY_CODE[code], rows // groups, channels, groups, kernel, scratch_slot
+        Volume(axes),
+        source,
+        grad,
+        out_slot,
+        BY_CODE[code],
+        rows // groups,
+        channels,
+        groups,
+        kernel,
+        scratch_slot,
     )
     steps, scratch = gradient_steps(task)
     if bias_out_slot is not None:

@@ -30,7 +30,8 @@ G = Direct(BY_CODE["i64"], False)
 #: sizes and strides are (depth, height, width); each three consecutive words start where the name says
 DIRECT = Words(
     "out source weight bias samples groups rows channels "
-    "in_size in_size_h in_size_w out_size out_size_h out_size_w kernel kernel_h kernel_w stride stride_h stride_w "
+    "in_size in_size_h in_size_w out_size out_size_h out_size_w kernel kernel_h kernel_w stride stride_h "
+    "stride_w "
     "padding padding_h padding_w dilation dilation_h dilation_w "
     "source_n source_c source_d source_h source_w out_n out_c out_d out_h out_w"
 )
@@ -119,7 +120,9 @@ def direct_forward(frame: ptr(i64), p: ptr(i64), begin: i64, end: i64):
                                 for kw in range(p[DIRECT.kernel_w]):
                                     x, in_width = read_place(p, 2, w, kw)
                                     if in_depth and in_height and in_width:
-                                        add_product(G, total, source, base + source_index(p, z, y, x), weight, tap)
+                                        add_product(
+                                            G, total, source, base + source_index(p, z, y, x), weight, tap
+                                        )
                                     tap += 1
                     write(G, out, n * p[DIRECT.out_n] + row * p[DIRECT.out_c] + out_index(p, d, h, w), total)
 
@@ -241,7 +244,8 @@ def direct_steps(what: str, code: str, source: Operand, out: Operand, weight_slo
     rows, channels = weight_shape[0] // form.groups, weight_shape[1]
     values |= {
         "out": out.slot, "source": source.slot, "weight": weight_slot, "samples": source.shape[0],
-        "bias": -1 if bias_slot is None else bias_slot, "groups": form.groups, "rows": rows, "channels": channels,
+        "bias": -1 if bias_slot is None else bias_slot, "groups": form.groups, "rows": rows,
+        "channels": channels,
     }  # fmt: skip
     function, units = {
         "forward": (direct_forward, source.shape[0] * weight_shape[0]),

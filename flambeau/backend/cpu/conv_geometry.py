@@ -79,7 +79,9 @@ class Axis:
         return width - min(zeros, self.span)
 
 
-def forward_axis(size: int, kernel: int, stride: int, padding: tuple[int, int], dilation: int, out: int = 0) -> Axis:
+def forward_axis(
+    size: int, kernel: int, stride: int, padding: tuple[int, int], dilation: int, out: int = 0
+) -> Axis:
     """The axis of a forward convolution; `out` overrides the usual size of the result."""
     out = out or (size + sum(padding) - dilation * (kernel - 1) - 1) // stride + 1
     places = [divmod(k * dilation - padding[0], stride) for k in range(kernel)]
@@ -88,7 +90,9 @@ def forward_axis(size: int, kernel: int, stride: int, padding: tuple[int, int], 
     return Axis(size, stride, images, out, 1, (Phase(0, out, taps),))
 
 
-def transposed_axis(size: int, out: int, kernel: int, stride: int, padding: tuple[int, int], dilation: int) -> Axis:
+def transposed_axis(
+    size: int, out: int, kernel: int, stride: int, padding: tuple[int, int], dilation: int
+) -> Axis:
     """The axis of the gradient of the input: `size` elements of gradient give `out` elements."""
     phases = []
     for start in range(min(stride, out)):
@@ -105,7 +109,8 @@ def transposed_axis(size: int, out: int, kernel: int, stride: int, padding: tupl
 class Block:
     """How outputs are cut: `images` whole samples, or some rows of one (`rows[0]` planes of `rows[1]` rows).
 
-    `inner` is 1, or `images` where the samples of a block lie side by side for each pixel (tiny images).
+    `inner` is 1 where the samples of a block lie one after another, `images` where they lie side by side for each
+    pixel (tiny images).
     """
 
     images: int
@@ -168,7 +173,9 @@ class Volume:
         return found
 
 
-def cover(counts: tuple[int, int, int], pitches: tuple[int, int], lanes: int) -> list[tuple[int, int, int, int]]:
+def cover(
+    counts: tuple[int, int, int], pitches: tuple[int, int], lanes: int
+) -> list[tuple[int, int, int, int]]:
     """Vectors that cover the valid positions of a padded image: (first position, lane mask, output offset, lanes used).
 
     Position of output (d, h, w) is d*pitches[0] + h*pitches[1] + w. No vector reaches past the last valid position

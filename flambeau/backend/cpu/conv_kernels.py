@@ -10,7 +10,18 @@ from dataclasses import dataclass
 
 from .conv_lanes import both, compress, first_lanes, lane_mask, lanes_between, load_masked, store_masked
 from .native import (
-    atomic_store, atomic_swap, bitcast, fma, load, local, native, pause, shuffle, splat, store, unroll,
+    atomic_store,
+    atomic_swap,
+    bitcast,
+    fma,
+    load,
+    local,
+    native,
+    pause,
+    shuffle,
+    splat,
+    store,
+    unroll,
 )  # fmt: skip
 from .types import f64, i64, ptr, vec
 
@@ -91,7 +102,8 @@ def free_areas(flags: ptr(i64), count: i64):
 # -- weights ------------------------------------------------------------------------------------------------
 
 WEIGHTS = Words(
-    "weight bias scratch areas bias_at blocks rows channels row_step channel_step group_step phases phase_table"
+    "weight bias scratch areas bias_at blocks rows channels row_step channel_step group_step phases "
+    "phase_table"
 )
 #: words of a phase: number of taps, first word of their kernel offsets, place in the packed weights
 PHASE_WEIGHTS = 3
@@ -153,13 +165,16 @@ def pack_taps(G, source: ptr(G.W), to: ptr(G.S), here, taps, offsets, row_step):
 
 #: how outputs are cut into blocks, and how the operand moves with them
 GRID = Words(
-    "samples depth height blocks_n blocks_d blocks_h block_n block_d block_h last_axis groups source_n source_d "
+    "samples depth height blocks_n blocks_d blocks_h block_n block_d block_h last_axis groups source_n "
+    "source_d "
     "source_h source_group"
 )
-#: `residues` leads to those of the depth and height images, then (zeros, elements, first) of each width image;
+#: `residues` leads to those of the depth and height images, then (zeros, elements, first) of each width
+#: image;
 #: `flat` to lane masks for copying whole planes, if it is not 0
 IMAGE = Words(
-    "channels inner channel_size channel_step sample_step depth_step height_step depth_size height_size depth_stride "
+    "channels inner channel_size sample_size channel_step sample_step depth_step height_step depth_size "
+    "height_size depth_stride "
     "height_stride width_stride depth_low height_low planes rows pitch width depth_images height_images "
     "width_images residues flat"
 )
@@ -216,17 +231,23 @@ def copy_rows(G, source: ptr(G.T), to: ptr(G.S), zeros, count, width, stride, sa
 
 
 @native
-def pack_image(G, params, image, source: ptr(G.T), to: ptr(G.S), samples, depth, height, planes, rows, first, last):
+def pack_image(
+    G, params, image, source: ptr(G.T), to: ptr(G.S), samples, depth, height, planes, rows, first, last
+):
     """Channels [first, last) of the rows that outputs from (depth, height) on read, with zeros around them."""
     plane_block = image[IMAGE.planes] * image[IMAGE.rows] * image[IMAGE.pitch] * image[IMAGE.inner]
+    apart = samples if image[IMAGE.inner] == 1 else i64(1)
     for channel in range(first, last):
-        plane = source + channel * image[IMAGE.channel_step]
-        place = to + channel * image[IMAGE.channel_size]
-        for rd in range(image[IMAGE.depth_images]):
-            for rh in range(image[IMAGE.height_images]):
-                for rw in range(image[IMAGE.width_images]):
-                    pack_plane(G, params, image, plane, place, samples, depth, height, planes, rows, rd, rh, rw)
-                    place = place + plane_block
+        for sample in range(apart):
+            plane = source + (channel * image[IMAGE.channel_step] + sample * image[IMAGE.sample_step])
+            place = to + (channel * image[IMAGE.channel_size] + sample * image[IMAGE.sample_size])
+            for rd in range(image[IMAGE.depth_images]):
+                for rh in range(image[IMAGE.height_images]):
+                    for rw in range(image[IMAGE.width_images]):
+                        pack_plane(
+                            G, params, image, plane, place, samples, depth, height, planes, rows, rd, rh, rw
+                        )
+                        place = place + plane_block
 
 
 @native
@@ -260,7 +281,18 @@ def pack_plane(G, params, image, plane, place, samples, depth, height, planes, r
         y = image[IMAGE.height_stride] * (height + image[IMAGE.height_low])
         y += residues[image[IMAGE.depth_images] + rh]
         if image[IMAGE.flat] != 0:
-            copy_plane(G, params, image, plane + z * image[IMAGE.depth_step], place, z, y, rows, rw, widths[2] - zeros)
+            copy_plane(
+                G,
+                params,
+                image,
+                plane + z * image[IMAGE.depth_step],
+                place,
+                z,
+                y,
+                rows,
+                rw,
+                widths[2] - zeros,
+            )
             place = place + image[IMAGE.rows] * pitch
             z += image[IMAGE.depth_stride]
             continue
@@ -270,9 +302,7 @@ def pack_plane(G, params, image, plane, place, samples, depth, height, planes, r
             if z >= 0 and z < image[IMAGE.depth_size] and y >= 0 and y < image[IMAGE.height_size]:
                 count = inside
             row = source + (z * image[IMAGE.depth_step] + y * image[IMAGE.height_step])
-            if G.PLANAR:
-                copy_row(G, row, to, zeros, count, width, stride)
-            elif image[IMAGE.inner] == 1:
+            if G.PLANAR or image[IMAGE.inner] == 1:
                 copy_row(G, row, to, zeros, count, width, stride)
             else:
                 step = image[IMAGE.sample_step]
@@ -309,7 +339,9 @@ def pack_all(frame: ptr(i64), params: ptr(i64), begin: i64, end: i64):
         n, d, h, _ = locate(grid, block)
         source = bitcast(frame[params[PACK.source]], ptr(G.T))
         source = source + (n * grid[GRID.source_n] + group * grid[GRID.source_group])
-        to = bitcast(frame[params[PACK.scratch]], ptr(G.S)) + (params[PACK.shared_at] + unit * params[PACK.unit_size])
+        to = bitcast(frame[params[PACK.scratch]], ptr(G.S)) + (
+            params[PACK.shared_at] + unit * params[PACK.unit_size]
+        )
         pack_block(G, params, grid, image, source, to, n, d, h, channels * share // shares,
                    channels * (share + 1) // shares)  # fmt: skip
 
@@ -348,14 +380,17 @@ def tile(G, weights: ptr(G.S), bias: ptr(G.S), image: ptr(G.S), vectors, channel
             result[r * G.NV + j] = acc[r * COUNT + j]
 
 
-#: mode: 0 reads the operand in place, 1 packs each block into the thread's area, 2 finds blocks packed by `pack_all`
+#: mode: 0 reads the operand in place, 1 packs each block into the thread's area, 2 finds blocks packed by
+#: `pack_all`
 SWEEP = Words(
-    "out source scratch areas area_at area_size rows_at shared_at unit_size bias_at splits blocks rows grid image mode "
+    "out source scratch areas area_at area_size rows_at shared_at unit_size bias_at splits blocks rows "
+    "grid image mode "
     "channels channel_step out_n out_c out_d out_h out_w positions phases phase_table"
 )
 #: words of a phase; pitches are distances in the scratch rows
 PHASE = Words(
-    "taps offsets weights vectors table last_vectors last_table out_start depth height width pitch_n pitch_d pitch_h "
+    "taps offsets weights vectors table last_vectors last_table out_start depth height width pitch_n "
+    "pitch_d pitch_h "
     "pitch_w"
 )
 PHASE_WORDS = PHASE.size
@@ -391,13 +426,32 @@ def sweep(frame: ptr(i64), params: ptr(i64), begin: i64, end: i64):
         for phase in range(params[SWEEP.phases]):
             entry = params + (params[SWEEP.phase_table] + phase * PHASE_WORDS)
             out = bitcast(frame[params[SWEEP.out]], ptr(G.R)) + (
-                n * params[SWEEP.out_n] + d * params[SWEEP.out_d] + h * params[SWEEP.out_h] + entry[PHASE.out_start]
+                n * params[SWEEP.out_n]
+                + d * params[SWEEP.out_d]
+                + h * params[SWEEP.out_h]
+                + entry[PHASE.out_start]
             )
             for row_block in range(blocks * share // splits, blocks * (share + 1) // splits):
                 here = min(i64(G.MR), rows - row_block * G.MR)
                 place = out + (group * rows + row_block * G.MR) * params[SWEEP.out_c]
                 packed_unit = group * blocks + row_block
-                sweep_rows(G, frame, params, grid, entry, scratch, mine, image, packed_unit, place, here, last, n, d, h)
+                sweep_rows(
+                    G,
+                    frame,
+                    params,
+                    grid,
+                    entry,
+                    scratch,
+                    mine,
+                    image,
+                    packed_unit,
+                    place,
+                    here,
+                    last,
+                    n,
+                    d,
+                    h,
+                )
     leave_area(flags, area)
 
 
@@ -420,7 +474,19 @@ def sweep_rows(G, frame, params, grid, entry, scratch, mine, image, packed_unit,
         width = min(count - v, i64(G.NV))
         for less in unroll(G.NV):
             if width == G.NV - less:
-                tile(G, weights, bias, image, vectors, channels, channel_step, taps, offsets, result, G.NV - less)
+                tile(
+                    G,
+                    weights,
+                    bias,
+                    image,
+                    vectors,
+                    channels,
+                    channel_step,
+                    taps,
+                    offsets,
+                    result,
+                    G.NV - less,
+                )
         for r in range(here):
             for j in range(width):
                 entry_j = vectors + VECTOR * j
@@ -462,7 +528,9 @@ def finish(G, frame, params, grid, entry, rows, place, here, n, d, h):
     for r in range(here):
         for i in range(samples):
             for z in range(planes):
-                source = rows + (r * params[SWEEP.positions] + i * entry[PHASE.pitch_n] + z * entry[PHASE.pitch_d])
+                source = rows + (
+                    r * params[SWEEP.positions] + i * entry[PHASE.pitch_n] + z * entry[PHASE.pitch_d]
+                )
                 to = place + (r * params[SWEEP.out_c] + i * params[SWEEP.out_n] + z * params[SWEEP.out_d])
                 for _ in range(lines):
                     finish_row(G, frame, params, source, to, entry[PHASE.width], entry[PHASE.pitch_w])

@@ -43,9 +43,7 @@ def _name(t) -> str:
 def load_masked(b, pointer, t, mask):
     """The vector `t` at `pointer`; lanes outside the mask are zero and their memory is not touched."""
     name = f"llvm.masked.load.{_name(t)}.p0"
-    b.module.declares[name] = (
-        f"declare {t.memory} @{name}(ptr, i32 immarg, <{t.lanes} x i1>, {t.memory})"
-    )
+    b.module.declares[name] = f"declare {t.memory} @{name}(ptr, i32 immarg, <{t.lanes} x i1>, {t.memory})"
     raw = b.fresh()
     b.lines.append(
         f"  {raw} = call {t.memory} @{name}({b.value(pointer)}, i32 {t.element.bytes}, {b.value(mask)}, "

@@ -18,6 +18,8 @@ from .types import Type
 
 #: bytes of padded image that one thread keeps in its second-level cache
 IMAGE_BYTES = 384 << 10
+#: vectors of a block from which the edges of tiles no longer matter
+TOGETHER = 12
 #: LLVM effort: the kernels are written in vectors, so more only costs time to compile
 LEVEL = 1
 #: multiply-adds below which sharing work between threads costs more than it gives
@@ -133,10 +135,12 @@ class Sweep:
         return self.samples * self.groups * self.weights.rows * self.weights.channels * taps
 
 
-def choose_block(volume: Volume, source: Operand, channels: int, reuse: int, lanes: int, wanted: int) -> Block:
+def choose_block(volume: Volume, source: Operand, channels: int, reuse: int, lanes: int, wanted: int,
+                 together: int) -> Block:  # fmt: skip
     """How to cut the outputs into blocks: at least `wanted` a sample, or samples side by side where images are tiny.
 
-    reuse: how often an element of the operand is used (output channels times taps).
+    reuse: how often an element of the operand is used (output channels times taps); together: vectors that a block
+    should have, from several samples if need be.
     """
     depth, height, width = (axis.count for axis in volume.axes)
     whole = Block(1, (depth, height))
@@ -147,9 +151,11 @@ def choose_block(volume: Volume, source: Operand, channels: int, reuse: int, lan
     if tiny and samples >= 4 and reuse >= 128 and image * lanes <= 16 << 20:
         images = min(samples, lanes)
         return Block(images, whole.rows, images)
-    pieces = max(1 if width == volume.width() else -(-image // IMAGE_BYTES), wanted)
+    shifted = volume.axes[2].span == 0 and len(volume.axes[2].images) > 1
+    pieces = max(1 if shifted else -(-image // IMAGE_BYTES), wanted)
     if pieces <= 1:
-        return whole
+        images = min(-(-together // vectors), samples // 8, IMAGE_BYTES // image)
+        return Block(max(1, images), whole.rows)
     if depth > 1:
         planes = max(1, depth // pieces)
         pieces = -(-pieces * planes // depth)
@@ -204,8 +210,10 @@ def grid_words(volume: Volume, block: Block, source: Operand, groups: int, chann
     blocks = [-(-count // size) for count, size in zip(counts, sizes)]
     last_axis = 0 if block.images > 1 else 1 if blocks[2] == 1 and blocks[1] > 1 else 2
     values = {
-        "samples": counts[0], "depth": counts[1], "height": counts[2], "blocks_n": blocks[0], "blocks_d": blocks[1],
-        "blocks_h": blocks[2], "block_n": sizes[0], "block_d": sizes[1], "block_h": sizes[2], "last_axis": last_axis,
+        "samples": counts[0], "depth": counts[1], "height": counts[2], "blocks_n": blocks[0],
+        "blocks_d": blocks[1],
+        "blocks_h": blocks[2], "block_n": sizes[0], "block_d": sizes[1], "block_h": sizes[2],
+        "last_axis": last_axis,
         "groups": groups, "source_n": source.strides[0], "source_d": source.strides[2],
         "source_h": source.strides[3], "source_group": source.strides[1] * channels,
     }  # fmt: skip
@@ -228,7 +236,8 @@ def image_words(
         zeros, inside, first = width.valid(image, width.low, volume.width())
         residues += [zeros, inside, first * source.strides[4]]
     values = {
-        "channels": channels, "channel_size": volume.channel_size(block, lanes), "inner": block.inner, "channel_step": source.strides[1],
+        "channels": channels, "channel_size": volume.channel_size(block, lanes), "inner": block.inner,
+        "sample_size": volume.plane(block), "channel_step": source.strides[1],
         "sample_step": source.strides[0], "depth_step": source.strides[2], "height_step": source.strides[3],
         "depth_size": depth.size, "height_size": height.size, "depth_stride": depth.step,
         "height_stride": height.step, "width_stride": width.step * source.strides[4], "depth_low": depth.low,
@@ -271,7 +280,9 @@ def choose_volume(volume: Volume, source: Operand, channels: int, reuse: int, la
     if other.plane(whole) * channels * arithmetic_type(source.type).bytes > 2 * IMAGE_BYTES:
         return volume
     before, after = (len(cover(counts, v.pitches(whole)[1:3], lanes)) for v in (volume, other))
-    packing = 5 * other.plane(whole) / lanes  # cycles for each channel, as measured; the rest is multiply-adds
+    packing = (
+        5 * other.plane(whole) / lanes
+    )  # cycles for each channel, as measured; the rest is multiply-adds
     return other if reuse * after + packing < 0.98 * reuse * before else volume
 
 
@@ -282,16 +293,31 @@ def image_elements(volume: Volume, block: Block, channels: int, lanes: int) -> i
 
 def reads_in_place(volume: Volume, source: Operand, block: Block, lanes: int) -> bool:
     """Whether the operand needs neither padding, nor widening, nor strided images."""
-    if source.type.register is not source.type or not source.planar() or block.inner > 1:
+    if (
+        source.type.register is not source.type
+        or not source.planar()
+        or block.inner > 1
+        or 0 in source.strides
+    ):
         return False
     for axis in volume.axes:
         unpadded = axis.low == 0 and axis.count + axis.high <= axis.size
         if axis.step != 1 or axis.out_step != 1 or not unpadded:
             return False
     _, _, depth, height, width = source.shape
-    rows = min(block.rows[1], volume.axes[1].count - (-(-volume.axes[1].count // block.rows[1]) - 1) * block.rows[1])
-    planes = min(block.rows[0], volume.axes[0].count - (-(-volume.axes[0].count // block.rows[0]) - 1) * block.rows[0])
+    rows = min(
+        block.rows[1], volume.axes[1].count - (-(-volume.axes[1].count // block.rows[1]) - 1) * block.rows[1]
+    )
+    planes = min(
+        block.rows[0], volume.axes[0].count - (-(-volume.axes[0].count // block.rows[0]) - 1) * block.rows[0]
+    )
     return ((planes - 1) * height + rows - 1) * width + volume.axes[2].count >= lanes
+
+
+def repeated(vectors: list, images: int, step: int, out_step: int) -> list[tuple[int, int, int, int]]:
+    """The vectors of one sample for `images` samples."""
+    moved = ((i * step, i * out_step) for i in range(images))
+    return [(first + a, mask, to + b, used) for a, b in moved for first, mask, to, used in vectors]
 
 
 def in_place_pitches(source: Operand) -> tuple[int, int, int, int]:
@@ -307,15 +333,20 @@ def sweep_steps(sweep: Sweep) -> tuple[list, int]:
     tasks = sweep.samples * sweep.groups
     wanted = 1 if tasks >= 8 else min(8 // tasks, sweep.work() // SHARE)
     reuse = sweep.weights.rows * prod(sweep.weights.kernel)
-    sweep = replace(sweep, volume=choose_volume(sweep.volume, sweep.source, sweep.weights.channels, reuse, lanes))
-    block = choose_block(sweep.volume, sweep.source, sweep.weights.channels, reuse, lanes, wanted)
+    sweep = replace(
+        sweep, volume=choose_volume(sweep.volume, sweep.source, sweep.weights.channels, reuse, lanes)
+    )
+    block = choose_block(sweep.volume, sweep.source, sweep.weights.channels, reuse, lanes, wanted, TOGETHER)
     strided = any(a.out_step > 1 for a in sweep.volume.axes)
     statics = Statics(
         S=element, T=sweep.source.type, W=sweep.weights.type, R=sweep.out.type, L=lanes, MR=mr, NV=nv,
         PLANAR=not strided and block.inner == 1 and sweep.out.planar(), EPILOGUE=sweep.epilogue,
         SCALARS=tuple(kind for _, kind in sweep.scalars),
     )  # fmt: skip
-    builder = SweepBuilder(sweep, statics, block, reads_in_place(sweep.volume, sweep.source, block, lanes))
+    direct = reads_in_place(sweep.volume, sweep.source, block, lanes) and (
+        statics.PLANAR or block.images == 1
+    )
+    builder = SweepBuilder(sweep, statics, block, direct)
     return builder.steps(), builder.layout.bytes
 
 
@@ -351,7 +382,9 @@ class SweepBuilder:
         self.shared_at = self.layout.take(self.unit_size * self.units if self.mode == 2 else 0)
         per_unit = weights.channels * prod(weights.kernel) * statics.MR
         packing = Statics(S=statics.S, W=statics.W, MR=statics.MR)
-        together = 1 if weights.row_step > weights.channel_step else 8  # rows that lie close are read together
+        together = (
+            1 if weights.row_step > weights.channel_step else 8
+        )  # rows that lie close are read together
         chunk = max(together, 30_000 // per_unit)
         steps = [(kernel(kernels.pack_weights, packing), self._weight_words(), units, chunk)]
         if self.mode == 2:
@@ -366,9 +399,12 @@ class SweepBuilder:
         for place, taps in zip(self.packed, self.taps):
             entries += [len(taps), tables.add([index for _, index in taps]), place]
         values = {
-            "weight": weights.slot, "bias": weights.bias_slot, "scratch": self.sweep.scratch_slot, "areas": areas(),
-            "bias_at": self.bias_at, "blocks": self.row_blocks, "rows": weights.rows, "channels": weights.channels,
-            "row_step": weights.row_step, "channel_step": weights.channel_step, "group_step": weights.group_step,
+            "weight": weights.slot, "bias": weights.bias_slot, "scratch": self.sweep.scratch_slot,
+            "areas": areas(),
+            "bias_at": self.bias_at, "blocks": self.row_blocks, "rows": weights.rows,
+            "channels": weights.channels,
+            "row_step": weights.row_step, "channel_step": weights.channel_step,
+            "group_step": weights.group_step,
             "phases": len(self.taps), "phase_table": tables.add(entries),
         }  # fmt: skip
         return WEIGHTS.block(values) + tables.words
@@ -386,11 +422,15 @@ class SweepBuilder:
         statics = Statics(S=self.statics.S, T=self.statics.T, L=self.statics.L, PLANAR=self.block.inner == 1)
         return kernel(kernels.pack_all, statics), PACK.block(values) + tables.words, self.units * shares, 1
 
-    def _vectors(self, counts: tuple[int, int, int]) -> list[tuple[int, int, int, int]]:
+    def _vectors(self, counts: tuple[int, int, int], images: int) -> list[tuple[int, int, int, int]]:
         if min(counts) <= 0:
             return []
         planes, rows, width = counts
-        return cover((planes, rows, width * self.block.inner), self.pitches[1:3], self.statics.L)
+        found = cover((planes, rows, width * self.block.inner), self.pitches[1:3], self.statics.L)
+        if self.block.inner > 1:
+            return found
+        step = self.sweep.source.strides[0] if self.direct else self.volume.plane(self.block)
+        return repeated(found, images, step, self.sweep.out.strides[0])
 
     def _sweep_words(self) -> list[int]:
         sweep, volume, block = self.sweep, self.volume, self.block
@@ -400,13 +440,14 @@ class SweepBuilder:
         grid = tables.add(grid_words(volume, block, sweep.source, sweep.groups, channels))
         image = tables.add(image_words(volume, block, sweep.source, channels, self.statics.L, tables))
         entries = [self._phase_words(tables, number) for number in range(len(self.taps))]
-        positions = self.pitches[1] * block.rows[0] + 4 * self.statics.L
+        positions = volume.plane(block) * block.images + 4 * self.statics.L
         area = Layout(self.statics.S)  # type: ignore[arg-type]
         area.take(self.unit_size if self.mode == 1 else 0)
         rows_at = area.take(0 if self.statics.PLANAR else positions * self.statics.MR)
         out_d, out_h, out_w = (a.out_step * stride for a, stride in zip(volume.axes, sweep.out.strides[2:]))
         values = {
-            "out": sweep.out.slot, "source": sweep.source.slot, "scratch": sweep.scratch_slot, "areas": areas(),
+            "out": sweep.out.slot, "source": sweep.source.slot, "scratch": sweep.scratch_slot,
+            "areas": areas(),
             "area_at": self.layout.take(area.used * areas()), "area_size": area.used, "rows_at": rows_at,
             "shared_at": self.shared_at, "unit_size": self.unit_size, "bias_at": self.bias_at,
             "splits": self.splits, "blocks": self.row_blocks, "rows": sweep.weights.rows, "grid": grid,
@@ -422,14 +463,17 @@ class SweepBuilder:
         phases = self.volume.phases()[number]
         depth, height, width = (p.count for p in phases)
         cuts = [-(-axis.count // size) - 1 for axis, size in zip(self.volume.axes, rows)]
-        full = self._vectors((min(rows[0], depth), min(rows[1], height), width))
-        last = self._vectors((min(rows[0], depth - cuts[0] * rows[0]), min(rows[1], height - cuts[1] * rows[1]), width))
+        images = self.block.images
+        full = self._vectors((min(rows[0], depth), min(rows[1], height), width), images)
+        left = (min(rows[0], depth - cuts[0] * rows[0]), min(rows[1], height - cuts[1] * rows[1]), width)
+        last = self._vectors(left, sweep.samples - (-(-sweep.samples // images) - 1) * images)
         full_at = tables.add([w for v in full for w in v])
         last_at = full_at if last == full else tables.add([w for v in last for w in v])
         starts = [p.start * stride for p, stride in zip(phases, sweep.out.strides[2:])]
         inner = self.block.inner
         values = {
-            "taps": len(taps), "offsets": tables.add([offset for offset, _ in taps]), "weights": self.packed[number],
+            "taps": len(taps), "offsets": tables.add([offset for offset, _ in taps]),
+            "weights": self.packed[number],
             "vectors": len(full), "table": full_at, "last_vectors": len(last), "last_table": last_at,
             "out_start": sum(starts), "depth": depth, "height": height, "width": width,
             "pitch_n": 1 if inner > 1 else self.volume.plane(self.block), "pitch_d": self.pitches[1],

@@ -9,7 +9,16 @@ number of threads.
 from __future__ import annotations
 
 from .conv_kernels import (
-    GRID, IMAGE, VECTOR, G, Words, free_areas, leave_area, locate, pack_image, take_area,
+    GRID,
+    IMAGE,
+    VECTOR,
+    G,
+    Words,
+    free_areas,
+    leave_area,
+    locate,
+    pack_image,
+    take_area,
 )  # fmt: skip
 from .conv_lanes import lane_mask, load_expanded, sum_lanes
 from .native import bitcast, fma, load, local, native, select, splat, store, unroll
@@ -17,8 +26,10 @@ from .types import i64, ptr, vec
 
 #: mode: as for a sweep. chunk: vectors that a tile goes through at a time.
 GRADIENT = Words(
-    "grad source scratch areas area_at area_size rows_at tile_at shared_at unit_size partial_at splits shares blocks "
-    "rows grid image grad_image mode channels channel_step columns column_table grad_n grad_c grad_d grad_h count "
+    "grad source scratch areas area_at area_size rows_at tile_at shared_at unit_size partial_at splits "
+    "shares blocks "
+    "rows grid image grad_image mode channels channel_step columns column_table grad_n grad_c grad_d "
+    "grad_h count "
     "vectors table last_vectors last_table chunk positions"
 )
 
@@ -104,7 +115,9 @@ def add_block(G, frame, params, grid, mine, scratch, partial, group, block, firs
 def pack_operand(G, params, grid, image, source: ptr(G.T), to: ptr(G.S), n, d, h, first, last):
     """The padded image of a block, with every element defined: lanes of no output are multiplied by zero."""
     samples = min(grid[GRID.block_n], grid[GRID.samples] - n)
-    pack_image(G, params, image, source, to, samples, d, h, image[IMAGE.planes], image[IMAGE.rows], first, last)
+    pack_image(
+        G, params, image, source, to, samples, d, h, image[IMAGE.planes], image[IMAGE.rows], first, last
+    )
     if last == image[IMAGE.channels]:
         for k in unroll(3):
             store(to + (image[IMAGE.channel_size] * last + k * G.L), splat(G.S(0), G.L))

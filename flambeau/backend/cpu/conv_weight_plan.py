@@ -11,9 +11,23 @@ from . import jit
 from .conv_geometry import Block, Volume, cover
 from .conv_kernels import IMAGE, Statics
 from .conv_plan import (
-    SHARE, Layout, Operand, Tables, areas, arithmetic_type, block_count, choose_block,
-    choose_volume, grid_words, image_elements,
-    image_words, in_place_pitches, kernel, lanes_of, reads_in_place,
+    SHARE,
+    Layout,
+    Operand,
+    Tables,
+    areas,
+    arithmetic_type,
+    block_count,
+    choose_block,
+    choose_volume,
+    grid_words,
+    image_elements,
+    image_words,
+    in_place_pitches,
+    kernel,
+    lanes_of,
+    reads_in_place,
+    repeated,
 )  # fmt: skip
 from .conv_weight_kernels import CHANNELS, GRADIENT, OPERAND, SUM
 from .types import Type
@@ -75,14 +89,23 @@ def gradient_steps(task: WeightGradient) -> tuple[list, int]:
     mr, nc = choose_gradient_tile(task.rows, task.channels * prod(task.kernel))
     reuse = task.rows * prod(task.kernel)
     task = replace(task, volume=choose_volume(task.volume, task.source, task.channels, reuse, lanes))
-    block = choose_block(task.volume, task.source, task.channels, reuse, lanes, 1)
-    direct = reads_in_place(task.volume, task.source, block, lanes)
+    block = choose_block(
+        task.volume, task.source, task.channels, reuse, lanes, 1, chunk_vectors(mr, lanes, task.source.type)
+    )
+    planar = block.inner == 1 and task.grad.planar()
+    direct = reads_in_place(task.volume, task.source, block, lanes) and (planar or block.images == 1)
     statics = Statics(
-        S=arithmetic_type(task.source.type), T=task.source.type, R=task.grad.type, W=task.out_type, L=lanes, MR=mr,
-        NV=nc, PLANAR=block.inner == 1 and task.grad.planar(),
+        S=arithmetic_type(task.source.type), T=task.source.type, R=task.grad.type, W=task.out_type, L=lanes,
+        MR=mr,
+        NV=nc, PLANAR=planar,
     )  # fmt: skip
     builder = GradientBuilder(task, statics, block, direct)
     return builder.steps(), builder.layout.bytes
+
+
+def chunk_vectors(rows: int, lanes: int, element: Type) -> int:
+    """Vectors of gradient that a tile goes through at a time."""
+    return max(8, TILE_BYTES // (rows * lanes * arithmetic_type(element).bytes))
 
 
 class GradientBuilder:
@@ -123,13 +146,16 @@ class GradientBuilder:
         steps.append((kernel(kernels.weight_gradient, statics), self._words(), tasks, chunk))
         values = {
             "out": task.out_slot, "scratch": task.scratch_slot, "partial_at": self.partial_at,
-            "splits": self.splits, "split_size": self.split_size, "blocks": self.row_blocks, "rows": task.rows,
+            "splits": self.splits, "split_size": self.split_size, "blocks": self.row_blocks,
+            "rows": task.rows,
             "columns": self.columns, "padded": self.padded,
         }  # fmt: skip
         units = task.groups * self.row_blocks
         each = self.padded * statics.MR * (self.splits + 2)
         summing = Statics(S=statics.S, W=statics.W, MR=statics.MR)
-        steps.append((kernel(kernels.sum_partials, summing), SUM.block(values), units, max(1, 60_000 // each)))
+        steps.append(
+            (kernel(kernels.sum_partials, summing), SUM.block(values), units, max(1, 60_000 // each))
+        )
         return steps
 
     def _pack_step(self) -> tuple:
@@ -138,7 +164,8 @@ class GradientBuilder:
         shares = min(task.channels, -(-8 // units))
         values = {
             "source": task.source.slot, "scratch": task.scratch_slot, "areas": areas(),
-            "shared_at": self.shared_at, "unit_size": self.unit_size, "channels": task.channels, "shares": shares,
+            "shared_at": self.shared_at, "unit_size": self.unit_size, "channels": task.channels,
+            "shares": shares,
             "grid": tables.add(grid_words(self.volume, self.block, task.source, task.groups, task.channels)),
             "image": tables.add(image_words(self.volume, self.block, task.source, task.channels, self.statics.L, tables)),
         }  # fmt: skip
@@ -151,7 +178,14 @@ class GradientBuilder:
             for k, axis in enumerate(self.volume.axes[:2]):
                 sizes[k] = axis.count - (-(-axis.count // sizes[k]) - 1) * sizes[k]
         width = self.volume.axes[2].count * self.block.inner
-        return cover((sizes[0], sizes[1], width), self.pitches[1:3], self.statics.L)
+        found = cover((sizes[0], sizes[1], width), self.pitches[1:3], self.statics.L)
+        if self.block.inner > 1:
+            return found
+        images, samples = self.block.images, self.task.samples
+        if last:
+            images = samples - (-(-samples // images) - 1) * images
+        step = self.task.source.strides[0] if self.direct else self.volume.plane(self.block)
+        return repeated(found, images, step, self.task.grad.strides[0])
 
     def _words(self) -> list[int]:
         task, statics, tables = self.task, self.statics, Tables(GRADIENT.size)
@@ -162,9 +196,9 @@ class GradientBuilder:
         full, last = self._vectors(False), self._vectors(True)
         full_at = tables.add([w for v in full for w in v])
         last_at = full_at if last == full else tables.add([w for v in last for w in v])
-        chunk = max(8, TILE_BYTES // (statics.MR * statics.L * statics.S.bytes))  # type: ignore[attr-defined]
+        chunk = chunk_vectors(statics.MR, statics.L, task.source.type)
         chunk = -(-len(full) // -(-len(full) // chunk))
-        positions = self.pitches[1] * self.block.rows[0]
+        positions = self.volume.plane(self.block) * self.block.images
         area = Layout(statics.S)  # type: ignore[arg-type]
         area.take(self.unit_size if self.mode == 1 else 0)
         tile_at = area.take(chunk * statics.MR * statics.L)
@@ -174,10 +208,13 @@ class GradientBuilder:
             "grad": grad.slot, "source": task.source.slot, "scratch": task.scratch_slot, "areas": areas(),
             "area_at": self.layout.take(area.used * areas()), "area_size": area.used, "rows_at": rows_at,
             "tile_at": tile_at, "shared_at": self.shared_at, "unit_size": self.unit_size,
-            "partial_at": self.partial_at, "splits": self.splits, "shares": self.shares, "blocks": self.row_blocks,
-            "rows": task.rows, "mode": self.mode, "channels": task.channels, "channel_step": self.channel_step,
+            "partial_at": self.partial_at, "splits": self.splits, "shares": self.shares,
+            "blocks": self.row_blocks,
+            "rows": task.rows, "mode": self.mode, "channels": task.channels,
+            "channel_step": self.channel_step,
             "columns": self.padded, "column_table": tables.add(offsets), "grad_n": grad.strides[0],
-            "grad_c": grad.strides[1], "grad_d": grad.strides[2], "grad_h": grad.strides[3], "count": self.count,
+            "grad_c": grad.strides[1], "grad_d": grad.strides[2], "grad_h": grad.strides[3],
+            "count": self.count,
             "vectors": len(full), "table": full_at, "last_vectors": len(last), "last_table": last_at,
             "chunk": chunk, "positions": positions,
             "grid": tables.add(grid_words(self.volume, self.block, task.source, task.groups, task.channels)),
@@ -192,8 +229,10 @@ class GradientBuilder:
         depth, height, width = self.volume.axes
         rows, pitch, inner = self.pitches[1] // self.pitches[2], self.pitches[2] // block.inner, block.inner
         values = {
-            "channels": self.task.rows, "channel_size": self.pitches[1] * block.rows[0], "inner": inner,
-            "channel_step": strides[1], "sample_step": strides[0], "depth_step": strides[2], "height_step": strides[3], "depth_size": depth.count,
+            "channels": self.task.rows, "channel_size": self.volume.plane(block) * block.images,
+            "sample_size": self.volume.plane(block), "inner": inner, "channel_step": strides[1],
+            "sample_step": strides[0], "depth_step": strides[2], "height_step": strides[3],
+            "depth_size": depth.count,
             "height_size": height.count, "depth_stride": 1, "height_stride": 1, "width_stride": strides[4],
             "depth_low": 0, "height_low": 0, "planes": block.rows[0], "rows": rows, "pitch": pitch,
             "width": width.count, "depth_images": 1, "height_images": 1, "width_images": 1,
@@ -209,7 +248,19 @@ def bias_gradient_step(grad: Operand, out_slot: int, out_type: Type) -> tuple:
     if grad.planar():
         depth, height, width = 1, 1, depth * height * width
         steps["step_w"] = 1
-    values = {"grad": grad.slot, "out": out_slot, "samples": samples, "depth": depth, "height": height, "width": width}
+    values = {
+        "grad": grad.slot,
+        "out": out_slot,
+        "samples": samples,
+        "depth": depth,
+        "height": height,
+        "width": width,
+    }
     statics = Statics(S=arithmetic_type(grad.type), R=grad.type, W=out_type, L=lanes_of(grad.type))
     each = max(1, samples * depth * height * width)
-    return kernel(kernels.channel_sums, statics), CHANNELS.block(values | steps), channels, max(1, 200_000 // each)
+    return (
+        kernel(kernels.channel_sums, statics),
+        CHANNELS.block(values | steps),
+        channels,
+        max(1, 200_000 // each),
+    )

@@ -184,10 +184,9 @@ def product(
     if 0 in (m, n, *batch):
         return []
     scales = _Scales(alpha, beta, epilogue, tuple(scalars))
-    reads = [*([out] if accumulate else []), *([bias] if bias else []), *reads]
-    p = _Product(
-        code, m, n, k, [a, b, out, *reads], list(batch), accumulate or bias is not None, scales, scratch
-    )
+    bias = out if accumulate else bias
+    reads = [*([bias] if bias else []), *reads]
+    p = _Product(code, m, n, k, [a, b, out, *reads], list(batch), bias is not None, scales, scratch)
     p.simplify()
     p.choose()
     return p.steps
@@ -222,11 +221,8 @@ class _Product:
         self.merge_batch()
         if self.k == 1:  # its strides are never used
             a, b, *others = self.operands
-            self.operands = [
-                a._replace(column=1),
-                b._replace(row=1 if b.column != 1 else max(1, self.n)),
-                *others,
-            ]
+            row = self.n if b.column == 1 else 1
+            self.operands = [a._replace(column=1), b._replace(row=row), *others]
         self.fold_rows()
         if self.better_turned():
             self.m, self.n = self.n, self.m
@@ -287,14 +283,15 @@ class _Product:
         if self.m == 1:
             return self.k >= self.lanes // 2
         # folding the sums costs as much as 64 steps of k, packing b as much as 8 rows
-        return (
-            consecutive and self.k >= (8 if self.m <= 32 else 24 if self.m <= 160 else 1 << 40) * self.lanes
-        )
+        steps = self.k // self.lanes
+        return consecutive and (steps >= 8 and self.m <= 32 or steps >= 24 and self.m <= 160)
 
     def inner(self) -> None:
         words = _Words(self)
         rows, columns = min(self.m, gemm_vector.INNER_ROWS), min(self.n, gemm_vector.INNER_COLUMNS)
         words.put(b_panel=self.operands[1].column, b_k=1)
+        while columns > 16 and -(-self.m // rows) * -(-self.n // columns) * prod(self.batch) < 12:
+            columns //= 2
         cost = rows * columns * (self.k + 2 * self.lanes) // self.lanes * (3 if self.m == 1 else 1)
         self.add_blocks("inner_product", words, rows, columns, cost)
 
@@ -302,9 +299,7 @@ class _Product:
         words = _Words(self)
         columns = self.n
         if self.n * self.k >= 4 * ALONE:
-            columns = max(
-                self.width * 4, min(gemm_vector.OUTER_COLUMNS, -(-self.n // 4 // self.width) * self.width)
-            )
+            columns = max(self.width * 4, -(-self.n // 4 // self.width) * self.width)
         columns = min(columns, self.n, gemm_vector.OUTER_COLUMNS)
         self.add_blocks("outer_product", words, 1, columns, columns * self.k * 2 // self.lanes)
 
@@ -384,8 +379,8 @@ class _Product:
         groups, chunks = -(-panels // group), -(-k // chunk)
         slot = self.scratch(max(1, entries * panels * k * width) * self.t.bytes)
         words = [
-            b.slot, b.offset * self.memory.bytes * scale, b.row, b.column, k, n, slot, 0, panels, group, groups,
-            chunks, chunk, len(shared),
+            b.slot, b.offset * self.memory.bytes * scale, b.row, b.column, k, n, slot, 0, panels, group,
+            groups, chunks, chunk, len(shared),
         ]  # fmt: skip
         for d in reversed(shared):
             words += [self.batch[d], b.batch[d] * scale]

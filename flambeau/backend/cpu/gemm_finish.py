@@ -18,10 +18,7 @@ def number(T, frame, slot, constant):
     word = constant
     if slot != 0:
         word = frame[slot]
-    if T.kind == "float":
-        return T(bitcast(word, f64))
-    else:
-        return T(word)
+    return T(bitcast(word, f64)) if T.kind == "float" else T(word)
 
 
 @static
@@ -82,10 +79,9 @@ def finish(frame: ptr(i64), params: ptr(i64), source: ptr(T), source_row: i64, i
         for c in range(0, columns, L, unroll=None):
             mask = first_lanes(columns - c, L)
             x = load_masked(source + (r * source_row + c), vec(T, L), mask) * alpha
-            if BIAS:
-                if beta != 0:
-                    y = read_operand(M, L, frame, params, moves, 0, i + r, j + c, columns - c, mask)
-                    x = multiply_add(splat(beta, L), vec(T, L)(y), x)
+            if BIAS and beta != 0:
+                y = read_operand(M, L, frame, params, moves, 0, i + r, j + c, columns - c, mask)
+                x = multiply_add(splat(beta, L), vec(T, L)(y), x)
             if EPILOGUE is not None:
                 others = [
                     read_operand(M, L, frame, params, moves, k, i + r, j + c, columns - c, mask)
@@ -108,8 +104,8 @@ def alternate(first, second):
 
 
 @native
-def finish_pairs(frame: ptr(i64), params: ptr(i64), source: ptr(T), source_row: i64, i: i64, j: i64, rows: i64,
-                 columns: i64, moves: ptr(i64)):  # fmt: skip
+def finish_pairs(frame: ptr(i64), params: ptr(i64), source: ptr(T), source_row: i64, i: i64, j: i64,
+                 rows: i64, columns: i64, moves: ptr(i64)):  # fmt: skip
     """`finish` for complex elements: columns count reals, column strides half a step."""
     re_a = number(T, frame, params[at.alpha_slot], params[at.alpha])
     im_a = number(T, frame, params[at.alpha_slot] + (params[at.alpha_slot] != 0), params[at.alpha_im])
@@ -121,11 +117,10 @@ def finish_pairs(frame: ptr(i64), params: ptr(i64), source: ptr(T), source_row: 
         for c in range(0, columns, 2, unroll=None):
             u, v = source[r * source_row + c], source[r * source_row + c + 1]
             re, im = u * re_a - v * im_a, u * im_a + v * re_a
-            if BIAS:
-                if re_b != 0 or im_b != 0:
-                    p = pair_address(T, frame, params, moves, 0, i + r, j + c)
-                    re += p[0] * re_b - p[1] * im_b
-                    im += p[0] * im_b + p[1] * re_b
+            if BIAS and (re_b != 0 or im_b != 0):
+                p = pair_address(T, frame, params, moves, 0, i + r, j + c)
+                re += p[0] * re_b - p[1] * im_b
+                im += p[0] * im_b + p[1] * re_b
             if EPILOGUE is not None:
                 places = [
                     pair_address(T, frame, params, moves, k, i + r, j + c) for k in range(BIAS, READ_COUNT)

@@ -1,4 +1,4 @@
-"""Copies of the operands of a matrix product in the order in which the tiles read them, converted to their type.
+"""Copies of the operands of a matrix product, in the order in which the tiles read them and in their type.
 
 `copy_*` bring one row tile of a into a small buffer; they are called by address from `multiply`. `pack_*` are
 program steps that write all of b as panels ``[panel][k][2 vectors]``, zero beyond the last column.
@@ -9,7 +9,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 from .conv_lanes import first_lanes, load_masked
-from .native import bitcast, load, native, shuffle, static, store, unroll
+from .native import bitcast, load, local, native, shuffle, static, store, unroll
 from .types import i64, ptr, vec
 
 #: words of the parameters of a pack step; strides count elements, offsets bytes
@@ -94,7 +94,7 @@ def pack_place(params: ptr(i64), item: i64):
     first = (rest - batch * groups) * params[at.group]
     move, left = i64(0), batch
     row = params + BATCH
-    for d in range(params[at.dims], unroll=None):
+    for _ in range(params[at.dims], unroll=None):
         size = row[0]
         move += (left % size) * row[1]
         left = left // size
@@ -145,18 +145,19 @@ def pack_columns(frame: ptr(i64), params: ptr(i64), begin: i64, end: i64):
 
 @native
 def transpose_block(M, L, WIDTH, source, stride, to, columns, count):
-    """Write up to L rows of one vector from up to L rows of b's transpose; missing rows give zero."""
+    """Write up to L rows of one vector from up to L rows of b's transpose; missing columns give zero."""
     W = vec(M, L)
-    if columns >= L and count >= L:
-        flipped = transposed([load(source + c * stride, W) for c in unroll(L)])
-        for p in unroll(L):
+    room = local(M, L * L)
+    here, step = source, stride
+    if columns < L or count < L:
+        for c in range(L, unroll=None):
+            mask = first_lanes(count if c < columns else i64(0), L)
+            store(room + c * L, load_masked(source + c * stride, W, mask))
+        here, step = room, i64(L)
+    flipped = transposed([load(here + c * step, W) for c in unroll(L)])
+    for p in unroll(L):
+        if p < count:
             store(to + p * WIDTH, flipped[p])
-    else:
-        for p in range(min(count, i64(L)), unroll=None):
-            for c in range(L, unroll=None):
-                to[p * WIDTH + c] = 0
-            for c in range(min(columns, i64(L)), unroll=None):
-                to[p * WIDTH + c] = source[c * stride + p]
 
 
 @native
@@ -191,8 +192,10 @@ def times_i(b, x):
 
 @native
 def pack_pairs(frame: ptr(i64), params: ptr(i64), begin: i64, end: i64):
-    """Complex b as the real matrix [[re, im], [-im, re]] of twice the rows and columns; sizes and batch strides
-    count reals, the strides of k and of columns half a step."""
+    """Complex b as the real matrix [[re, im], [-im, re]] of twice the rows and columns.
+
+    Sizes and batch strides count reals, the strides of k and of columns half a step.
+    """
     WIDTH = 2 * L
     source = bitcast(frame[params[at.address]] + params[at.offset], ptr(M))
     goal = bitcast(frame[params[at.to_address]] + params[at.to_offset], ptr(T))

@@ -33,8 +33,8 @@ from .types import i8, i64, ptr, vec, void
 
 #: words of the parameters of `multiply`, and of every step that shares its description of the product
 WORDS = (
-    "m", "n", "k", "a_address", "a_offset", "a_row", "a_k", "a_bytes", "b_address", "b_offset", "b_panel", "b_k",
-    "raw_address", "raw_offset", "raw_row", "add", "slice", "copy", "copy_row", "copy_k", "finish",
+    "m", "n", "k", "a_address", "a_offset", "a_row", "a_k", "a_bytes", "b_address", "b_offset", "b_panel",
+    "b_k", "raw_address", "raw_offset", "raw_row", "add", "slice", "copy", "copy_row", "copy_k", "finish",
     "block_rows", "block_columns", "row_blocks", "column_blocks", "splits", "split_k", "split_a", "split_b",
     "split_raw", "c_address", "c_offset", "c_row", "c_column", "alpha_slot", "alpha", "alpha_im", "beta_slot",
     "beta", "beta_im", "dims", "operands",
@@ -91,7 +91,11 @@ def tile(a: ptr(T), a_row: i64, a_k: i64, b: ptr(T), b_k: i64, c: ptr(T), c_row:
     if add != 0:
         for i in unroll(ROWS):
             for j in unroll(V):
-                old = load(c + (i * c_row + j * L), W) if WHOLE else load_masked(c + (i * c_row + j * L), W, mask[j])
+                old = (
+                    load(c + (i * c_row + j * L), W)
+                    if WHOLE
+                    else load_masked(c + (i * c_row + j * L), W, mask[j])
+                )
                 acc[i * V + j] = acc[i * V + j] + old
     for i in unroll(ROWS):
         for j in unroll(V):
@@ -121,8 +125,8 @@ def batch_moves(params: ptr(i64), item: i64, moves: ptr(i64)):
 
 
 @native
-def run_tiles(T, L, ROW_COUNTS, UNMASKED, frame, params, a, b, raw, k, i0, i1, j0, j1, add, last, buffer, spare,
-              moves):  # fmt: skip
+def run_tiles(T, L, ROW_COUNTS, UNMASKED, frame, params, a, b, raw, k, i0, i1, j0, j1, add, last, buffer,
+              spare, moves):  # fmt: skip
     """One slice of k of one block: all its row tiles and panels."""
     WIDTH = 2 * L
     a_row, a_k = params[at.a_row], params[at.a_k]
@@ -210,8 +214,8 @@ def multiply(frame: ptr(i64), params: ptr(i64), begin: i64, end: i64):
             last = p + count >= k
             add = params[at.add] if p == 0 else i64(1)
             from_a, from_b = a + p * params[at.a_k] * a_bytes, b + p * params[at.b_k]
-            run_tiles(T, L, ROW_COUNTS, UNMASKED, frame, params, from_a, from_b, raw, count, i0, i1, j0, j1, add, last,
-                      buffer, spare, moves)  # fmt: skip
+            run_tiles(T, L, ROW_COUNTS, UNMASKED, frame, params, from_a, from_b, raw, count, i0, i1, j0, j1,
+                      add, last, buffer, spare, moves)  # fmt: skip
             p += count
             go_on = not last
 

@@ -124,13 +124,16 @@ def inner_product(frame: ptr(i64), params: ptr(i64), begin: i64, end: i64):
                 from_a, step = gathered, i64(SLICE)
             if rows == 1:
                 for j in range(0, columns, 8, unroll=None):
-                    inner_tile(M, T, L, 1, 8, from_a, step, rows, b + (j * b_row + p), b_row, columns - j, count,
-                               total + j, ROOM)  # fmt: skip
+                    here = b + (j * b_row + p)
+                    inner_tile(
+                        M, T, L, 1, 8, from_a, step, rows, here, b_row, columns - j, count, total + j, ROOM
+                    )
             else:
                 for j in range(0, columns, C, unroll=None):
+                    here = b + (j * b_row + p)
                     for i in range(0, rows, R, unroll=None):
-                        inner_tile(M, T, L, R, C, from_a + i * step, step, rows - i, b + (j * b_row + p), b_row,
-                                   columns - j, count, total + (i * ROOM + j), ROOM)  # fmt: skip
+                        inner_tile(M, T, L, R, C, from_a + i * step, step, rows - i, here, b_row, columns - j,
+                                   count, total + (i * ROOM + j), ROOM)  # fmt: skip
         give(T, frame, params, total, ROOM, raw + moves[2], i0, i1, j0, j1, moves)
 
 

@@ -21,7 +21,9 @@ ROW = 4
 class Window:
     """The windows of one axis: size, stride, padding, dilation; or adaptive, where only sizes are known."""
 
-    def __init__(self, size: int, out: int, kernel=0, stride=1, padding=0, dilation=1, include_pad=True, adaptive=False):
+    def __init__(
+        self, size: int, out: int, kernel=0, stride=1, padding=0, dilation=1, include_pad=True, adaptive=False
+    ):
         self.size, self.out = size, out
         self.kernel, self.stride, self.padding, self.dilation = kernel, stride, padding, dilation
         self.include_pad, self.adaptive = include_pad, adaptive
@@ -79,7 +81,9 @@ def _windows(shape: Shape, kernel, stride, padding, dilation, ceil_mode, include
     dims = len(shape) - 2
     stride = kernel if stride is None or stride == () or stride == [] else stride
     sizes = (1,) * (3 - dims) + tuple(shape[2:])
-    each = (_three(v, default, dims) for v, default in ((kernel, 1), (stride, 1), (padding, 0), (dilation, 1)))
+    each = (
+        _three(v, default, dims) for v, default in ((kernel, 1), (stride, 1), (padding, 0), (dilation, 1))
+    )
     return [
         Window(size, output_size(size, *one, ceil_mode), *one, include_pad=include_pad)
         for size, one in zip(sizes, zip(*each))
@@ -94,7 +98,9 @@ def _adaptive(shape: Shape, output) -> list[Window]:
     return [Window(size, out, adaptive=True) for size, out in zip(sizes, (1,) * (3 - dims) + tuple(wanted))]
 
 
-def pooled_shape(input_shape: Shape, kernel, stride=None, padding=0, dilation=1, ceil_mode: bool = False) -> Shape:
+def pooled_shape(
+    input_shape: Shape, kernel, stride=None, padding=0, dilation=1, ceil_mode: bool = False
+) -> Shape:
     """Shape of a pooling's result."""
     windows = _windows(input_shape, kernel, stride, padding, dilation, ceil_mode)
     return (*input_shape[:2], *[w.out for w in windows][5 - len(input_shape) :])
@@ -108,7 +114,9 @@ def _statics(code: str, maximum: bool, index: bool = False) -> PoolStatics:
     t = BY_CODE[code]
     s = t.register
     lowest = float("-inf") if s.kind == "float" else -(1 << (s.bits - 1)) if s.signed else 0
-    return PoolStatics(t, s, max(2, jit.vector_bytes() // max(4, s.bytes)), maximum, index, lowest if maximum else 0)
+    return PoolStatics(
+        t, s, max(2, jit.vector_bytes() // max(4, s.bytes)), maximum, index, lowest if maximum else 0
+    )
 
 
 def _five(strides: Shape | None, shape: Shape) -> tuple[int, ...]:
@@ -120,7 +128,9 @@ def _padded(values: list[int], lanes: int, filler: int) -> list[int]:
     return values + [filler] * (-len(values) % lanes)
 
 
-def _pool(code, shape: Shape, windows, maximum, override, source, out, index, source_strides, out_strides) -> Schedule:
+def _pool(
+    code, shape: Shape, windows, maximum, override, source, out, index, source_strides, out_strides
+) -> Schedule:
     statics = _statics(code, maximum, index is not None)
     out_shape = (*shape[:2], *[w.out for w in windows][5 - len(shape) :])
     if 0 in out_shape:
@@ -145,12 +155,18 @@ def _pool(code, shape: Shape, windows, maximum, override, source, out, index, so
     function = pool_kernels.pool_rows if rows else pool_kernels.pool_windows
     units = shape[0] * shape[1] * windows[0].out * windows[1].out
     reads = max(prod(shape) // units, windows[2].out * prod(max(1, w.kernel) for w in windows))
-    step = (kernel(function, statics), POOL.block(values) + tables.words, units, max(1, SHARE // max(1, reads)))
+    step = (
+        kernel(function, statics),
+        POOL.block(values) + tables.words,
+        units,
+        max(1, SHARE // max(1, reads)),
+    )
     return Schedule([step], 0)
 
 
 def max_pool(
-    dtype, input_shape: Shape, kernel, stride=None, padding=0, dilation=1, ceil_mode: bool = False, *, out_slot: int,
+    dtype, input_shape: Shape, kernel, stride=None, padding=0, dilation=1, ceil_mode: bool = False, *,
+    out_slot: int,
     index_slot: int | None = None, input_slot: int, input_strides: Shape | None = None,
     out_strides: Shape | None = None,
 ) -> Schedule:  # fmt: skip
@@ -178,17 +194,29 @@ def avg_pool(
     """Steps of average pooling over (N, C, ...)."""
     windows = _windows(input_shape, kernel, stride, padding, 1, ceil_mode, count_include_pad)
     slots = (input_slot, out_slot, None)
-    return _pool(_code(dtype), input_shape, windows, False, divisor_override, *slots, input_strides, out_strides)
+    return _pool(
+        _code(dtype), input_shape, windows, False, divisor_override, *slots, input_strides, out_strides
+    )
 
 
 def adaptive_avg_pool(
-    dtype, input_shape: Shape, output_size, *, out_slot: int, input_slot: int, input_strides: Shape | None = None,
+    dtype, input_shape: Shape, output_size, *, out_slot: int, input_slot: int,
+    input_strides: Shape | None = None,
     out_strides: Shape | None = None,
 ) -> Schedule:  # fmt: skip
     """Steps of adaptive average pooling; an output size of None keeps the axis."""
     windows = _adaptive(input_shape, output_size)
     return _pool(
-        _code(dtype), input_shape, windows, False, None, input_slot, out_slot, None, input_strides, out_strides
+        _code(dtype),
+        input_shape,
+        windows,
+        False,
+        None,
+        input_slot,
+        out_slot,
+        None,
+        input_strides,
+        out_strides,
     )
 
 
@@ -206,7 +234,8 @@ def max_pool_backward(
         return Schedule([], 0)
     strides = _five(grad_strides, grad_shape)
     values = {
-        "out": out_slot, "grad": grad_slot, "index": index_slot, "channels": input_shape[1], "outputs": outputs,
+        "out": out_slot, "grad": grad_slot, "index": index_slot, "channels": input_shape[1],
+        "outputs": outputs,
         "inputs": inputs, "out_h": grad_shape[-2] if len(grad_shape) > 3 else 1, "out_w": grad_shape[-1],
     }  # fmt: skip
     values |= {f"grad_{axis}": stride for axis, stride in zip("ncdhw", strides)}
@@ -214,7 +243,9 @@ def max_pool_backward(
     return Schedule([(kernel(pool_kernels.max_gradient, statics), SCATTER.block(values), units, chunk)], 0)
 
 
-def _avg_backward(code, shape: Shape, windows, override, out_slot, grad_slot, scratch_slot, grad_strides) -> Schedule:
+def _avg_backward(
+    code, shape: Shape, windows, override, out_slot, grad_slot, scratch_slot, grad_strides
+) -> Schedule:
     statics = _statics(code, False)
     units, out_shape = prod(shape[:2]), (*shape[:2], *[w.out for w in windows][5 - len(shape) :])
     if prod(shape) == 0:

@@ -9,7 +9,15 @@ from dataclasses import dataclass
 
 from .conv_kernels import FLAG_WORDS, Words, leave_area, take_area
 from .conv_lanes import (
-    both, either, first_lanes, gather_lanes, lane_numbers, lanes_between, load_masked, no_lanes, store_masked,
+    both,
+    either,
+    first_lanes,
+    gather_lanes,
+    lane_numbers,
+    lanes_between,
+    load_masked,
+    no_lanes,
+    store_masked,
     sum_lanes,
 )  # fmt: skip
 from .native import bitcast, load, local, native, select, shuffle, splat, store
@@ -223,7 +231,9 @@ def window_sum(G, p, source: ptr(G.T), d, h, first, last):
             row = source + (z * p[POOL.source_d] + y * p[POOL.source_h])
             if p[POOL.source_w] == 1:
                 for x in range(first, last, G.L):
-                    inside = inside + vec(G.S, G.L)(load_masked(row + x, vec(G.T, G.L), first_lanes(last - x, G.L)))
+                    inside = inside + vec(G.S, G.L)(
+                        load_masked(row + x, vec(G.T, G.L), first_lanes(last - x, G.L))
+                    )
             else:
                 for x in range(first, last):
                     total = total + G.S(row[x * p[POOL.source_w]])
@@ -271,11 +281,13 @@ def max_gradient(frame: ptr(i64), p: ptr(i64), begin: i64, end: i64):
                 d += 1
 
 
-#: cover_d, cover_h: for each input coordinate the first output whose window holds it, and their number; cover_w: all
+#: cover_d, cover_h: for each input coordinate the first output whose window holds it, and their number;
+#: cover_w: all
 #: the first ones, then (`cover_length` words on) all the numbers, of which the largest is `cover_most`.
 #: whole: one output, whose window is the plane
 SPREAD = Words(
-    "out grad scratch areas area_size channels in_d in_h in_w out_d out_h out_w grad_n grad_c grad_d grad_h grad_w "
+    "out grad scratch areas area_size channels in_d in_h in_w out_d out_h out_w grad_n grad_c grad_d "
+    "grad_h grad_w "
     "divisor_d divisor_h divisor_w cover_d cover_h cover_w "
     "cover_length cover_most whole"
 )
@@ -307,7 +319,9 @@ def average_gradient(frame: ptr(i64), p: ptr(i64), begin: i64, end: i64):
         c = unit % p[SPREAD.channels]
         grad = bitcast(frame[p[SPREAD.grad]], ptr(G.T)) + (n * p[SPREAD.grad_n] + c * p[SPREAD.grad_c])
         scaled_plane(G, p, grad, scaled)
-        to = bitcast(frame[p[SPREAD.out]], ptr(G.T)) + unit * (p[SPREAD.in_d] * p[SPREAD.in_h] * p[SPREAD.in_w])
+        to = bitcast(frame[p[SPREAD.out]], ptr(G.T)) + unit * (
+            p[SPREAD.in_d] * p[SPREAD.in_h] * p[SPREAD.in_w]
+        )
         if p[SPREAD.whole] != 0:
             fill_plane(G, to, splat(scaled[0], G.L), p[SPREAD.in_d] * p[SPREAD.in_h] * p[SPREAD.in_w])
         else:

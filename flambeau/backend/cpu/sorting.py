@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import prod
 
 from ...base.layout import contiguous_strides
+from . import jit, top_kernels
 from . import select_kernels as select
 from . import sorting_kernels as kernels
 from .schedule import item_bytes
@@ -35,7 +36,7 @@ class Rows:
             self.word = call.copy_in(call.input(0), shape, [where.strides[d] for d in order], code, code)
         memory = BY_CODE[code]
         bits = 64 if memory.bytes == 8 else 32 if memory.kind == "float" else 8 * memory.bytes
-        self.template = SortTemplate(memory, bits, bits <= 32, descending)
+        self.template = SortTemplate(memory, bits, bits <= 32, descending, jit.vector_bytes() // memory.register.bytes)
         size = self.count * keep
         self.values = call.out(0) if self.direct else call.scratch(size * item_bytes(code))
         self.indices = call.out(1) if self.direct else call.scratch(size * 8)
@@ -85,7 +86,7 @@ def sort(call) -> None:
 
 def blocks_of(length: int) -> tuple[int, int]:
     """How many blocks a long row is cut into, and their length: by the length only, so that results never vary."""
-    blocks = min(32, length // BLOCK)
+    blocks = max(1, min(32, length // BLOCK))
     return blocks, -(-length // blocks)
 
 
@@ -115,26 +116,17 @@ def topk(call) -> None:
     if k == 0 or call.inputs[0].numel == 0:
         return
     rows = Rows(call, bool(call.values["largest"]), k)
-    if rows.length >= LONG and rows.count < 8:
-        _topk_long(rows, k)
-    else:
-        keys, places = rows.buffers()
-        parameters = [rows.word, rows.values, rows.indices, *keys, *places, rows.length, k, select.FIRST_K]
-        rows.native(select.select_rows, parameters, rows.count, 8192 // rows.length)
-    rows.deliver()
-
-
-def _topk_long(rows: Rows, k: int) -> None:
-    call, n, count = rows.call, rows.length, rows.count
     keys, places = rows.buffers()
-    blocks, size = blocks_of(n)
-    counters = call.scratch(4 * count * blocks << WIDE)
-    state = call.scratch(16 * count)
-    parameters = [rows.word, counters, state, *keys, *places, rows.values, rows.indices, n, blocks, size, k]
-    rows.native(select.count_leading, parameters, count * blocks, 1)
-    rows.native(select.bound_rows, parameters, count, 1)
-    rows.native(select.collect, parameters, count * blocks, 1)
-    rows.native(select.sort_candidates, parameters, count, 1)
+    parameters = [rows.word, rows.values, rows.indices, *keys, *places, rows.length, k]
+    blocks, size = blocks_of(rows.length)
+    if rows.length >= LONG and rows.count < 8 and 4 * k <= rows.length - (blocks - 1) * size:
+        rows.native(top_kernels.top_blocks, [*parameters, blocks, size], rows.count * blocks, 1)
+        rows.native(top_kernels.top_merge, [*parameters, blocks, size], rows.count, 1)
+    elif 8 * k <= rows.length:
+        rows.native(top_kernels.top_rows, parameters, rows.count, 32768 // rows.length)
+    else:
+        rows.native(select.select_rows, [*parameters, select.FIRST_K], rows.count, 8192 // rows.length)
+    rows.deliver()
 
 
 def rank(call) -> None:

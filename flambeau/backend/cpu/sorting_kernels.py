@@ -4,7 +4,7 @@ An element becomes an unsigned key that orders as the elements do (NaN last, bot
 complement. Keys of up to 32 bits travel packed with the element's index in one 64-bit word; longer keys travel beside
 their indices. Source: Knuth, The Art of Computer Programming 3, 5.2.5 (least significant digit first).
 
-`S` is the template: `memory` (type of an element), `bits` (of a key), `packed`, `descending`.
+`S` is the template: `memory` (type of an element), `bits` (of a key), `packed`, `descending`, `lanes`.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ class SortTemplate:
     bits: int
     packed: bool
     descending: bool
+    lanes: int  # elements that a vector register holds
 
 
 @native

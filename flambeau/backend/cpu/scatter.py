@@ -1,0 +1,300 @@
+"""Schedules of gather and scatter: every element has a place of its own along one dimension.
+
+What is written in parallel is split into columns (all places along the dimension for one position in the others) or
+into shares of the targets, so that no two threads touch one element and the order of the index is kept.
+"""
+
+from __future__ import annotations
+
+from ...base.layout import contiguous_strides
+from ...ir import expr
+from .indexing import CHUNK, COMBINES, SHARES, check_index, finish_check, out_of_bounds, product, start_check, written_target
+from .native import bitcast, native
+from .pointwise import merge
+from .regions import BITS, clear_all, number_parts
+from .schedule import Call
+from .types import BY_CODE, i64, ptr
+
+WORD = ptr(i64)
+
+
+@native
+def gather_elements(frame: WORD, params: WORD, begin: i64, end: i64):
+    """out = source[index along the dimension], over [begin, end) of the result in the order of its memory.
+
+    Parameters: result, source, index words, size and step of the dimension, smallest index, number of outer dimensions,
+    inner size, inner steps (index, source), then for each outer dimension: size, steps (index, source).
+    """
+    out = bitcast(frame[params[0]], ptr(T))
+    source = bitcast(frame[params[1]], ptr(T))
+    index = bitcast(frame[params[2]], ptr(I))
+    size = params[3]
+    step = params[4]
+    low = params[5]
+    inner = params[7]
+    index_step = params[8]
+    source_step = params[9]
+    bad = i64(0)
+    at = begin
+    while at < end:
+        row = at // inner
+        first = at - row * inner
+        n = min(end - at, inner - first)
+        rest = row
+        i_place = first * index_step
+        s_place = first * source_step
+        for d in range(params[6]):
+            m = params[10 + 3 * d]
+            k = rest % m
+            i_place += k * params[11 + 3 * d]
+            s_place += k * params[12 + 3 * d]
+            rest = rest // m
+        numbers = index + i_place
+        start = source + s_place * PARTS
+        to = out + at * PARTS
+        for k in independent(0, n):
+            i = i64(numbers[k * index_step])
+            wrong = (i < low) | (i >= size)
+            bad = bad | i64(wrong)
+            i = i + size if i < 0 else i
+            i = 0 if wrong else i
+            to[k * PARTS] = start[(i * step + k * source_step) * PARTS]
+            if PARTS == 2:
+                to[k * PARTS + 1] = start[(i * step + k * source_step) * PARTS + 1]
+        at += n
+    if bad != 0:
+        frame[3] = 1
+
+
+@native
+def scatter_columns(frame: WORD, params: WORD, begin: i64, end: i64):
+    """Combine the source into the target, column by column; within a column in the order of the index.
+
+    Parameters: target, source, index words, size and step of the target along the dimension, number of indices along
+    it, their steps (index, source), 1 or 0 (one value for all), columns, span of a share, number of outer dimensions,
+    inner size, inner steps (target, index, source), then for each outer dimension: size and these steps.
+    """
+    target = bitcast(frame[params[0]], ptr(T))
+    source = bitcast(frame[params[1]], ptr(T))
+    index = bitcast(frame[params[2]], ptr(I))
+    size = params[3]
+    step = params[4]
+    length = params[5]
+    index_dim = params[6]
+    source_dim = params[7]
+    inner = params[11]
+    low = begin * params[9]
+    high = end * params[9]
+    at = 0 if SHARED else begin
+    last = params[8] if SHARED else end
+    while at < last:
+        row = at // inner
+        first = at - row * inner
+        n = min(last - at, inner - first)
+        rest = row
+        t_place = first * params[12]
+        i_place = first * params[13]
+        s_place = first * params[14]
+        for d in range(params[10]):
+            m = params[15 + 4 * d]
+            k = rest % m
+            t_place += k * params[16 + 4 * d]
+            i_place += k * params[17 + 4 * d]
+            s_place += k * params[18 + 4 * d]
+            rest = rest // m
+        to = target + t_place * PARTS
+        numbers = index + i_place
+        values = source + s_place * PARTS
+        if ALONG:
+            for k in range(n):
+                for j in range(length):
+                    i = i64(numbers[j * index_dim + k * params[13]])
+                    i = i + size if i < 0 else i
+                    mine = True
+                    if SHARED:
+                        mine = (i >= low) & (i < high)
+                    if mine:
+                        place = (i * step + k * params[12]) * PARTS
+                        value = (j * source_dim + k * params[14]) * PARTS
+                        to[place] = COMBINE(to, place, values, value)
+                        if PARTS == 2:
+                            to[place + 1] = COMBINE(to, place + 1, values, value + 1)
+        else:
+            for j in range(length):
+                for k in independent(0, n):
+                    i = i64(numbers[j * index_dim + k * params[13]])
+                    i = i + size if i < 0 else i
+                    place = (i * step + k * params[12]) * PARTS
+                    value = (j * source_dim + k * params[14]) * PARTS
+                    to[place] = COMBINE(to, place, values, value)
+                    if PARTS == 2:
+                        to[place + 1] = COMBINE(to, place + 1, values, value + 1)
+        at += n
+
+
+# -- gather --------------------------------------------------------------------------------------------------
+
+
+def _checked_gather(call: Call, wrap: bool) -> None:
+    where, index, out = call.inputs[0], call.inputs[1], call.outputs[0]
+    dim = call.values["dim"] % max(1, where.ndim)
+    size = (where.shape or (1,))[dim]
+    low = -size if wrap else 0
+    call.refuses = out_of_bounds([size], [dim], RuntimeError)
+    if index.numel == 0:
+        return
+    word, shape = call.contiguous(1), index.shape or (1,)
+    strides = list(where.strides or (1,))
+    step, strides[dim] = strides[dim], 0
+    parts = 2 if where.dtype.itemsize == 16 else 1
+    dense = contiguous_strides(shape)
+    sizes, steps = merge(shape, [dense, dense, strides])
+    params = [call.out(), call.input(0), word, size, step, low, len(sizes) - 1, sizes[-1], steps[1][-1], steps[2][-1]]
+    for d in range(len(sizes) - 2, -1, -1):
+        params += [sizes[d], steps[1][d], steps[2][d]]
+    statics = {"T": BITS[where.dtype.itemsize // parts], "I": BY_CODE[index.dtype.code], "PARTS": parts}
+    start_check(call)
+    call.native(gather_elements, statics, params, out.numel, CHUNK)
+    finish_check(call, index.dtype.code, word, -1, index.numel, low, size)
+
+
+def gather(call: Call) -> None:
+    _checked_gather(call, False)
+
+
+def gather_wrapped(call: Call) -> None:
+    _checked_gather(call, True)
+
+
+# -- scatter -------------------------------------------------------------------------------------------------
+
+
+def combine(call, target: int, strides, source: int, source_layout, mode: str, dim: int, size: int, code: str, k: int) -> None:
+    """Steps that combine a source (None: one value for all) into a target of any strides, index: input k."""
+    index = call.inputs[k]
+    shape = list(index.shape or (1,))
+    index_strides = list(index.strides or (1,))
+    source_strides = [0] * len(shape) if source_layout is None else list(source_layout or (1,))
+    target_strides = list(strides or (1,))
+    length = shape.pop(dim)
+    step, index_dim, source_dim = target_strides.pop(dim), index_strides.pop(dim), source_strides.pop(dim)
+    sizes, steps = merge(shape, [target_strides, index_strides, source_strides]) if shape else ([1], [[0], [0], [0]])
+    columns = product(sizes)
+    name, parts = number_parts(code)
+    t = BY_CODE[name]
+    if mode == "set":
+        item = {"c64": 8, "c128": 16}.get(code) or t.bytes
+        parts = 2 if item == 16 else 1
+        t = BITS[item // parts]
+    work = columns * length
+    shared = columns < SHARES and work > CHUNK
+    along = shared or columns < 8 or index_dim < abs(steps[1][-1]) or sizes[-1] < 4
+    params = [target, source, call.input(k), size, step, length, index_dim, source_dim, columns, -(-size // SHARES)]
+    params += [len(sizes) - 1, sizes[-1], *(s[-1] for s in steps)]
+    for d in range(len(sizes) - 2, -1, -1):
+        params += [sizes[d], *(s[d] for s in steps)]
+    statics = {"T": t, "I": BY_CODE[index.dtype.code], "PARTS": parts, "SHARED": shared, "ALONG": along,
+               "COMBINE": COMBINES[mode]}  # fmt: skip
+    if shared:
+        call.native(scatter_columns, statics, params, SHARES, 1)
+    else:
+        call.native(scatter_columns, statics, params, columns, max(1, CHUNK // max(1, length)))
+
+
+def _target_of(call: Call) -> tuple:
+    """(strides, frame word, dimension, its size) of what is written, after the index was checked."""
+    where = call.inputs[0]
+    dim = call.values["dim"] % max(1, where.ndim)
+    size = (where.shape or (1,))[dim]
+    index = call.inputs[1]
+    call.refuses = out_of_bounds([size], [dim], RuntimeError)
+    if index.numel:
+        check_index(call, index.dtype.code, call.contiguous(1), index.numel, 0, size)
+    layout, word = written_target(call)
+    return layout.strides, word, dim, size
+
+
+def scatter_into(call: Call) -> None:
+    index, src = call.inputs[1], call.inputs[2]
+    strides, word, dim, size = _target_of(call)
+    code = call.inputs[0].dtype.code
+    if index.numel == 0:
+        return
+    mode = call.values["mode"]
+    source, layout = call.input(2), src.strides
+    if src.ndim != index.ndim and src.numel == 1:
+        layout = None
+    if code in ("c64", "c128") and mode == "mul":
+        raise NotImplementedError("scatter with reduce='multiply' on complex tensors")
+    combine(call, word, strides, source, layout, mode, dim, size, code, 1)
+
+
+def scatter_sum(call: Call) -> None:
+    out, index = call.outputs[0], call.inputs[1]
+    clear_all(call, call.out(), out.nbytes)
+    if index.numel == 0 or out.numel == 0:
+        return
+    dim = call.values["dim"] % max(1, out.ndim)
+    size = (out.shape or (1,))[dim]
+    call.refuses = out_of_bounds([size], [dim], RuntimeError)
+    check_index(call, index.dtype.code, call.contiguous(1), index.numel, -size, size)
+    combine(call, call.out(), out.strides, call.input(0), call.inputs[0].strides, "add", dim, size, out.dtype.code, 1)
+
+
+_MODES = {"sum": "add", "mean": "add", "prod": "mul", "amax": "max", "amin": "min"}
+
+
+def neutral(reduce: str, dtype):
+    """The value that changes nothing when combined."""
+    if reduce in ("sum", "mean"):
+        return 0
+    if reduce == "prod":
+        return 1
+    if dtype.kind == 0:
+        return reduce == "amin"
+    if dtype.kind == 1:
+        bits, signed = 8 * dtype.itemsize, dtype.is_signed
+        low, high = (-(1 << bits - 1), (1 << bits - 1) - 1) if signed else (0, (1 << bits) - 1)
+        return low if reduce == "amax" else high
+    return float("-inf") if reduce == "amax" else float("inf")
+
+
+def constant(call: Call, code: str, value, shape) -> int:
+    """Frame word of a contiguous scratch tensor filled with a value."""
+    numel = max(1, product(shape))
+    word = call.scratch(numel * BY_CODE[code].bytes)
+    call.pointwise([(code, (1,), word)], [], lambda: expr.constant(value, code), (numel,))
+    return word
+
+
+def scatter_reduce(call: Call) -> None:
+    where, index, src = call.inputs
+    reduce, include_self = call.values["reduce"], call.values["include_self"]
+    strides, word, dim, size = _target_of(call)
+    code = where.dtype.code
+    if index.numel == 0:
+        return
+    if not include_self:
+        start = constant(call, code, neutral(reduce, where.dtype), (1,))
+        combine(call, word, strides, start, None, "set", dim, size, code, 1)
+    combine(call, word, strides, call.input(2), src.strides, _MODES[reduce], dim, size, code, 1)
+    if reduce == "mean":
+        counts = constant(call, "i64", 1 if include_self else 0, where.shape)
+        ones = constant(call, "i64", 1, (1,))
+        combine(call, counts, contiguous_strides(where.shape), ones, None, "add", dim, size, "i64", 1)
+        _divide(call, word, counts, where, code)
+
+
+def _divide(call: Call, word: int, counts: int, where, code: str) -> None:
+    """Divide the sums by how many elements they have; integers round down."""
+    dense = contiguous_strides(where.shape)
+
+    def rule(total, count):
+        count = expr.maximum(count, 1)
+        if where.dtype.kind >= 2:
+            return total / expr.convert(count, total.type)
+        total = expr.convert(total, "i64")
+        quotient = total / count  # towards zero
+        return quotient - expr.where(total - quotient * count < 0, 1, 0)
+
+    call.pointwise([(code, dense, word)], [(code, dense, word), ("i64", dense, counts)], rule, where.shape)
