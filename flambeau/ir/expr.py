@@ -306,15 +306,15 @@ sqrt = _unary("sqrt", "Square root.", _csqrt)
 sin = _unary("sin", "Sine.", lambda z: Pair(sin(z.re) * cosh(z.im), cos(z.re) * sinh(z.im)))
 cos = _unary("cos", "Cosine.", lambda z: Pair(cos(z.re) * cosh(z.im), -(sin(z.re) * sinh(z.im))))
 tan = _unary("tan", "Tangent.", lambda z: sin(z) / cos(z))
-asin = _unary("asin", "Inverse sine.", lambda z: _times_minus_i(log(_times_i(z) + sqrt(1 - z * z))))
-acos = _unary("acos", "Inverse cosine.", lambda z: python_math.pi / 2 - asin(z))
+asin = _unary("asin", "Inverse sine.", lambda z: _casin(z))
+acos = _unary("acos", "Inverse cosine.", lambda z: _cacos(z))
 atan = _unary("atan", "Inverse tangent.", lambda z: _times_minus_i(atanh(_times_i(z))))
 sinh = _unary("sinh", "Hyperbolic sine.", lambda z: Pair(sinh(z.re) * cos(z.im), cosh(z.re) * sin(z.im)))
 cosh = _unary("cosh", "Hyperbolic cosine.", lambda z: Pair(cosh(z.re) * cos(z.im), sinh(z.re) * sin(z.im)))
 tanh = _unary("tanh", "Hyperbolic tangent.", lambda z: _ctanh(z))
 asinh = _unary("asinh", "Inverse hyperbolic sine.", lambda z: _times_minus_i(asin(_times_i(z))))
-acosh = _unary("acosh", "Inverse hyperbolic cosine.", lambda z: log(z + sqrt(z + 1) * sqrt(z - 1)))
-atanh = _unary("atanh", "Inverse hyperbolic tangent.", lambda z: (log(1 + z) - log(1 - z)) * 0.5)
+acosh = _unary("acosh", "Inverse hyperbolic cosine.", lambda z: _cacosh(z))
+atanh = _unary("atanh", "Inverse hyperbolic tangent.", lambda z: _catanh(z))
 erf = _unary("erf", "Error function.")
 erfc = _unary("erfc", "1 - erf(x) without loss for large x.")
 erfinv = _unary("erfinv", "Inverse of the error function.")
@@ -335,6 +335,35 @@ def _times_i(z: Pair) -> Pair:
 
 def _times_minus_i(z: Pair) -> Pair:
     return Pair(z.im, -z.re)
+
+
+# Inverse functions keep the sides of their branch cuts apart by the signs of zeros (Kahan, 1987).
+
+
+def _roots(z: Pair) -> tuple[Pair, Pair]:
+    """sqrt(1 - z) and sqrt(1 + z)."""
+    return sqrt(Pair(1.0 - z.re, -z.im)), sqrt(Pair(z.re + 1.0, z.im))
+
+
+def _casin(z: Pair) -> Pair:
+    minus, plus = _roots(z)
+    return Pair(atan2(z.re, minus.re * plus.re - minus.im * plus.im), asinh(minus.re * plus.im - minus.im * plus.re))
+
+
+def _cacos(z: Pair) -> Pair:
+    minus, plus = _roots(z)
+    return Pair(atan2(minus.re, plus.re) * 2.0, asinh(plus.re * minus.im - plus.im * minus.re))
+
+
+def _cacosh(z: Pair) -> Pair:
+    minus, plus = sqrt(Pair(z.re - 1.0, z.im)), sqrt(Pair(z.re + 1.0, z.im))
+    return Pair(asinh(minus.re * plus.re + minus.im * plus.im), atan2(minus.im, plus.re) * 2.0)
+
+
+def _catanh(z: Pair) -> Pair:
+    square = z.im * z.im
+    re = log1p(z.re * 4.0 / ((1.0 - z.re) * (1.0 - z.re) + square)) * 0.25
+    return Pair(re, atan2(z.im * 2.0, (1.0 - z.re) * (z.re + 1.0) - square) * 0.5)
 
 
 def _ctanh(z: Pair) -> Pair:

@@ -39,7 +39,8 @@ class Relu6(Pointwise):
     """``min(max(input, 0), 6)``."""
 
     def dtype(common):
-        require(common.kind != BOOL, "Boolean inputs not supported for relu6")
+        require(common.kind != BOOL, "Bool inputs not supported for hardtanh")
+        require(common.kind != COMPLEX, "clamp is not supported for complex types", NotImplementedError)
         return common, common
 
     def scalar(input):
@@ -210,7 +211,7 @@ class Softplus(Pointwise):
 class Softsign(Pointwise):
     """``input / (1 + |input|)``."""
 
-    dtype = int_to_float
+    dtype = accepting("abs_cpu", INTEGER, FLOAT, COMPLEX, rule=int_to_float)
 
     def scalar(input):
         return input / (abs(input) + 1)
@@ -239,10 +240,13 @@ class Hardtanh(Pointwise):
 
     def dtype(common):
         require(common.kind != BOOL, "Bool inputs not supported for hardtanh")
+        require(common.kind != COMPLEX, "clamp is not supported for complex types", NotImplementedError)
         return common, common
 
-    def check(min_val, max_val):
+    def check(input, min_val, max_val):
         require(min_val <= max_val, "min_val cannot be greater than max_val", ValueError)
+        require(input.dtype.is_signed or input.dtype.kind == BOOL or min_val >= 0 and max_val >= 0,
+                "cannot do hardtanh on an unsigned type with negative limits")  # fmt: skip
 
     def scalar(input, min_val, max_val):
         low, high = (constant(v if input.is_float else int(v), input.type) for v in (min_val, max_val))
@@ -298,7 +302,7 @@ class Hardshrink(Pointwise):
 class Softshrink(Pointwise):
     """``input`` moved towards 0 by ``lambd``, and 0 within it."""
 
-    dtype = accepting("softshrink_cpu", FLOAT)
+    dtype = accepting("softshrink_check", FLOAT)
 
     def check(input, lambd):
         require(lambd >= 0, "lambda must be in range [0, 3.40282e+38] for input dtype Float, but found "
@@ -317,6 +321,11 @@ class Tanhshrink(Pointwise):
     """``input - tanh(input)``."""
 
     dtype = int_to_float
+
+    def check(input):
+        require(input.dtype.kind != BOOL,
+                "Subtraction, the `-` operator, with a bool tensor is not supported. If you are trying to invert a mask, "
+                "use the `~` or `logical_not()` operator instead.")  # fmt: skip
 
     def scalar(input):
         return input - tanh(input)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 
 from ..base.dtype import dtype as DType
-from ..base.errors import require
 from ..ir.expr import conj, constant, exp, exp2, expm1, fabs, isnan, log, log1p, log2, log10, maximum, minimum, where
 from .define import op, ops
 from .kinds import Composite, Pointwise, int_to_float
@@ -191,7 +190,8 @@ class Logit(Pointwise):
     """``log(input / (1 - input))``; ``eps`` first clamps the input to [eps, 1 - eps]."""
 
     def dtype(common):
-        require(common.kind != COMPLEX, "logit is not supported for complex inputs", NotImplementedError)
+        if common.kind == COMPLEX:
+            raise not_implemented("logit_cpu", common)
         return int_to_float(common)
 
     def scalar(input, eps):

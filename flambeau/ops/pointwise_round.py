@@ -66,8 +66,7 @@ class Trunc(Pointwise):
 
 
 def round_type(common: DType, decimals: int):
-    require(common.kind != COMPLEX, "round is not supported for complex inputs", NotImplementedError)
-    if common.kind == BOOL or decimals and common.kind != FLOAT:
+    if common.kind in (BOOL, COMPLEX) or decimals and common.kind != FLOAT:
         raise not_implemented("round_cpu" if decimals else "round_vml_cpu", common)
     return common, common
 

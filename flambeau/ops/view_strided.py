@@ -155,10 +155,6 @@ class SliceScatter(Composite):
     """A copy of ``input`` with ``src`` in the range ``start:end:step`` along ``dim``."""
 
     def body(input, src, dim, start, end, step):
-        where = input._layout
-        found, _ = sliced(where, dim, start, end, step)
-        if src._layout.shape != found.shape:
-            src = ops.expand(src, tuple(found.shape))
         return replaced(input, src, sliced, dim, start, end, step)
 
 

@@ -347,7 +347,7 @@ def test_epilogue(case):
 )  # fmt: skip
 def test_threads_do_not_change_results(case):
     """Large enough to be shared: every schedule gives the same bits on one and two threads, and is right."""
-    x, w, b, g = make(case, "f32")
+    x, w, _, g = make(case, "f32")
     form, threads, found = options(case), runtime.get_num_threads(), []
     slots = {"out_slot": 4, "scratch_slot": 7}
     forward = conv.forward("f32", x.shape, w.shape, **form, input_slot=5, weight_slot=6, **slots)

@@ -1,8 +1,8 @@
 """Convolution schedules of the CPU back end: steps of programs (see `runtime.program`).
 
-`forward`, `backward_input` (also transposed convolution) and `backward_weight` turn shapes into steps; each takes one
-to three spatial dimensions. Arrays are found through frame slots (`runtime.FIRST` + number of the output, input or
-scratch buffer), and all three use one scratch buffer.
+`forward`, `backward_input` (also transposed convolution) and `backward_weight` turn shapes into steps; each
+takes one to three spatial dimensions. Arrays are found through frame slots (`runtime.FIRST` + number of the
+output, input or scratch buffer), and all three use one scratch buffer.
 """
 
 from __future__ import annotations
@@ -105,7 +105,8 @@ def forward(
     """Steps of ``out = epilogue(conv(input, weight) + bias)``.
 
     dtype: a dtype or its code. padding: a number, or for each dimension a number or a pair (before, after).
-    The weight is dense. epilogue: a ScalarFunction of one input; epilogue_scalars: (frame slot, 0 float | 1 int) each.
+    The weight is dense. epilogue: a ScalarFunction of one input; epilogue_scalars: (frame slot, 0 float | 1
+    int) each.
     """
     code, form = _code(dtype), _form(len(input_shape) - 2, stride, padding, dilation, groups)
     kernel = _spatial(weight_shape)
@@ -139,8 +140,8 @@ def backward_input(
     """Steps of the gradient of a convolution's input, or of a transposed convolution.
 
     input_shape: the shape of what is written (a transposed convolution's output, `output_padding` included).
-    grad_shape: of what is read, where the formula of the forward shape does not give it. bias, epilogue: as in
-    `forward`, for a transposed convolution.
+    grad_shape: of what is read, where the formula of the forward shape does not give it. bias, epilogue: as
+    in `forward`, for a transposed convolution.
     """
     code, form = _code(dtype), _form(len(input_shape) - 2, stride, padding, dilation, groups)
     kernel, sizes = _spatial(weight_shape), _spatial(input_shape)

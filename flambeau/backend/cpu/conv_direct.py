@@ -138,7 +138,7 @@ def grad_place(p, axis, i, k):
 
 @native
 def direct_input(frame: ptr(i64), p: ptr(i64), begin: i64, end: i64):
-    """Gradient of the input for units (sample, channel): `source` is the input's gradient, `out` the output's."""
+    """Gradient of the input for units (sample, channel): `source` is the input's, `out` the output's."""
     source = bitcast(frame[p[DIRECT.source]], ptr(G.E))
     weight = bitcast(frame[p[DIRECT.weight]], ptr(G.E))
     out = bitcast(frame[p[DIRECT.out]], ptr(G.E))

@@ -1,10 +1,10 @@
 """The index arithmetic of convolutions, decided once per shape, in plain Python.
 
-Every convolution here is the same sum. Along one axis, output `i` of a *phase* reads the elements `i + q` of a strided
-*image* of the operand, image r holding the elements step*i + r:
+Every convolution here is the same sum. Along one axis, output `i` of a *phase* reads the elements `i + q`
+of a strided *image* of the operand, image r holding the elements step*i + r:
 
 - forward: stride s needs the images r = (k*dilation - padding) mod s, and there is one output phase;
-- gradient of the input (and transposed convolution): one image, and one output phase for each residue modulo s.
+- gradient of the input (and transposed convolution): one image, one output phase for each residue modulo s.
 
 So strides never reach an inner loop: it only adds offsets from a table.
 """
@@ -54,7 +54,7 @@ class Axis:
         return max(p.count for p in self.phases)
 
     def valid(self, image: int, first: int, count: int) -> tuple[int, int, int]:
-        """Of `count` elements from image index `first`: zeros on the left, elements inside, coordinate of the first."""
+        """Of `count` elements from index `first` of an image: zeros before, number inside, coordinate."""
         r = self.images[image]
         end = (self.size - 1 - r) // self.step + 1
         begin = max(first, -(r // self.step))
@@ -70,7 +70,7 @@ class Axis:
         return replace(self, images=offsets, phases=(replace(phase, taps=taps),))
 
     def pitch(self) -> int:
-        """Distance of neighbouring rows when the padding right of a row may serve as padding left of the next."""
+        """Distance of rows: padding right of a row may serve as padding left of the next."""
         width = self.count + self.span
         zeros = width
         for image in range(len(self.images)):
@@ -109,8 +109,8 @@ def transposed_axis(
 class Block:
     """How outputs are cut: `images` whole samples, or some rows of one (`rows[0]` planes of `rows[1]` rows).
 
-    `inner` is 1 where the samples of a block lie one after another, `images` where they lie side by side for each
-    pixel (tiny images).
+    `inner` is 1 where the samples of a block lie one after another, `images` where they lie side by side for
+    each pixel (tiny images).
     """
 
     images: int
@@ -176,10 +176,11 @@ class Volume:
 def cover(
     counts: tuple[int, int, int], pitches: tuple[int, int], lanes: int
 ) -> list[tuple[int, int, int, int]]:
-    """Vectors that cover the valid positions of a padded image: (first position, lane mask, output offset, lanes used).
+    """Vectors that cover the valid positions of a padded image.
 
-    Position of output (d, h, w) is d*pitches[0] + h*pitches[1] + w. No vector reaches past the last valid position
-    where the image has room for it, so that an unpadded operand can be read in place.
+    Each is (first position, lane mask, output offset, lanes used). The position of output (d, h, w) is
+    d*pitches[0] + h*pitches[1] + w. No vector reaches past the last valid position where the image has room
+    for it, so that an unpadded operand can be read in place.
     """
     planes, rows, width = counts
     starts = [d * pitches[0] + h * pitches[1] for d in range(planes) for h in range(rows)]

@@ -111,7 +111,7 @@ PHASE_WEIGHTS = 3
 
 @native
 def pack_weights(frame: ptr(i64), params: ptr(i64), begin: i64, end: i64):
-    """weight[row, channel, tap] -> packed[unit][channel][tap][MR], a unit being MR rows of a group; and the bias."""
+    """weight[row, channel, tap] -> packed[unit][channel][tap][MR], a unit being MR rows; and the bias."""
     scratch = bitcast(frame[params[WEIGHTS.scratch]], ptr(i64))
     if begin == 0:
         free_areas(scratch, params[WEIGHTS.areas])
@@ -166,17 +166,15 @@ def pack_taps(G, source: ptr(G.W), to: ptr(G.S), here, taps, offsets, row_step):
 #: how outputs are cut into blocks, and how the operand moves with them
 GRID = Words(
     "samples depth height blocks_n blocks_d blocks_h block_n block_d block_h last_axis groups source_n "
-    "source_d "
-    "source_h source_group"
+    "source_d source_h source_group"
 )
 #: `residues` leads to those of the depth and height images, then (zeros, elements, first) of each width
 #: image;
 #: `flat` to lane masks for copying whole planes, if it is not 0
 IMAGE = Words(
     "channels inner channel_size sample_size channel_step sample_step depth_step height_step depth_size "
-    "height_size depth_stride "
-    "height_stride width_stride depth_low height_low planes rows pitch width depth_images height_images "
-    "width_images residues flat"
+    "height_size depth_stride height_stride width_stride depth_low height_low planes rows pitch width "
+    "depth_images height_images width_images residues flat"
 )
 
 
@@ -197,7 +195,7 @@ def locate(grid: ptr(i64), block: i64):
 
 @native
 def copy_row(G, source: ptr(G.T), to: ptr(G.S), zeros: i64, count: i64, width: i64, stride: i64):
-    """to[0:width] = zeros, then `count` elements at distance `stride`, then zeros; may write a vector further."""
+    """to[0:width] = zeros, `count` elements at distance `stride`, zeros; may write up to a vector further."""
     if stride == 1:
         for v in range(0, width, G.L):
             mask = lanes_between(zeros - v, zeros + count - v, G.L)
@@ -234,7 +232,7 @@ def copy_rows(G, source: ptr(G.T), to: ptr(G.S), zeros, count, width, stride, sa
 def pack_image(
     G, params, image, source: ptr(G.T), to: ptr(G.S), samples, depth, height, planes, rows, first, last
 ):
-    """Channels [first, last) of the rows that outputs from (depth, height) on read, with zeros around them."""
+    """Channels [first, last) of the rows that outputs from (depth, height) on read, and zeros around them."""
     plane_block = image[IMAGE.planes] * image[IMAGE.rows] * image[IMAGE.pitch] * image[IMAGE.inner]
     apart = samples if image[IMAGE.inner] == 1 else i64(1)
     for channel in range(first, last):
@@ -281,18 +279,8 @@ def pack_plane(G, params, image, plane, place, samples, depth, height, planes, r
         y = image[IMAGE.height_stride] * (height + image[IMAGE.height_low])
         y += residues[image[IMAGE.depth_images] + rh]
         if image[IMAGE.flat] != 0:
-            copy_plane(
-                G,
-                params,
-                image,
-                plane + z * image[IMAGE.depth_step],
-                place,
-                z,
-                y,
-                rows,
-                rw,
-                widths[2] - zeros,
-            )
+            whole = plane + z * image[IMAGE.depth_step]
+            copy_plane(G, params, image, whole, place, z, y, rows, rw, widths[2] - zeros)
             place = place + image[IMAGE.rows] * pitch
             z += image[IMAGE.depth_stride]
             continue
@@ -353,8 +341,8 @@ VECTOR = 4
 
 
 @native
-def tile(G, weights: ptr(G.S), bias: ptr(G.S), image: ptr(G.S), vectors, channels, channel_step, taps, offsets,
-         result, COUNT):  # fmt: skip
+def tile(G, weights: ptr(G.S), bias: ptr(G.S), image: ptr(G.S), vectors, channels, channel_step, taps,
+         offsets, result, COUNT):  # fmt: skip
     """MR rows x COUNT vectors in registers: bias + sum over channels and taps of weight * image."""
     acc = local(vec(G.S, G.L), G.MR * COUNT)
     for r in unroll(G.MR):
@@ -383,15 +371,13 @@ def tile(G, weights: ptr(G.S), bias: ptr(G.S), image: ptr(G.S), vectors, channel
 #: mode: 0 reads the operand in place, 1 packs each block into the thread's area, 2 finds blocks packed by
 #: `pack_all`
 SWEEP = Words(
-    "out source scratch areas area_at area_size rows_at shared_at unit_size bias_at splits blocks rows "
-    "grid image mode "
-    "channels channel_step out_n out_c out_d out_h out_w positions phases phase_table"
+    "out source scratch areas area_at area_size rows_at shared_at unit_size bias_at splits blocks rows grid "
+    "image mode channels channel_step out_n out_c out_d out_h out_w positions phases phase_table"
 )
 #: words of a phase; pitches are distances in the scratch rows
 PHASE = Words(
-    "taps offsets weights vectors table last_vectors last_table out_start depth height width pitch_n "
-    "pitch_d pitch_h "
-    "pitch_w"
+    "taps offsets weights vectors table last_vectors last_table out_start depth height width pitch_n pitch_d "
+    "pitch_h pitch_w"
 )
 PHASE_WORDS = PHASE.size
 SWEEP_WORDS = SWEEP.size

@@ -1,4 +1,4 @@
-"""Vector operations with masks that the convolution and pooling kernels use: partial loads and stores, compress, expand."""
+"""Vector operations of the convolution and pooling kernels: masks, partial access, compress, sums."""
 
 from __future__ import annotations
 
@@ -87,9 +87,9 @@ def load_expanded(b, pointer, t, mask):
 
 @static
 def sum_lanes(b, vectors):
-    """The sums of the lanes of each vector, as one vector (a number for one vector), always in the same order.
+    """The sums of the lanes of each vector, as one vector (a number for one), always in the same order.
 
-    The count is a power of two, at most the number of lanes.
+    The number of vectors is a power of two, at most the number of lanes.
     """
     lanes, parts = vectors[0].type.lanes, 1
     while len(vectors) > 1:

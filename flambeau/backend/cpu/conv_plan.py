@@ -1,4 +1,4 @@
-"""Plans of the tiled convolution: block sizes, tables and parameter words for the kernels in `conv_kernels`."""
+"""Plans of the tiled convolution: blocks, tables and parameter words for the kernels in `conv_kernels`."""
 
 from __future__ import annotations
 
@@ -137,10 +137,10 @@ class Sweep:
 
 def choose_block(volume: Volume, source: Operand, channels: int, reuse: int, lanes: int, wanted: int,
                  together: int) -> Block:  # fmt: skip
-    """How to cut the outputs into blocks: at least `wanted` a sample, or samples side by side where images are tiny.
+    """How to cut the outputs into blocks, or to lay samples side by side where images are tiny.
 
-    reuse: how often an element of the operand is used (output channels times taps); together: vectors that a block
-    should have, from several samples if need be.
+    reuse: how often an element of the operand is used (output channels times taps). wanted: blocks of a
+    sample, at least. together: vectors that a block should have, from several samples if need be.
     """
     depth, height, width = (axis.count for axis in volume.axes)
     whole = Block(1, (depth, height))
@@ -192,7 +192,7 @@ class Layout:
 
 
 class Tables:
-    """Words after a parameter block; `add` gives the place of a table, counted from the start of the block."""
+    """Words after a parameter block; `add` gives the place of a table, counted from the block's start."""
 
     def __init__(self, start: int):
         self.start, self.words = start, []
@@ -304,7 +304,7 @@ def reads_in_place(volume: Volume, source: Operand, block: Block, lanes: int) ->
         unpadded = axis.low == 0 and axis.count + axis.high <= axis.size
         if axis.step != 1 or axis.out_step != 1 or not unpadded:
             return False
-    _, _, depth, height, width = source.shape
+    height, width = source.shape[3:]
     rows = min(
         block.rows[1], volume.axes[1].count - (-(-volume.axes[1].count // block.rows[1]) - 1) * block.rows[1]
     )
@@ -326,7 +326,7 @@ def in_place_pitches(source: Operand) -> tuple[int, int, int, int]:
 
 
 def sweep_steps(sweep: Sweep) -> tuple[list, int]:
-    """Steps (address, words, n, chunk) of a convolution by register tiles, and the bytes of scratch they use."""
+    """Steps (address, words, n, chunk) of a convolution by register tiles, and their bytes of scratch."""
     element = arithmetic_type(sweep.source.type)
     lanes = lanes_of(sweep.source.type)
     mr, nv = choose_tile(sweep.weights.rows)
@@ -417,7 +417,9 @@ class SweepBuilder:
             "source": sweep.source.slot, "scratch": sweep.scratch_slot, "shared_at": self.shared_at,
             "unit_size": self.unit_size, "channels": channels, "shares": shares,
             "grid": tables.add(grid_words(self.volume, self.block, sweep.source, sweep.groups, channels)),
-            "image": tables.add(image_words(self.volume, self.block, sweep.source, channels, self.statics.L, tables)),
+            "image": tables.add(
+                image_words(self.volume, self.block, sweep.source, channels, self.statics.L, tables)
+            ),
         }  # fmt: skip
         statics = Statics(S=self.statics.S, T=self.statics.T, L=self.statics.L, PLANAR=self.block.inner == 1)
         return kernel(kernels.pack_all, statics), PACK.block(values) + tables.words, self.units * shares, 1

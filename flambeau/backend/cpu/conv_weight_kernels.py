@@ -1,9 +1,9 @@
 """Kernels of the gradient of a convolution's weight and bias.
 
-The weight's gradient is a matrix product whose long axis is the positions of all outputs: lanes run along positions,
-a tile keeps MR output channels x NV (channel, tap) columns in registers, and the lanes are added at its end. Blocks of
-positions go to a fixed number of partial results, which are added in a fixed order: the result does not depend on the
-number of threads.
+The weight's gradient is a matrix product whose long axis is the positions of all outputs: lanes run along
+positions, a tile keeps MR output channels x NV (channel, tap) columns in registers, and the lanes are added
+at its end. Blocks of positions go to a fixed number of partial results, which are added in a fixed order:
+the result does not depend on the number of threads.
 """
 
 from __future__ import annotations

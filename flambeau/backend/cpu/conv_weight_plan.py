@@ -42,7 +42,7 @@ TILE_BYTES = 24 << 10
 
 @dataclass(frozen=True)
 class WeightGradient:
-    """A gradient of the weight ready to be scheduled: `source` is the convolution's input, `grad` its output's."""
+    """A gradient of the weight, ready to be scheduled: `source` is the convolution's input."""
 
     volume: Volume
     source: Operand
@@ -167,7 +167,9 @@ class GradientBuilder:
             "shared_at": self.shared_at, "unit_size": self.unit_size, "channels": task.channels,
             "shares": shares,
             "grid": tables.add(grid_words(self.volume, self.block, task.source, task.groups, task.channels)),
-            "image": tables.add(image_words(self.volume, self.block, task.source, task.channels, self.statics.L, tables)),
+            "image": tables.add(
+                image_words(self.volume, self.block, task.source, task.channels, self.statics.L, tables)
+            ),
         }  # fmt: skip
         statics = Statics(S=self.statics.S, T=self.statics.T, L=self.statics.L, PLANAR=self.block.inner == 1)
         return kernel(kernels.pack_operands, statics), OPERAND.block(values) + tables.words, units * shares, 1
@@ -218,7 +220,9 @@ class GradientBuilder:
             "vectors": len(full), "table": full_at, "last_vectors": len(last), "last_table": last_at,
             "chunk": chunk, "positions": positions,
             "grid": tables.add(grid_words(self.volume, self.block, task.source, task.groups, task.channels)),
-            "image": tables.add(image_words(self.volume, self.block, task.source, task.channels, self.statics.L, tables)),
+            "image": tables.add(
+                image_words(self.volume, self.block, task.source, task.channels, self.statics.L, tables)
+            ),
             "grad_image": tables.add(self._grad_image(tables)),
         }  # fmt: skip
         return GRADIENT.block(values) + tables.words

@@ -75,27 +75,34 @@ def finish(frame: ptr(i64), params: ptr(i64), source: ptr(T), source_row: i64, i
     scalars = frame_scalars(frame, params, SCALAR_CODES)
     out = bitcast(frame[params[at.c_address]] + params[at.c_offset], ptr(M)) + moves[3]
     c_row, c_column = params[at.c_row], params[at.c_column]
-    for r in range(rows, unroll=None):
-        for c in range(0, columns, L, unroll=None):
-            mask = first_lanes(columns - c, L)
-            x = load_masked(source + (r * source_row + c), vec(T, L), mask) * alpha
+    places = [operand(M, frame, params, moves, k) for k in range(READ_COUNT)]
+    for c in range(0, columns, L, unroll=None):
+        mask = first_lanes(columns - c, L)
+        from_x, to = source + c, out + (i * c_row + (j + c) * c_column)
+        for r in range(i, i + rows, unroll=None):
+            x = load_masked(from_x, vec(T, L), mask) * alpha
             if BIAS and beta != 0:
-                y = read_operand(M, L, frame, params, moves, 0, i + r, j + c, columns - c, mask)
+                y = read_at(M, L, places[0], r, j + c, columns - c, mask)
                 x = multiply_add(splat(beta, L), vec(T, L)(y), x)
             if EPILOGUE is not None:
                 others = [
-                    read_operand(M, L, frame, params, moves, k, i + r, j + c, columns - c, mask)
-                    for k in range(BIAS, READ_COUNT)
+                    read_at(M, L, places[k], r, j + c, columns - c, mask) for k in range(BIAS, READ_COUNT)
                 ]
                 (x,) = EPILOGUE([vec(M.register, L)(x)] + others, scalars)
-            write_lanes(M, L, out + ((i + r) * c_row + (j + c) * c_column), c_column, columns - c, mask, x)
+            write_lanes(M, L, to, c_column, columns - c, mask, x)
+            from_x, to = from_x + source_row, to + c_row
 
 
 @native
-def read_operand(M, L, frame, params, moves, K, i, j, count, mask):
+def operand(M, frame, params, moves, K):
+    """Address and strides of what `finish` reads beside the tile."""
     row = params + (READS + 4 * K)
-    p = bitcast(frame[row[0]] + row[1], ptr(M)) + (moves[4 + K] + i * row[2] + j * row[3])
-    return read_lanes(M, L, p, row[3], count, mask)
+    return bitcast(frame[row[0]] + row[1], ptr(M)) + moves[4 + K], row[2], row[3]
+
+
+@native
+def read_at(M, L, PLACE, i, j, count, mask):
+    return read_lanes(M, L, PLACE[0] + (i * PLACE[1] + j * PLACE[2]), PLACE[2], count, mask)
 
 
 def alternate(first, second):
@@ -113,27 +120,24 @@ def finish_pairs(frame: ptr(i64), params: ptr(i64), source: ptr(T), source_row: 
     im_b = number(T, frame, params[at.beta_slot] + (params[at.beta_slot] != 0), params[at.beta_im])
     scalars = frame_scalars(frame, params, SCALAR_CODES)
     out = bitcast(frame[params[at.c_address]] + params[at.c_offset], ptr(T)) + moves[3]
+    places = [operand(T, frame, params, moves, k) for k in range(READ_COUNT)]
     for r in range(rows, unroll=None):
         for c in range(0, columns, 2, unroll=None):
             u, v = source[r * source_row + c], source[r * source_row + c + 1]
             re, im = u * re_a - v * im_a, u * im_a + v * re_a
             if BIAS and (re_b != 0 or im_b != 0):
-                p = pair_address(T, frame, params, moves, 0, i + r, j + c)
+                p = pair_at(places[0], i + r, j + c)
                 re += p[0] * re_b - p[1] * im_b
                 im += p[0] * im_b + p[1] * re_b
             if EPILOGUE is not None:
-                places = [
-                    pair_address(T, frame, params, moves, k, i + r, j + c) for k in range(BIAS, READ_COUNT)
-                ]
-                re, im = EPILOGUE(
-                    [re, im] + alternate([load(p) for p in places], [load(p + 1) for p in places]), scalars
-                )
+                pairs = [pair_at(places[k], i + r, j + c) for k in range(BIAS, READ_COUNT)]
+                parts = alternate([load(p) for p in pairs], [load(p + 1) for p in pairs])
+                re, im = EPILOGUE([re, im] + parts, scalars)
             to = out + ((i + r) * params[at.c_row] + (j + c) * params[at.c_column])
             to[0] = re
             to[1] = im
 
 
 @native
-def pair_address(T, frame, params, moves, K, i, j):
-    row = params + (READS + 4 * K)
-    return bitcast(frame[row[0]] + row[1], ptr(T)) + (moves[4 + K] + i * row[2] + j * row[3])
+def pair_at(PLACE, i, j):
+    return PLACE[0] + (i * PLACE[1] + j * PLACE[2])

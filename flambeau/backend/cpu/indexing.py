@@ -479,7 +479,8 @@ def take(call: Call) -> None:
 
 
 def take_index(call: Call) -> None:
-    call.refuses = out_of_bounds([(call.inputs[0].shape or (1,))[call.values["dim"]]], [call.values["dim"]])
+    # PyTorch counts the index tensors here, not the dimensions.
+    call.refuses = out_of_bounds([(call.inputs[0].shape or (1,))[call.values["dim"]]], [0])
     call.values["wrap"] = True
     take(call)
 
@@ -541,7 +542,7 @@ def index_at(call: Call) -> None:
     """Elements or slices at the places that several index tensors name together."""
     where, dims = call.inputs[0], call.values["dims"]
     count = call.inputs[1][0].numel
-    call.refuses = out_of_bounds([where.shape[d] for d in dims], dims)
+    call.refuses = out_of_bounds([where.shape[d] for d in dims], range(len(dims)))
     if count == 0:
         return
     at = Geometry(where.shape, where.strides, dims, where.dtype.itemsize, adjacent(dims))
@@ -595,7 +596,7 @@ def index_put(call: Call) -> None:
     mode = "add" if call.values["accumulate"] else "set"
     count = indices[0].numel
     shape = call.inputs[0].shape
-    call.refuses = out_of_bounds([shape[d] for d in dims], dims)
+    call.refuses = out_of_bounds([shape[d] for d in dims], range(len(dims)))
     parts = number_parts(call.inputs[0].dtype.code)[1] if mode == "add" else 1
     if count == 0 or values.numel == 0:
         written_target(call)

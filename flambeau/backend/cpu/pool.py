@@ -71,7 +71,7 @@ def _three(values, default, dims: int) -> tuple:
 
 
 def output_size(size: int, kernel: int, stride: int, padding: int, dilation: int, ceil_mode: bool) -> int:
-    """Outputs of one axis: in ceil mode windows may reach past the end, but none starts in the padding there."""
+    """Outputs of one axis; in ceil mode windows may reach past the end, but none starts in the padding."""
     rest = size + 2 * padding - dilation * (kernel - 1) - 1
     out = (-(-rest // stride) if ceil_mode else rest // stride) + 1
     return out - 1 if ceil_mode and (out - 1) * stride >= size + padding else out
@@ -170,7 +170,7 @@ def max_pool(
     index_slot: int | None = None, input_slot: int, input_strides: Shape | None = None,
     out_strides: Shape | None = None,
 ) -> Schedule:  # fmt: skip
-    """Steps of max pooling over (N, C, ...); the index (int64, of the flat plane) is written if it has a slot."""
+    """Steps of max pooling over (N, C, ...), with the index in the plane (int64) if that has a slot."""
     windows = _windows(input_shape, kernel, stride, padding, dilation, ceil_mode)
     slots = (input_slot, out_slot, index_slot)
     return _pool(_code(dtype), input_shape, windows, True, None, *slots, input_strides, out_strides)
@@ -224,7 +224,7 @@ def max_pool_backward(
     dtype, input_shape: Shape, grad_shape: Shape, *, out_slot: int, grad_slot: int, index_slot: int,
     grad_strides: Shape | None = None,
 ) -> Schedule:  # fmt: skip
-    """Steps that add each gradient at its index (dense int64), for every kind of max pooling; the result is dense.
+    """Steps that add each gradient at its index (dense int64), for every kind of max pooling; dense result.
 
     An index outside the plane is refused: error 1, with the index and its position.
     """

@@ -1,6 +1,6 @@
-"""Pooling kernels: lanes run over neighbouring outputs of a row, or (averages of large windows) over a window.
+"""Pooling kernels: lanes run over neighbouring outputs of a row, or (averages) over a large window.
 
-All take three spatial axes. Windows come from tables, so that plain, ceil-mode and adaptive pooling are one kernel.
+All take three spatial axes. Windows come from tables: plain, ceil-mode and adaptive pooling are one kernel.
 """
 
 from __future__ import annotations
@@ -183,7 +183,7 @@ def row_sum(G, p, source: ptr(G.T), table, z0, y0, w):
 
 @native
 def pool_windows(frame: ptr(i64), p: ptr(i64), begin: i64, end: i64):
-    """Rows of outputs whose windows come from tables of (first, last); averages run their lanes over the window."""
+    """Rows of outputs whose windows come from tables of (first, last); averages run lanes over the window."""
     for unit in range(begin, end):
         n, c, d, h = row_of(p, unit)
         source = bitcast(frame[p[POOL.source]], ptr(G.T)) + (n * p[POOL.source_n] + c * p[POOL.source_c])
@@ -253,7 +253,7 @@ def fill_plane(G, to: ptr(G.T), value, count: i64):
 
 @native
 def max_gradient(frame: ptr(i64), p: ptr(i64), begin: i64, end: i64):
-    """Add each gradient at its index; a unit is a plane, so that no two threads meet. A bad index is refused."""
+    """Add each gradient at its index; a unit is a plane, so no two threads meet. A bad index is refused."""
     inputs = p[SCATTER.inputs]
     outputs = p[SCATTER.outputs]
     for unit in range(begin, end):
