@@ -79,6 +79,14 @@ class Bmm(Product):
         return ops.bmm(mt(input), g)
 
 
+def as_rows(t):
+    """A tensor as a matrix of its last dimension's rows."""
+    rows = 1
+    for n in t.shape[:-1]:
+        rows *= n
+    return ops.reshape(t, (rows, t.shape[-1]))
+
+
 def vector_grad(g, input_ndim: int, other_ndim: int):
     """The gradient of a matmul with its vector dimensions put back."""
     if other_ndim == 1:
@@ -132,8 +140,7 @@ class Matmul(Product):
         left = conj(input)
         left = ops.unsqueeze(left, -1) if input.dim() == 1 else ops.transpose(left, -2, -1)
         if other_layout.ndim <= 2 and input.dim() > 2:  # one matrix shared by a batch: one product over all rows
-            rows = ops.reshape(conj(input), (-1, input.shape[-1]))
-            found = ops.matmul(ops.transpose(rows, 0, 1), ops.reshape(g, (-1, g.shape[-1])))
+            found = ops.matmul(ops.transpose(as_rows(conj(input)), 0, 1), as_rows(g))
         else:
             found = ops.matmul(left, g)
         return ops.squeeze(found, -1) if other_layout.ndim == 1 else found
@@ -144,7 +151,7 @@ class SqueezeRows(Composite):
     """(..., 1, n) summed over the batch to (n)."""
 
     def body(input):
-        return ops.reshape(ops.sum(ops.reshape(input, (-1, input.shape[-1])), 0), (input.shape[-1],))
+        return ops.reshape(ops.sum(as_rows(input), 0), (input.shape[-1],))
 
 
 def raise_matmul_mismatch(input: Layout, other: Layout, k: int) -> None:
@@ -397,15 +404,15 @@ class Linear(Opaque):
         return ops.matmul(g, conj(weight))
 
     def d_weight(g, input, weight_layout):
-        rows = ops.reshape(conj(input), (-1, input.shape[-1]))
+        rows = as_rows(conj(input))
         if weight_layout.ndim == 1:
             return ops.matmul(ops.reshape(g, (-1,)), rows)
-        return ops.mm(ops.t(ops.reshape(g, (-1, weight_layout.shape[0]))), rows)
+        return ops.mm(ops.t(as_rows(g)), rows)
 
     def d_bias(g, bias_layout):
         if bias_layout.ndim == 0:
             return ops.sum(g)
-        return ops.sum(ops.reshape(g, (-1, g.shape[-1])), 0)
+        return ops.sum(as_rows(g), 0)
 
 
 @op("nn.functional.bilinear(Tensor input1, Tensor input2, Tensor weight, Tensor? bias=None) -> Tensor", also="bilinear")

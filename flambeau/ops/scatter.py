@@ -13,11 +13,11 @@ from .view_slice import type_title
 def check_gather(name: str, input: Layout, dim: int, index: Layout) -> int:
     """The dimension, non-negative; raises where the index does not fit the input."""
     at = check_dim(dim, input.ndim)
-    if index.dtype.name not in INDEX_TYPES:
+    if index.dtype.name not in INDEX_TYPES and index.numel:
         raise RuntimeError(f"{name}(): Expected dtype int32/int64 for index")
-    if max(input.ndim, 1) != max(index.ndim, 1):
-        raise RuntimeError("Index tensor must have the same number of dimensions as input tensor")
     if index.numel:
+        if max(input.ndim, 1) != max(index.ndim, 1):
+            raise RuntimeError("Index tensor must have the same number of dimensions as input tensor")
         for d in range(min(input.ndim, index.ndim)):
             if d != at and index.shape[d] > input.shape[d]:
                 raise RuntimeError(
@@ -73,11 +73,11 @@ class ScatterSum(Opaque):
 
 
 @op(
-    "scatter_into(Tensor input, int dim, Tensor index, Tensor src, str mode='set') -> Tensor", inplace=True, function=False,
+    "scatter_into(Tensor input, int dim, Tensor index, Tensor src, str how='set') -> Tensor", inplace=True, function=False,
     method=False,
 )  # fmt: skip
 class ScatterInto(Opaque):
-    """Elements of ``src`` (or its only one) written into ``input``, or combined with it; mode: set, add or mul."""
+    """Elements of ``src`` (or its only one) written into ``input``, or combined with it; how: set, add or mul."""
 
     algorithm = "scatter.scatter_into"
     writes = True
@@ -85,19 +85,19 @@ class ScatterInto(Opaque):
     def layouts(input):
         return contiguous_layout(input.shape, input.dtype, input.device)
 
-    def d_input(g, dim, index, mode):
-        if mode == "add":
+    def d_input(g, dim, index, how):
+        if how == "add":
             return g
-        _only_set(mode)
+        _only_set(how)
         return ops.scatter_into(g, dim, index, ops.zeros((), dtype=g._layout.dtype, device=g._layout.device), "set")
 
-    def d_src(g, dim, index, mode):
-        _only_set(mode)
+    def d_src(g, dim, index, how):
+        _only_set(how)
         return ops.gather(g, dim, index)
 
 
-def _only_set(mode: str) -> None:
-    if mode == "mul":
+def _only_set(how: str) -> None:
+    if how == "mul":
         raise NotImplementedError("derivative for aten::scatter with reduce='multiply' is not implemented")
 
 
@@ -407,7 +407,7 @@ class IndexFillWith(Opaque):
         return ops.index_fill(g, dim, index, 0)
 
     def d_value(g, dim, index):
-        return ops.sum(ops.index_select(g, dim, index))
+        return ops.sum(g * ops.index_fill(ops.zeros_like(g), dim, index, 1))
 
 
 def filled(input, dim: int, index, value, in_place: bool):
@@ -425,6 +425,7 @@ def filled(input, dim: int, index, value, in_place: bool):
             )
         if value._layout.dtype.is_complex and not where.dtype.is_complex:
             raise RuntimeError("index_fill_(): Converting complex Scalar to non-complex type is not supported")
+        value = ops.clone(value) if in_place else value
     elif isinstance(value, complex) and not where.dtype.is_complex:
         raise RuntimeError("index_fill_(): Converting complex Scalar to non-complex type is not supported")
     else:

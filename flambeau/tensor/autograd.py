@@ -228,8 +228,15 @@ FREED = (
 
 
 def backward_name(op: Operator) -> str:
-    name = "".join(part.capitalize() for part in op.name.split("_"))
+    name = NODE_NAMES.get(op.name) or "".join(part.capitalize() for part in op.name.split("_"))
     return f"{name}Backward0"
+
+
+#: names of nodes that PyTorch calls otherwise than our operator
+NODE_NAMES = {
+    "swapaxes": "Transpose", "split_evenly": "Split", "strided_at": "AsStrided", "index_put_at": "IndexPut",
+    "scatter_into": "Scatter", "index_fill_with": "IndexFill", "strided_sum": "DiagEmbed", "put_flat": "Put", "take_flat": "Take",
+}  # fmt: skip
 
 
 def check_version(node, tensor: Tensor, then, place: int) -> None:

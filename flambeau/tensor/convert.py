@@ -97,6 +97,18 @@ def is_meta(self) -> bool:
     return self._layout.device.type == "meta"
 
 
+@method
+def polygamma(self, n: int):
+    """The n-th derivative of `digamma` at each element."""
+    return ops.polygamma(n, self)
+
+
+@method
+def polygamma_(self, n: int):
+    """`polygamma` in place."""
+    return ops.copy_(self, ops.polygamma(n, self))
+
+
 # -- types of results ------------------------------------------------------------------------------------------------
 
 

@@ -315,7 +315,7 @@ def _composite(op: Operator, variant: str = "function") -> Callable:
         lines += ["        if found is not NotImplemented:", "            return found"]
     lines.append(f"    result = body({keywords})")
     if op.out:
-        lines.append("    return result if out is None else write_out(result, out)")
+        lines.append(f"    return result if out is None else write_out(result, check_out(op, ({names},), out))")
     else:
         lines.append("    return result")
     exec(compile("\n".join(lines), f"<operator {op.name}>", "exec"), scope)
@@ -445,7 +445,7 @@ def invoke(op: Operator, args: tuple, out=None):
     result = execute(op, plan, ready)
     if op.unkeyed and ready[op.names.index("requires_grad")]:
         result.requires_grad_()
-    return result if out is None else write_out(result, out)
+    return result if out is None else write_out(result, check_out(op, args, out))
 
 
 def invoke_operator(op: Operator, args: tuple, out=None):
@@ -643,6 +643,10 @@ def invoke_inplace(op: Operator, args: tuple):
     if op.kind != "Pointwise" and not getattr(op.rules, "writes", False):
         return replace_contents(op, target, args)
     args = separate(target, args)
+    if op.kind != "Pointwise":
+        from .inplace import forbid_overlap
+
+        forbid_overlap(target, args[1:])
     ready, values, key = prepare(op, args)
     plan = op.inplace_plans.get(key)
     if plan is None:
@@ -696,6 +700,14 @@ def replace_contents(op: Operator, target: Tensor, args: tuple):
             f"output with shape {list(target._layout.shape)} doesn't match the broadcast shape {list(result._layout.shape)}"
         )
     return ops.copy_(target, result)
+
+
+def check_out(op: Operator, args: tuple, out):
+    """`out`, after the operators that cannot write over what they read have refused an overlap."""
+    from .inplace import check_out_overlap
+
+    check_out_overlap(op, args, out)
+    return out
 
 
 def write_out(result, out):
@@ -960,7 +972,7 @@ GLOBALS: dict = {
     "Tensor": Tensor, "Node": Node, "new": new_object, "mode": mode, "invoke": invoke, "invoke_inplace": invoke_inplace,
     "NUMBERS": frozenset((int, float, bool)), "next_number": next_number, "alias": alias, "version": version,
     "track_view": track_view, "watch": watch, "overridden": overridden, "write_out": write_out,
-    "PLAIN": overrides.PLAIN, "invoke_operator": invoke_operator, "fits": fits, "not_tensor": not_tensor, "function_of": define.function_of,
+    "PLAIN": overrides.PLAIN, "check_out": check_out, "invoke_operator": invoke_operator, "fits": fits, "not_tensor": not_tensor, "function_of": define.function_of,
     "DEVICES": device_module._default, "DEFAULT_DEVICE": device_module._process_default, "Device": device_module.device,
 }  # fmt: skip
 

@@ -242,7 +242,7 @@ def _record(node, nodes, args, outputs: list) -> list:
     node.layouts = tuple(o._layout.plain for o in tensors)
     skip = [id(t) for t in node._non_differentiable]
     originals = [o for o in outputs if isinstance(o, Tensor)]
-    node.pack(tensors if tensors != originals else originals)
+    node.pack(tensors)
     for k, (t, original) in enumerate(zip(tensors, originals)):
         if id(original) in skip or t._layout.dtype.kind < 2:
             continue

@@ -9,6 +9,7 @@ from ..base.mode import mode
 from ..ops.define import ops
 from ..ops.view_strided import strided_gradient
 from . import dispatch
+from .plan import check_no_self_overlap
 from .autograd import AccumulateGrad, Graph, next_number
 from .tensor import Tensor, make
 
@@ -47,6 +48,39 @@ def overlap(a: Tensor, b: Tensor) -> bool:
     if size_a == size_b and a._layout.numel + b._layout.numel < 1 << 16:
         return not reached(a).isdisjoint(reached(b))
     return False
+
+
+OVERLAP = (
+    "unsupported operation: some elements of the input tensor and the written-to tensor refer to a single memory location. "
+    "Please clone() the tensor before performing the operation."
+)
+#: operators whose `out` must not overlap what they read; those after the bar may write over their first input itself
+SEPARATE_OUT = {"masked_select", "index_select", "take", "gather", "cat"}
+SEPARATE_OTHERS = {"scatter", "scatter_add", "scatter_reduce", "index_add", "index_copy", "index_reduce"}
+
+
+def forbid_overlap(target: Tensor, others) -> None:
+    """Raise where an operand shares memory with the tensor that is written."""
+    for x in others:
+        for one in x if isinstance(x, (list, tuple)) else (x,):
+            if isinstance(one, Tensor) and one._memory is target._memory and one._memory is not None and meets(target, one):
+                raise RuntimeError(OVERLAP)
+
+
+def meets(a: Tensor, b: Tensor) -> bool:
+    """Whether two tensors over the same memory share elements, equal ones included."""
+    same = a._offset == b._offset and a._layout.shape == b._layout.shape and a._layout.strides == b._layout.strides
+    return bool(a._layout.numel) if same else overlap(a, b)
+
+
+def check_out_overlap(op, args: tuple, out) -> None:
+    """Raise where `out` overlaps itself or an input, for the operators that cannot write over what they read."""
+    if not isinstance(out, Tensor) or op.name not in SEPARATE_OUT and op.name not in SEPARATE_OTHERS:
+        return
+    if op.name != "cat":
+        check_no_self_overlap(out._layout)
+    skip = op.name in SEPARATE_OTHERS and args[0] is out
+    forbid_overlap(out, args[1:] if skip else args)
 
 
 def reached(t: Tensor) -> set[int]:
@@ -201,5 +235,9 @@ def resize_for_out(out: Tensor, shape) -> None:
             UserWarning, stacklevel=4,
         )  # fmt: skip
     where = contiguous_layout(shape, out._layout.dtype, out._layout.device)
+    if out._memory is not None:
+        runtime = dispatch.runtime()
+        if runtime.word(out._memory, 3) < 0 and runtime.nbytes(out._memory) < where.nbytes:  # memory of another library
+            raise RuntimeError("Trying to resize storage that is not resizable")
     out._memory = dispatch.runtime().allocate(where.nbytes) if where.device.type == "cpu" else None
     out._offset, out._layout, out._base = 0, where, None

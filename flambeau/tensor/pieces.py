@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..base.mode import mode
 from ..ops.define import OPERATORS, Operator
 from . import dispatch
-from .autograd import Node, Part, backward_name, next_number
+from .autograd import Node, Part, next_number
 from .plan import Plan
 from .tensor import Tensor, new_object, track_view
 
@@ -20,12 +20,6 @@ class PiecesNode(Node):
 
     def run(self, gradients: list, create_graph: bool) -> list:
         return Node.run(self, [gradients], create_graph)
-
-    def name(self) -> str:
-        return NAMES.get(self.op.name) or backward_name(self.op)
-
-
-NAMES = {"split_evenly": "SplitBackward0"}
 
 
 def make_pieces(op: Operator, plan: Plan, source: Tensor, plain: tuple) -> tuple:

@@ -228,7 +228,7 @@ def bias_shapes(m, n):
 
 @pytest.mark.parametrize("code", ["f32", "f64", "bf16", "i16", "c64"])
 def test_bias_alpha_beta(code):
-    for m, n, k in [(4, 4, 4), (33, 47, 20), (1, 40, 70), (40, 1, 70), (20, 40, 500)]:
+    for m, n, k in [(4, 4, 4), (33, 47, 20), (1, 40, 70), (40, 1, 70), (20, 40, 500), (200, 40, 900)]:
         for shape in bias_shapes(m, n):
             for slots in (False, True):
                 a, b, c = numbers(code, (m, k)), numbers(code, (k, n)), numbers(code, shape)
@@ -256,6 +256,28 @@ def test_bias_alpha_beta(code):
                 close(code, got, want, None if size is None else size * abs(alpha) + np.abs(c) * abs(beta))
 
 
+@pytest.mark.parametrize("code", ["f32", "bf16", "c64"])
+@pytest.mark.parametrize(
+    ("entries", "m", "n", "k"), [(3, 5, 20, 7), (2, 20, 40, 500), (2, 1, 30, 40), (2, 3, 4, 9000)]
+)
+def test_batched_bias_and_offsets(code, entries, m, n, k):
+    """Operands begin inside their buffers, the bias differs between the entries of the batch."""
+    a, b = numbers(code, (entries, m, k)), numbers(code, (entries, k, n))
+    for shape in ((entries, m, n), (entries, 1, n)):
+        c = numbers(code, shape)
+        one = Multiplier(code, (entries + 1, m, n))
+        operands = [one.operand(stored(code, np.concatenate([x[:1], x]))) for x in (a, b, c)]
+        one.out = one.out._replace(offset=m * n)
+        oa, ob, bias = (o._replace(offset=o.batch[0]) for o in operands)
+        bias = bias._replace(row=0 if shape[1] == 1 else n)
+        got = one.run(m, n, k, a=oa, b=ob, bias=bias, batch=(entries,))
+        want, size = reference(code, a, b)
+        close(code, got[1:], want + c, size + np.abs(c))
+        assert (got[0] == loaded(code, np.full(1, 77, NUMPY[code]))).all(), (
+            "the entry before the result was written"
+        )
+
+
 def test_zero_beta_ignores_the_bias():
     one = Multiplier("f32", (5, 6))
     a, b = numbers("f32", (5, 7)), numbers("f32", (7, 6))
@@ -266,7 +288,7 @@ def test_zero_beta_ignores_the_bias():
 
 @pytest.mark.parametrize("code", ["f32", "f16", "i64"])
 def test_accumulate(code):
-    for m, n, k in [(5, 6, 7), (40, 50, 900), (1, 33, 50), (2, 2, 9000)]:
+    for m, n, k in [(5, 6, 7), (40, 50, 900), (200, 1, 40), (1, 33, 50), (2, 2, 9000), (300, 20, 900)]:
         one = Multiplier(code, (m, n))
         a, b = numbers(code, (m, k)), numbers(code, (k, n))
         got = one.run(m, n, k, a=one.operand(a), b=one.operand(b), accumulate=True)

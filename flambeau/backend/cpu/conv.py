@@ -7,7 +7,7 @@ output, input or scratch buffer), and all three use one scratch buffer.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 from .conv_direct import direct_steps
@@ -35,24 +35,33 @@ class Form:
     padding: tuple[tuple[int, int], ...]
     dilation: tuple[int, int, int]
     groups: int
+    tall: (
+        bool  # the one dimension of a 1-d convolution is the height: rows are cut into blocks, widths are not
+    )
 
+    def three(self, values, default) -> tuple:
+        """Values of the spatial dimensions for (depth, height, width)."""
+        if self.tall:
+            return default, values[0], default
+        return (default,) * (3 - len(values)) + tuple(values)
 
-def _triple(values, default: int, dims: int) -> tuple[int, int, int]:
-    """One number for each of three axes from one number or one for each of the last `dims`."""
-    listed = tuple(values) if isinstance(values, (tuple, list)) else (values,) * dims
-    return (default,) * (3 - dims) + listed  # type: ignore[return-value]
+    def dims(self, values, dims: int) -> tuple:
+        """The values for (depth, height, width) of the dimensions that there are."""
+        return (values[1],) if self.tall else tuple(values[3 - dims :])
 
 
 def _form(dims: int, stride, padding, dilation, groups: int) -> Form:
-    listed = padding if isinstance(padding, (tuple, list)) else (padding,) * dims
-    pairs = [p if isinstance(p, (tuple, list)) else (p, p) for p in listed]
-    sides = ((0, 0),) * (3 - dims) + tuple((p[0], p[1]) for p in pairs)
-    return Form(_triple(stride, 1, dims), sides, _triple(dilation, 1, dims), groups)
-
-
-def _spatial(shape: Shape) -> tuple[int, int, int]:
-    """The spatial sizes (from dimension 2 on), with ones in front to make three."""
-    return (1,) * (5 - len(shape)) + tuple(shape[2:])  # type: ignore[return-value]
+    stride, dilation, padding = (
+        tuple(v) if isinstance(v, (tuple, list)) else (v,) * dims for v in (stride, dilation, padding)
+    )
+    form = Form((1, 1, 1), (), (1, 1, 1), groups, dims == 1 and stride[0] == 1)
+    sides = [(p[0], p[1]) if isinstance(p, (tuple, list)) else (p, p) for p in padding]
+    return replace(
+        form,
+        stride=form.three(stride, 1),
+        padding=form.three(sides, (0, 0)),
+        dilation=form.three(dilation, 1),
+    )
 
 
 def contiguous(shape: Shape) -> Shape:
@@ -66,9 +75,8 @@ def contiguous(shape: Shape) -> Shape:
 def output_shape(input_shape: Shape, weight_shape: Shape, *, stride=1, padding=0, dilation=1) -> Shape:
     """Shape of a convolution's result."""
     form = _form(len(input_shape) - 2, stride, padding, dilation, 1)
-    axes = _axes(_spatial(input_shape), _spatial(weight_shape), form)
-    sizes = tuple(a.out_size for a in axes)
-    return (input_shape[0], weight_shape[0], *sizes[5 - len(input_shape) :])
+    axes = _axes(form.three(input_shape[2:], 1), form.three(weight_shape[2:], 1), form)
+    return (input_shape[0], weight_shape[0], *form.dims([a.out_size for a in axes], len(input_shape) - 2))
 
 
 def _axes(size, kernel, form: Form, out=None) -> tuple[Axis, Axis, Axis]:
@@ -79,12 +87,11 @@ def _axes(size, kernel, form: Form, out=None) -> tuple[Axis, Axis, Axis]:
     return made[0], made[1], made[2]
 
 
-def _operand(slot: int, code: str, shape: Shape, strides: Shape | None) -> Operand:
+def _operand(slot: int, code: str, shape: Shape, strides: Shape | None, form: Form) -> Operand:
     strides = strides or contiguous(shape)
     element = BY_CODE.get(code, i64)  # complex numbers take the direct way, which knows their type
-    extra = 5 - len(shape)
-    full = (*shape[:2], *(1,) * extra, *shape[2:])
-    return Operand(slot, element, full, (*strides[:2], *(strides[2],) * extra, *strides[2:]))
+    full = (*shape[:2], *form.three(shape[2:], 1))
+    return Operand(slot, element, full, (*strides[:2], *form.three(strides[2:], strides[2])))
 
 
 def _tiled(code: str) -> bool:
@@ -109,11 +116,15 @@ def forward(
     int) each.
     """
     code, form = _code(dtype), _form(len(input_shape) - 2, stride, padding, dilation, groups)
-    kernel = _spatial(weight_shape)
-    axes = _axes(_spatial(input_shape), kernel, form)
-    out_shape = (input_shape[0], weight_shape[0], *[a.out_size for a in axes][5 - len(input_shape) :])
-    source = _operand(input_slot, code, input_shape, input_strides)
-    out = _operand(out_slot, code, out_shape, out_strides)
+    kernel = form.three(weight_shape[2:], 1)
+    axes = _axes(form.three(input_shape[2:], 1), kernel, form)
+    out_shape = (
+        input_shape[0],
+        weight_shape[0],
+        *form.dims([a.out_size for a in axes], len(input_shape) - 2),
+    )
+    source = _operand(input_slot, code, input_shape, input_strides, form)
+    out = _operand(out_slot, code, out_shape, out_strides, form)
     if 0 in out_shape:
         return Schedule([], 0)
     if not _tiled(code):
@@ -144,19 +155,19 @@ def backward_input(
     in `forward`, for a transposed convolution.
     """
     code, form = _code(dtype), _form(len(input_shape) - 2, stride, padding, dilation, groups)
-    kernel, sizes = _spatial(weight_shape), _spatial(input_shape)
+    kernel, sizes = form.three(weight_shape[2:], 1), form.three(input_shape[2:], 1)
     forward_sizes = [a.out_size for a in _axes(sizes, kernel, form)]
     if grad_shape is None:
-        grad_shape = (input_shape[0], weight_shape[0], *forward_sizes[5 - len(input_shape) :])
-    grad = _operand(grad_slot, code, grad_shape, grad_strides)
-    out = _operand(out_slot, code, input_shape, out_strides)
+        grad_shape = (input_shape[0], weight_shape[0], *form.dims(forward_sizes, len(input_shape) - 2))
+    grad = _operand(grad_slot, code, grad_shape, grad_strides, form)
+    out = _operand(out_slot, code, input_shape, out_strides, form)
     if 0 in input_shape:
         return Schedule([], 0)
     if not _tiled(code):
         assert epilogue is None, "only float convolutions take an epilogue"
         full = (*weight_shape[:2], *kernel)
         return Schedule(direct_steps("input", code, out, grad, weight_slot, bias_slot, full, form), 0)
-    shapes = zip(_spatial(grad_shape), sizes, kernel, form.stride, form.padding, form.dilation)
+    shapes = zip(form.three(grad_shape[2:], 1), sizes, kernel, form.stride, form.padding, form.dilation)
     axes = [transposed_axis(*one) for one in shapes]
     taps, (rows, channels) = prod(kernel), weight_shape[:2]
     weights = Weights(
@@ -180,12 +191,21 @@ def backward_weight(
     For a transposed convolution the roles change: `input` is the incoming gradient, `grad` the layer's input.
     """
     code, form = _code(dtype), _form(len(input_shape) - 2, stride, padding, dilation, groups)
-    kernel = _spatial(weight_shape)
-    axes = _axes(_spatial(input_shape), kernel, form, None if grad_shape is None else _spatial(grad_shape))
+    kernel = form.three(weight_shape[2:], 1)
+    axes = _axes(
+        form.three(input_shape[2:], 1),
+        kernel,
+        form,
+        None if grad_shape is None else form.three(grad_shape[2:], 1),
+    )
     if grad_shape is None:
-        grad_shape = (input_shape[0], weight_shape[0], *[a.out_size for a in axes][5 - len(input_shape) :])
-    source = _operand(input_slot, code, input_shape, input_strides)
-    grad = _operand(grad_slot, code, grad_shape, grad_strides)
+        grad_shape = (
+            input_shape[0],
+            weight_shape[0],
+            *form.dims([a.out_size for a in axes], len(input_shape) - 2),
+        )
+    source = _operand(input_slot, code, input_shape, input_strides, form)
+    grad = _operand(grad_slot, code, grad_shape, grad_strides, form)
     if not _tiled(code):
         full = (*weight_shape[:2], *kernel)
         steps = direct_steps("weight", code, source, grad, out_slot, None, full, form)

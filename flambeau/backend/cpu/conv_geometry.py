@@ -183,6 +183,8 @@ def cover(
     for it, so that an unpadded operand can be read in place.
     """
     planes, rows, width = counts
+    if rows > 1 and pitches[1] == width:  # rows that follow one another are one row
+        rows, width = 1, rows * width
     starts = [d * pitches[0] + h * pitches[1] for d in range(planes) for h in range(rows)]
     if not starts or width <= 0:
         return []
@@ -203,3 +205,11 @@ def cover(
         found.append((first, mask, done, used))
         done += used
     return found
+
+
+def vector_count(counts: tuple[int, int, int], pitches: tuple[int, int], lanes: int) -> int:
+    """How many vectors `cover` needs; for a large image about as many."""
+    planes, rows, width = counts
+    if planes * rows * pitches[1] > 16384:
+        return planes * rows * pitches[1] // lanes
+    return len(cover(counts, pitches, lanes))

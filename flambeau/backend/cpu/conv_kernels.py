@@ -399,16 +399,7 @@ def sweep(frame: ptr(i64), params: ptr(i64), begin: i64, end: i64):
         unit = task // splits
         group = unit % grid[GRID.groups]
         n, d, h, last = locate(grid, unit // grid[GRID.groups])
-        source = bitcast(frame[params[SWEEP.source]], ptr(G.T))
-        source = source + (n * grid[GRID.source_n] + group * grid[GRID.source_group])
-        image = mine
-        if params[SWEEP.mode] == 0:
-            image = bitcast(source + (d * grid[GRID.source_d] + h * grid[GRID.source_h]), ptr(G.S))
-        elif params[SWEEP.mode] == 1:
-            words = params + params[SWEEP.image]
-            pack_block(G, params, grid, words, source, mine, n, d, h, i64(0), params[SWEEP.channels])
-        else:
-            image = scratch + (params[SWEEP.shared_at] + unit * params[SWEEP.unit_size])
+        image = image_of(G, frame, params, grid, scratch, mine, unit, group, n, d, h)
         for phase in range(params[SWEEP.phases]):
             entry = params + (params[SWEEP.phase_table] + phase * PHASE_WORDS)
             out = bitcast(frame[params[SWEEP.out]], ptr(G.R)) + (
@@ -439,6 +430,22 @@ def sweep(frame: ptr(i64), params: ptr(i64), begin: i64, end: i64):
                     h,
                 )
     leave_area(flags, area)
+
+
+@native
+def image_of(G, frame, params, grid, scratch, mine, unit, group, n, d, h):
+    """Where the operand of a block lies: in place, in the thread's area (packed now), or among the shared ones."""
+    source = bitcast(frame[params[SWEEP.source]], ptr(G.T))
+    source = source + (n * grid[GRID.source_n] + group * grid[GRID.source_group])
+    image = mine
+    if params[SWEEP.mode] == 0:
+        image = bitcast(source + (d * grid[GRID.source_d] + h * grid[GRID.source_h]), ptr(G.S))
+    elif params[SWEEP.mode] == 1:
+        words = params + params[SWEEP.image]
+        pack_block(G, params, grid, words, source, mine, n, d, h, i64(0), params[SWEEP.channels])
+    else:
+        image = scratch + (params[SWEEP.shared_at] + unit * params[SWEEP.unit_size])
+    return image
 
 
 @native

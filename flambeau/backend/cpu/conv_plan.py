@@ -11,7 +11,7 @@ from math import prod
 from . import conv_kernels as kernels
 from . import jit
 from .builder import Module
-from .conv_geometry import Axis, Block, Volume, cover
+from .conv_geometry import Axis, Block, Volume, cover, vector_count
 from .conv_kernels import GRID, IMAGE, PACK, PHASE, SWEEP, WEIGHTS, Statics
 from .native import Native, define
 from .types import Type
@@ -145,7 +145,7 @@ def choose_block(volume: Volume, source: Operand, channels: int, reuse: int, lan
     depth, height, width = (axis.count for axis in volume.axes)
     whole = Block(1, (depth, height))
     image = volume.plane(whole) * channels * arithmetic_type(source.type).bytes
-    vectors = len(cover((depth, height, width), volume.pitches(whole)[1:3], lanes))
+    vectors = vector_count((depth, height, width), volume.pitches(whole)[1:3], lanes)
     samples = source.shape[0]
     tiny = depth * height * width < 0.8 * vectors * lanes
     if tiny and samples >= 4 and reuse >= 128 and image * lanes <= 16 << 20:
@@ -279,7 +279,7 @@ def choose_volume(volume: Volume, source: Operand, channels: int, reuse: int, la
         return volume
     if other.plane(whole) * channels * arithmetic_type(source.type).bytes > 2 * IMAGE_BYTES:
         return volume
-    before, after = (len(cover(counts, v.pitches(whole)[1:3], lanes)) for v in (volume, other))
+    before, after = (vector_count(counts, v.pitches(whole)[1:3], lanes) for v in (volume, other))
     packing = (
         5 * other.plane(whole) / lanes
     )  # cycles for each channel, as measured; the rest is multiply-adds

@@ -14,7 +14,7 @@ from functools import lru_cache
 from math import prod
 from typing import NamedTuple
 
-from . import gemm_finish, gemm_pack, gemm_tiles, gemm_vector, jit
+from . import conv_lanes, gemm_finish, gemm_pack, gemm_tiles, gemm_vector, jit
 from .builder import Module
 from .emit import ScalarFunction
 from .gemm_tiles import BATCH, MOVES, READ_LIMIT, READS, SCALAR_LIMIT, SCALARS, SLICE_BYTES, at
@@ -58,7 +58,7 @@ class Slot(NamedTuple):
 def _source_key() -> str:
     """Changes with the source of the kernels."""
     texts = []
-    for module in (gemm_tiles, gemm_pack, gemm_finish, gemm_vector):
+    for module in (conv_lanes, gemm_tiles, gemm_pack, gemm_finish, gemm_vector):
         with open(module.__file__, "rb") as file:
             texts.append(file.read())
     return hashlib.sha256(b"".join(texts)).hexdigest()
@@ -407,13 +407,15 @@ class _Product:
         words.put(row_blocks=row_blocks, column_blocks=column_blocks)
         if splits > 1:
             words.put(split_a=length * self.operands[0].column, split_b=length * words.get("b_k"))
-        keep = sliced or splits > 1
-        plain = name == "multiply" and self.direct()
-        if plain and splits == 1:
+        direct = name == "multiply" and splits == 1 and self.direct()
+        if direct:
             words.store_plainly()
-        elif keep:
+        elif sliced and splits == 1 and self.sums_fit():
+            words.store_plainly()
+            words.put(add=0)
+        elif sliced or splits > 1:
             words.keep_sums(splits)
-        if not (plain and splits == 1):
+        if not direct:
             words.finish()
         kernel = tile_kernels(self.t)[name] if name == "multiply" else copy_kernel(name, self.memory, self.t)
         first = words.finished()
@@ -437,6 +439,12 @@ class _Product:
         out, scales = self.operands[2], self.scales
         plain = scales.alpha == 1 and scales.epilogue is None and self.memory is self.t and out.column == 1
         return plain and (not self.has_bias or scales.beta == 1 and self.operands[3] == out)
+
+    def sums_fit(self) -> bool:
+        """Whether unfinished sums can wait where the result will stand: nothing read later may lie there."""
+        _, _, out, *reads = self.operands
+        apart = all(r.row == 0 and self.m > 1 or r.column == 0 and self.n > 1 for r in reads)
+        return self.memory is self.t and out.column == 1 and apart
 
 
 class _Words:

@@ -220,7 +220,7 @@ def scatter_into(call: Call) -> None:
     code = call.inputs[0].dtype.code
     if index.numel == 0:
         return
-    mode = call.values["mode"]
+    mode = call.values["how"]
     source, layout = call.input(2), src.strides
     if src.ndim != index.ndim and src.numel == 1:
         layout = None

@@ -34,6 +34,7 @@ def _pool(input: Tensor, kernel_size: Any, output_size: Any, output_ratio: Any, 
     channels = input.shape[-spatial - 1]
     if samples is None:
         samples = flambeau.rand(batch, channels, spatial, dtype=input.dtype, device=input.device)
+    samples = samples[:batch]
     image = input.reshape(batch, channels, *sizes)
     for k, (n, window, count) in enumerate(zip(sizes, kernel, out)):
         if count + window - 1 > n:

@@ -78,7 +78,7 @@ class ConvertMixin:
 
     def to_empty(self, *, device: Any, recurse: bool = True):
         """Moves all tensors to `device` without their values."""
-        return self._apply(lambda tensor: flambeau.empty_like(tensor, device=device), recurse=recurse)
+        return self._apply(lambda t: flambeau.empty(t.shape, dtype=t.dtype, device=device), recurse=recurse)
 
     def cpu(self):
         """Moves all tensors to the CPU."""

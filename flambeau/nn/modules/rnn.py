@@ -159,7 +159,7 @@ class RNNBase(Module):
     def check_input(self, input: Tensor, batch_sizes: Tensor | None) -> None:
         """Checks the number of dimensions and the size of the input."""
         weight = getattr(self, self._flat_weights_names[0])
-        if input.dtype != weight.dtype and not flambeau.is_autocast_enabled():
+        if input.dtype != weight.dtype:
             raise ValueError(
                 f"RNN input dtype ({input.dtype}) does not match weight dtype ({weight.dtype}). "
                 f"Convert input: input.to({weight.dtype}), or convert model: model.to({input.dtype})"
