@@ -34,6 +34,8 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     sides = load_sides(options.threads) if any(isinstance(row, Row) for row in chosen) else {}
     print(machine(options.threads), end="\n\n")
+    if (load := os.getloadavg()[0]) > 0.5:
+        print(f"Other programs are running (load {load:.1f}): these numbers are not to be quoted.\n")
     print("| what | Flambeau | PyTorch | ratio | at most | |\n|---|---:|---:|---:|---:|---|")
     results = [finish(row, sides) for row in chosen]
     print()

@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-_overwrite = False
-_swap = False
+_switches = {"overwrite": False, "swap": False}
 
 
 def set_overwrite_module_params_on_conversion(value: bool) -> None:
     """Whether `Module.to` and its kin make new parameters instead of changing the data of the old ones."""
-    global _overwrite
-    _overwrite = value
+    _switches["overwrite"] = value
 
 
 def get_overwrite_module_params_on_conversion() -> bool:
     """Whether `Module.to` and its kin make new parameters."""
-    return _overwrite
+    return _switches["overwrite"]
 
 
 def set_swap_module_params_on_conversion(value: bool) -> None:
     """Accepted for PyTorch programs; parameters keep their identity either way."""
-    global _swap
-    _swap = value
+    _switches["swap"] = value
 
 
 def get_swap_module_params_on_conversion() -> bool:
     """What `set_swap_module_params_on_conversion` was last given."""
-    return _swap
+    return _switches["swap"]

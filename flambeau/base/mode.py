@@ -11,6 +11,7 @@ class Mode(threading.local):
     torch_function = True
     anomaly = False
     anomaly_nan = True
+    walk: tuple | None = None
 
 
 mode = Mode()

@@ -1,7 +1,9 @@
 """Functions of neural networks: operators by name, and compositions of them.
 
-Operators are declared once, under `flambeau.ops`, with ``nn.functional`` among their names; they are looked up
-there when first used. What is no operator of its own, because it only chooses between operators or chains them,
+Operators are declared once, under `flambeau.ops`, with ``nn.functional`` among their names; they are looked
+up
+there when first used. What is no operator of its own, because it only chooses between operators or chains
+them,
 stands in `flambeau.nn.composed`.
 """
 

@@ -1,4 +1,4 @@
-"""First values of parameters. All functions fill the given tensor in place, without a gradient, and return it."""
+"""First values of parameters: functions that fill a tensor in place, without a gradient, and return it."""
 
 from __future__ import annotations
 
@@ -106,8 +106,10 @@ def trunc_normal_(
         return fill(tensor, mean, std, a, b, generator)
 
 
-def _reject_from_normal(tensor: Tensor, mean: float, std: float, a: float, b: float, generator: Any) -> Tensor:
-    """Draws again, in full, for the elements that are not within the limits: few where the limits are wide."""
+def _reject_from_normal(
+    tensor: Tensor, mean: float, std: float, a: float, b: float, generator: Any
+) -> Tensor:
+    """Draws again for the elements that are not within the limits: for wide limits."""
     low = flambeau.tensor(a, dtype=tensor.dtype).item()  # as the tensor's dtype can represent them
     high = flambeau.tensor(b, dtype=tensor.dtype).item()
     tensor.normal_(mean, std, generator=generator)
@@ -119,8 +121,10 @@ def _reject_from_normal(tensor: Tensor, mean: float, std: float, a: float, b: fl
         tensor.copy_(flambeau.where(outside, again, tensor))
 
 
-def _reject_from_uniform(tensor: Tensor, mean: float, std: float, a: float, b: float, generator: Any) -> Tensor:
-    """Draws uniformly and keeps by the density, relative to its peak: quicker where the limits are in a tail."""
+def _reject_from_uniform(
+    tensor: Tensor, mean: float, std: float, a: float, b: float, generator: Any
+) -> Tensor:
+    """Draws uniformly and keeps by the density relative to its peak: for limits in a tail."""
     peak = -0.5 * ((max(a, min(mean, b)) - mean) / std) ** 2
 
     def refused(candidates: Tensor) -> Tensor:

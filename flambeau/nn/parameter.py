@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import flambeau
+from flambeau.tensor.overrides import PLAIN, DisableTorchFunctionSubclass
 from flambeau.tensor.tensor import Tensor
 
 __all__ = [
@@ -95,6 +96,9 @@ class Parameter(Tensor, metaclass=_MarkedMeta):
         return _rebuild_parameter, (type(self), self.detach(), self.requires_grad, attributes)
 
 
+PLAIN.add(Parameter)  # operators take it for a plain tensor without asking
+
+
 class Buffer(Tensor, metaclass=_MarkedMeta):
     """A tensor that a `Module` keeps as state without training it (a running mean, a mask).
 
@@ -123,6 +127,14 @@ _LAZY_SAFE = frozenset(
 )
 
 
+_LAZY_OPERATORS = frozenset(["to_copy", "copy_"])  # casts of memory that holds nothing yet
+_NOT_YET = (
+    "Attempted to use an uninitialized parameter in {}. This error happens when you are using a `LazyModule` "
+    "or explicitly manipulating `torch.nn.parameter.{}` objects. When using LazyModules Call `forward` with a "
+    "dummy batch to initialize the parameters before calling torch functions"
+)
+
+
 class _Uninitialized:
     """Shared behaviour of parameters and buffers whose shape comes with the first input."""
 
@@ -148,13 +160,15 @@ class _Uninitialized:
             return super().__getattribute__(name)
         if name.startswith("_") and not name.startswith("__"):
             return super().__getattribute__(name)
-        raise ValueError(
-            f"Attempted to use an uninitialized parameter in {name}. "
-            "This error happens when you are using a `LazyModule` or explicitly manipulating "
-            f"`flambeau.nn.parameter.{type(self).__name__}` objects. When using LazyModules "
-            "Call `forward` with a dummy batch to initialize the parameters before calling "
-            "torch functions"
-        )
+        raise ValueError(_NOT_YET.format(name, type(self).__name__))
+
+    @classmethod
+    def __torch_function__(cls, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
+        name = getattr(func, "__name__", str(func))
+        if name not in _LAZY_OPERATORS:
+            raise ValueError(_NOT_YET.format(name, cls.__name__))
+        with DisableTorchFunctionSubclass():
+            return func(*args, **(kwargs or {}))
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}>"

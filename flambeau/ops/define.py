@@ -24,7 +24,7 @@ _UNKEYED = frozenset(("layout", "pin_memory", "requires_grad"))
 _RULES = {"d_all", "scalar", "check", "shape", "layouts", "view", "body", "combine", "finish", "map", "identity"}
 _MEMBERS = _RULES | {
     "dtype", "accumulate", "algorithm", "batch", "fast", "onnx", "samples", "errors", "spec", "no_gradient", "bad",
-    "nondifferentiable", "value_kind", "strides", "data_dependent", "cost", "scalars_follow_tensor", "promote_integers", "writes",
+    "nondifferentiable", "value_kind", "strides", "data_dependent", "cost", "scalars_follow_tensor", "promote_integers", "writes", "empty_is_none",
 }  # fmt: skip
 _PARAM = re.compile(r"^(?P<type>[A-Za-z]+(?:\[[\d*]*\])?\??)\s+(?P<name>\w+)(?:=(?P<default>.+))?$")
 
@@ -79,28 +79,41 @@ def parse(signature: str) -> tuple[str, list[Param], str]:
 
 
 class Operator:
-    """What the registry holds of one operator: its signature, its rules, and what was derived from them so far."""
+    """What the registry holds of one operator: its signature, its rules, and what was derived from them so far.
+
+    Importing the package only registers names; the signature is parsed and the rules are checked on first use.
+    """
 
     def __init__(self, signature: str, rules: type, kind: str, *, inplace: bool, method: bool, function: bool):
-        full, self.params, self.returns = parse(signature)
+        self.full_name = full = signature[: signature.index("(")].strip()
         self.namespace, _, self.name = full.rpartition(".")
-        self.full_name, self.signature, self.rules, self.kind = full, signature, rules, kind
-        self.doc = rules.__doc__ or ""
+        self.signature, self.rules, self.kind = signature, rules, kind
         self.inplace, self.method, self.function = inplace, method, function
-        self.out = next((p for p in self.params if p.name == "out"), None)
-        #: a pointwise function's `inplace` flag chooses the variant, it is no argument of the operator
-        self.inplace_flag = kind == "Pointwise" and any(p.name == "inplace" for p in self.params)
-        self.arguments = [p for p in self.params if p.name != "out" and not (self.inplace_flag and p.name == "inplace")]
-        self.names = [p.name for p in self.arguments]
-        self.tensors = [p.name for p in self.arguments if p.is_tensor]
-        self.plain = [p.name for p in self.arguments if not p.is_tensor]
-        #: arguments of a factory that do not change its plan
-        self.unkeyed = _UNKEYED if kind == "Opaque" and "requires_grad" in self.names else frozenset()
-        self.outputs = 1 if self.returns in ("Tensor", "Tensor[]") else self.returns.count("Tensor")
         self.plans: dict = {}
         self.inplace_plans: dict = {}
-        self.derivatives: dict[str, tuple[Callable, tuple[str, ...]]] = {}
         self.compiled: dict[str, Callable] = {}
+
+    def __getattr__(self, name: str):
+        if name.startswith("_") or "params" in self.__dict__:
+            raise AttributeError(name)
+        self._resolve()
+        return getattr(self, name)
+
+    def _resolve(self) -> None:
+        """Parse the signature and collect the derivatives."""
+        _, self.params, self.returns = parse(self.signature)
+        self.doc = self.rules.__doc__ or ""
+        self.out = next((p for p in self.params if p.name == "out"), None)
+        #: a pointwise function's `inplace` flag chooses the variant, it is no argument of the operator
+        self.inplace_flag = self.kind == "Pointwise" and any(p.name == "inplace" for p in self.params)
+        self.arguments = [p for p in self.params if p.name != "out" and not (self.inplace_flag and p.name == "inplace")]
+        self.names = [p.name for p in self.arguments]
+        #: arguments of a factory that do not change its plan
+        self.unkeyed = _UNKEYED if self.kind == "Opaque" and "requires_grad" in self.names else frozenset()
+        self.tensors = [p.name for p in self.arguments if p.is_tensor]
+        self.plain = [p.name for p in self.arguments if not p.is_tensor]
+        self.outputs = 1 if self.returns in ("Tensor", "Tensor[]") else self.returns.count("Tensor")
+        self.derivatives: dict[str, tuple[Callable, tuple[str, ...]]] = {}
         self._collect()
 
     def __repr__(self) -> str:
@@ -113,7 +126,7 @@ class Operator:
         allowed = set(self.names) | {"g", "result"} | {f"result{k}" for k in range(self.outputs)}
         allowed |= {f"g{k}" for k in range(self.outputs)} | {"needs"} | {f"{n}_layout" for n in self.tensors}
         for name, rule in self.rules.__dict__.items():
-            if name.startswith("__"):
+            if name.startswith("__") or name == "operator":
                 continue
             if name == "d_all":  # one rule for all inputs: gives a tuple in the order of the tensors
                 for target in self.tensors:
@@ -185,8 +198,9 @@ def op(
             if made.method:
                 METHODS[made.name + "_"] = (made, "inplace")
             PUBLIC[made.namespace, made.name + "_"] = made
+        second = signature.partition(",")[2].lstrip()
+        binary = second.startswith(("Tensor ", "Operand "))
         for name in methods.split():
-            binary = len(made.arguments) > 1 and made.arguments[1].is_tensor
             inplaced = name.startswith("__i") and name != "__invert__"
             METHODS[name] = (made, "inplace" if inplaced else "operator" if binary else "function")
         return rules

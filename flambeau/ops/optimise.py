@@ -1,6 +1,7 @@
 """The steps of optimisers: every parameter of a group in one call.
 
-All lists are equally long; the tensors at one place have one layout, in which elements lie without gaps (`dense`).
+All lists are equally long; the tensors at one place have one layout, in which elements lie without gaps
+(`dense`).
 They are written in place.
 """
 
@@ -38,7 +39,8 @@ def _check_lists(params, *others) -> None:
 
 
 @op(
-    "optimise.sgd_(Tensor[] params, Tensor[] grads, Tensor[] buffers, bool momentum, bool nesterov, bool maximize, "
+    "optimise.sgd_(Tensor[] params, Tensor[] grads, Tensor[] buffers, bool momentum, bool nesterov, bool "
+    "maximize, "
     "Scalar lr, Scalar mu, Scalar dampening, Scalar weight_decay) -> ()",
     function=False,
 )
@@ -61,7 +63,9 @@ class Sgd(_Step):
     function=False,
 )
 class Adam(_Step):
-    """Adam: ``m = lerp(g, m, beta1);  v = lerp(g², v, beta2);  p -= lr m / (1 - beta1^t) / (sqrt(v / (1 - beta2^t)) + eps)``.
+    """Adam: ``m = lerp(g, m, beta1);  v = lerp(g², v, beta2);  p -= lr m̂ / (sqrt(v̂) + eps)``.
+
+    The hats divide by ``1 - beta^t``.
 
     steps: counts ``t``, of one element each, raised by one. largest: greatest ``v`` so far, where `amsgrad`.
     decoupled: weight decay shrinks the parameter, and does not enter the gradient.

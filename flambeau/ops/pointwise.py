@@ -5,7 +5,6 @@ from __future__ import annotations
 from ..base import dtype as types
 from ..base.dtype import dtype as DType
 from ..base.errors import require
-from ..base.layout import Layout
 from ..ir.expr import (
     Expr, Pair, conj, constant, copysign, floor, fmod, is_symbolic, pow, refuse_if, sqrt, trunc, where,
 )  # fmt: skip
@@ -29,14 +28,12 @@ def check_alpha(input, other, alpha) -> None:
 
 def check_subtraction(input, other, alpha) -> None:
     bools = (kind_of(input) == BOOL) + (kind_of(other) == BOOL)
-    both = isinstance(input, Layout) and isinstance(other, Layout)
-    require(bools < 2 or not both,
+    require(bools < 2,
             "Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or `logical_xor()` "
             "operator instead.")  # fmt: skip
-    for one in (input, other):
-        require(not (isinstance(one, Layout) and kind_of(one) == BOOL),
-                "Subtraction, the `-` operator, with a bool tensor is not supported. If you are trying to invert a mask, "
-                "use the `~` or `logical_not()` operator instead.")  # fmt: skip
+    require(bools == 0,
+            "Subtraction, the `-` operator, with a bool tensor is not supported. If you are trying to invert a mask, "
+            "use the `~` or `logical_not()` operator instead.")  # fmt: skip
     check_alpha(input, other, alpha)
 
 

@@ -170,6 +170,7 @@ class Any(Reduction):
     """Whether any element along ``dim`` is not zero. Of uint8 the result is uint8, else bool."""
 
     accumulate, identity = to_bool_or_byte, False
+    empty_is_none = True
 
     def map(input):
         return input != 0
@@ -183,6 +184,7 @@ class All(Reduction):
     """Whether all elements along ``dim`` are not zero. Of uint8 the result is uint8, else bool."""
 
     accumulate, identity = to_bool_or_byte, True
+    empty_is_none = True
 
     def map(input):
         return input != 0

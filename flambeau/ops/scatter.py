@@ -318,7 +318,7 @@ def check_vector(name: str, input: Layout, dim: int, index: Layout, source: Layo
         )
 
 
-@op("index_add(Tensor input, int dim, Tensor index, Tensor source, *, any alpha=1, Tensor? out=None) -> Tensor", inplace=True)
+@op("index_add(Tensor input, int dim, Tensor index, Tensor source, *, float alpha=1, Tensor? out=None) -> Tensor", inplace=True)
 class IndexAdd(Opaque):
     """A copy of ``input`` to which ``alpha`` times the slices of ``source`` are added at ``index`` along ``dim``."""
 

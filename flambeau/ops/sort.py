@@ -39,9 +39,9 @@ def unordered(input, name: str, kernel: str = "") -> None:
         raise RuntimeError(f" {name} does not support complex dtypes on CPU")
 
 
-@op("sort_along(Tensor input, int dim, bool descending) -> (Tensor, Tensor)", function=False, method=False)
+@op("sort_along(Tensor input, int dim, bool descending, bool stable=True) -> (Tensor, Tensor)", function=False, method=False)
 class SortAlong(Opaque):
-    """Stable sort along a non-negative dimension: values and indices. NaN counts as the largest."""
+    """Sort along a non-negative dimension: values and indices. NaN counts as the largest."""
 
     algorithm = "sorting.sort"
 
@@ -53,10 +53,12 @@ class SortAlong(Opaque):
 
 
 @op(
-    "sort(Tensor input, any dim=-1, bool descending=False, *, bool? stable=None, Tensor? out=None) -> (Tensor, Tensor)"
+    "sort(Tensor input, int dim=-1, bool descending=False, *, bool? stable=None, Tensor? out=None) -> (Tensor, Tensor)"
 )
 class Sort(Composite):
-    """Elements in order along ``dim``: (values, indices). Always stable; NaN counts as the largest.
+    """Elements in order along ``dim``: (values, indices); NaN counts as the largest.
+
+    ``stable=True`` keeps equal elements in their order, which most types get in any case.
 
     >>> import flambeau as torch
     >>> torch.tensor([3, 1, 2]).sort().indices
@@ -65,7 +67,7 @@ class Sort(Composite):
 
     def body(input, dim, descending, stable):
         unordered(input, "Sort")
-        return structure_of("sort")(ops.sort_along(input, check_dim(dim, input.ndim), bool(descending)))
+        return structure_of("sort")(ops.sort_along(input, check_dim(dim, input.ndim), bool(descending), bool(stable)))
 
 
 @op("argsort(Tensor input, int dim=-1, bool descending=False, *, bool? stable=False) -> Tensor")
@@ -74,7 +76,7 @@ class Argsort(Composite):
 
     def body(input, dim, descending, stable):
         unordered(input, "Sort")
-        return ops.sort_along(input.detach(), check_dim(dim, input.ndim), bool(descending))[1]
+        return ops.sort_along(input.detach(), check_dim(dim, input.ndim), bool(descending), bool(stable))[1]
 
 
 @op("msort(Tensor input, *, Tensor? out=None) -> Tensor")

@@ -320,25 +320,33 @@ class Movedim(Composite):
     """The dimensions ``source`` moved to the places ``destination``; the others keep their order."""
 
     def body(input, source, destination):
-        ndim = input._layout.ndim
-        source = (source,) if isinstance(source, int) else tuple(source)
-        destination = (destination,) if isinstance(destination, int) else tuple(destination)
-        if len(source) != len(destination):
-            raise RuntimeError(
-                f"movedim: Invalid source or destination dims: source ({list(source)} dims) should contain the same number "
-                f"of dims as destination ({list(destination)} dims)"
-            )
-        old, new = [check_dim(d, ndim) for d in source], [check_dim(d, ndim) for d in destination]
-        for name, dims, given in (("source", old, source), ("destination", new, destination)):
-            if len(set(dims)) != len(dims):
-                raise RuntimeError(f"movedim: repeated dim in `{name}` ({list(given)})")
-        if ndim == 0:
-            return ops.view(input, ())
-        order: list = [None] * ndim
-        for s, d in zip(old, new):
-            order[d] = s
-        rest = iter(d for d in range(ndim) if d not in old)
-        return ops.permute(input, tuple(next(rest) if d is None else d for d in order))
+        where = input._layout
+        order = where.cache.get(("movedim", source, destination)) if type(source) is int else None
+        if order is None:
+            order = moved_order(where.ndim, source, destination)
+            if type(source) is int and type(destination) is int:
+                where.cache["movedim", source, destination] = order
+        return ops.permute(input, order)
+
+
+def moved_order(ndim: int, source, destination) -> tuple[int, ...]:
+    """The order of dimensions that `movedim` gives."""
+    source = (source,) if isinstance(source, int) else tuple(source)
+    destination = (destination,) if isinstance(destination, int) else tuple(destination)
+    if len(source) != len(destination):
+        raise RuntimeError(
+            f"movedim: Invalid source or destination dims: source ({list(source)} dims) should contain the same number "
+            f"of dims as destination ({list(destination)} dims)"
+        )
+    old, new = [check_dim(d, ndim) for d in source], [check_dim(d, ndim) for d in destination]
+    for name, dims, given in (("source", old, source), ("destination", new, destination)):
+        if len(set(dims)) != len(dims):
+            raise RuntimeError(f"movedim: repeated dim in `{name}` ({list(given)})")
+    order: list = [None] * ndim
+    for s, d in zip(old, new if ndim else ()):
+        order[d] = s
+    rest = iter(d for d in range(ndim) if d not in old)
+    return tuple(next(rest) if d is None else d for d in order)
 
 
 def exchanged(input: Layout, first: int, second: int):

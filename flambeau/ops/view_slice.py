@@ -213,14 +213,17 @@ class Chunk(Composite):
 
     def body(input, chunks, dim):
         where = input._layout
-        if where.ndim == 0:
-            raise RuntimeError("chunk expects at least a 1-dimensional tensor")
-        if chunks <= 0:
-            raise RuntimeError(f"chunk expects `chunks` to be greater than 0, got: {chunks}")
-        n = where.shape[check_dim(dim, where.ndim)]
-        if n == 0:
-            return ops.split_with_sizes(input, (0,) * chunks, dim)
-        return ops.split_evenly(input, -(-n // chunks), dim)
+        size = where.cache.get(("chunk", chunks, dim))
+        if size is None:
+            if where.ndim == 0:
+                raise RuntimeError("chunk expects at least a 1-dimensional tensor")
+            if chunks <= 0:
+                raise RuntimeError(f"chunk expects `chunks` to be greater than 0, got: {chunks}")
+            n = where.shape[check_dim(dim, where.ndim)]
+            if n == 0:
+                return ops.split_with_sizes(input, (0,) * chunks, dim)
+            size = where.cache["chunk", chunks, dim] = -(-n // chunks)
+        return ops.split_evenly(input, size, dim)
 
 
 def copied(pieces) -> tuple:

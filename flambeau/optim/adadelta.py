@@ -13,7 +13,9 @@ __all__ = ["Adadelta"]
 
 
 class Adadelta(GroupOptimizer):
-    """Steps in the ratio of the average sizes of former steps and of gradients. Source: Zeiler, arXiv:1212.5701.
+    """Steps in the ratio of the average sizes of former steps and of gradients.
+
+    Source: Zeiler, arXiv:1212.5701.
 
     Args:
         rho: how much of the former averages is kept.

@@ -14,7 +14,9 @@ __all__ = ["Adagrad"]
 
 
 class Adagrad(GroupOptimizer):
-    """Divides each gradient by the root of the sum of its squares so far. Source: Duchi et al., JMLR 12, 2011.
+    """Divides each gradient by the root of the sum of its squares so far.
+
+    Source: Duchi et al., JMLR 12, 2011.
 
     Args:
         lr_decay: the learning rate is divided by ``1 + (step - 1) lr_decay``.

@@ -15,9 +15,12 @@ __all__ = ["Adam", "AdamW"]
 
 
 class Adam(FusedGroups):
-    """Steps of even size along the average gradient, by its average square. Source: Kingma and Ba, arXiv:1412.6980.
+    """Steps of even size along the average gradient, by its average square.
 
-    ``m = beta1 m + (1 - beta1) g;  v = beta2 v + (1 - beta2) g²;  p -= lr m̂ / (sqrt(v̂) + eps)``, where the hat
+    Source: Kingma and Ba, arXiv:1412.6980.
+
+    ``m = beta1 m + (1 - beta1) g;  v = beta2 v + (1 - beta2) g²;  p -= lr m̂ / (sqrt(v̂) + eps)``, where the
+    hat
     divides by ``1 - beta^step``.
 
     Args:
@@ -26,7 +29,8 @@ class Adam(FusedGroups):
         weight_decay: pulls the parameters towards zero, as a part of the gradient.
         amsgrad: divide by the greatest average square so far. Source: Reddi et al., arXiv:1904.09237.
         maximize: climb instead of descending.
-        foreach, fused, capturable: accepted; all parameters of a group are updated in one native call either way.
+        foreach, fused, capturable: accepted; all parameters of a group are updated in one native call either
+            way.
         differentiable: let gradients flow through the step.
         decoupled_weight_decay: shrink the parameters directly, as `AdamW` does.
     """

@@ -23,7 +23,9 @@ __all__ = ["Adamax"]
 
 
 class Adamax(GroupOptimizer):
-    """`Adam` with the greatest gradient so far in place of the average square. Source: arXiv:1412.6980, section 7.
+    """`Adam` with the greatest gradient so far in place of the average square.
+
+    Source: arXiv:1412.6980, section 7.
 
     Args:
         betas: how much of the average gradient, and of the greatest one, is kept.

@@ -22,12 +22,15 @@ __all__ = ["ASGD"]
 
 
 class ASGD(GroupOptimizer):
-    """Gradient descent that also keeps the average of the parameters. Source: Polyak and Juditsky, SIAM 30(4), 1992.
+    """Gradient descent that also keeps the average of the parameters.
+
+    Source: Polyak and Juditsky, SIAM 30(4), 1992.
 
     The averages stand in the state, as ``ax``.
 
     Args:
-        lambd: decay of the parameters and, with `alpha`, of the learning rate: ``lr / (1 + lambd lr t)^alpha``.
+        lambd: decay of the parameters and, with `alpha`, of the learning rate: ``lr / (1 + lambd lr
+            t)^alpha``.
         t0: the step at which averaging begins.
         weight_decay: pulls the parameters towards zero, as a part of the gradient.
         maximize: climb instead of descending.

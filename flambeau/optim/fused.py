@@ -85,9 +85,10 @@ class GroupPlan:
 
 
 class FusedGroups(GroupOptimizer):
-    """Runs the step of a group as one native call a dtype; `_reference_step` says the same in tensor operators.
+    """Runs the step of a group as one native call; `_reference_step` says the same in operators.
 
-    The reference is used where a gradient flows through the step, for memory with gaps, on a parameter's first
+    The reference is used where a gradient flows through the step, for memory with gaps, on a parameter's
+    first
     step with momentum, and by the tests.
     """
 
@@ -109,7 +110,7 @@ class FusedGroups(GroupOptimizer):
         raise NotImplementedError
 
     def _state_lists(self, group: dict[str, Any], parameters: list[Tensor]) -> list[list[Tensor]] | None:
-        """The state tensors of the parameters, one list a kind; None where some are yet to be made by a first step."""
+        """The state tensors, one list a kind; None where a first step has yet to make some."""
         raise NotImplementedError
 
     def _update_group(self, group: dict[str, Any]) -> None:
@@ -136,7 +137,7 @@ class FusedGroups(GroupOptimizer):
             del self._plans[id(group)]  # a first step has made the state that the native call needs
 
     def _gradients(self, plan: GroupPlan, group: dict[str, Any], static: tuple) -> list[list] | None:
-        """Memory and offset of the gradients of each batch; None where the plan does not fit the group any more."""
+        """Memory and offset of the gradients of each batch; None where the plan fits the group no more."""
         states, parameters, rows = self.state, group["params"], plan.rows
         if plan.static != static or plan.states is not states or plan.stamp != states.stamp:
             return None
@@ -219,7 +220,7 @@ def _fits_native(parameter: Tensor) -> bool:
 
 
 def _with_layout(gradient: Tensor, parameter: Tensor) -> Tensor | None:
-    """A gradient of other strides, copied to those of its parameter; None where more than the strides differ."""
+    """A gradient copied to the strides of its parameter; None where more than the strides differ."""
     if not _fits_native(parameter):
         return None
     return flambeau.empty_like(parameter).copy_(gradient)

@@ -59,7 +59,7 @@ class LBFGS(Optimizer):
             raise ValueError("LBFGS doesn't support per-parameter options (parameter groups)")
         self._params = self.param_groups[0]["params"]
 
-    # ------------------------------------------------------------------------------------------ one flat vector
+    # ---------------------------------------------------------------------- one flat vector
 
     def _flat_gradient(self) -> Tensor:
         parts = []

@@ -1,4 +1,4 @@
-"""A line search with the strong Wolfe conditions. Source: Nocedal and Wright, Numerical Optimization, chapter 3."""
+"""A line search with the strong Wolfe conditions (Nocedal and Wright, Numerical Optimization, chapter 3)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Point(NamedTuple):
 
 
 def interpolate(a: Point, b: Point, bounds: tuple[float, float] | None = None) -> float:
-    """Where the cubic through the values and slopes of two points is least, within `bounds` (between them)."""
+    """Where the cubic through two points with their slopes is least, within `bounds` (between them)."""
     low, high = bounds if bounds is not None else sorted((a.distance, b.distance))
     d1 = a.slope + b.slope - 3 * (a.value - b.value) / (a.distance - b.distance)
     square = d1**2 - a.slope * b.slope

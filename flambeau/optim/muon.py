@@ -70,7 +70,8 @@ class Muon(GroupOptimizer):
             for parameter in group["params"]:
                 if parameter.ndim != 2:
                     raise ValueError(
-                        f"Muon only supports 2D parameters whereas we found a parameter with size: {parameter.size()}"
+                        "Muon only supports 2D parameters whereas we found a parameter with size: "
+                        f"{parameter.size()}"
                     )
 
     def _update_one(self, parameter: Tensor, gradient: Tensor, state: dict, group: dict[str, Any]) -> None:
@@ -95,7 +96,7 @@ class Muon(GroupOptimizer):
 
 
 def orthogonal(matrix: Tensor, coefficients: tuple[float, float, float], steps: int, eps: float) -> Tensor:
-    """A matrix of the same singular vectors with singular values near 1, in bfloat16 (Newton-Schulz iteration)."""
+    """The matrix of the same singular vectors with values near 1, in bfloat16 (Newton-Schulz iteration)."""
     if steps >= 100:
         raise ValueError("Number of steps must be less than 100 for computational efficiency")
     if matrix.dim() != 2:

@@ -204,7 +204,8 @@ class Optimizer:
             raise ValueError("loaded state dict has a different number of parameter groups")
         if any(len(own["params"]) != len(saved["params"]) for own, saved in zip(groups, saved_groups)):
             raise ValueError(
-                "loaded state dict contains a parameter group that doesn't match the size of optimizer's group"
+                "loaded state dict contains a parameter group that doesn't match the size of optimizer's "
+                "group"
             )
         numbers = chain.from_iterable(saved["params"] for saved in saved_groups)
         parameters = dict(zip(numbers, chain.from_iterable(own["params"] for own in groups)))
@@ -266,7 +267,8 @@ class Optimizer:
         parameters = param_group["params"]
         if len(parameters) != len(set(parameters)):
             warnings.warn(
-                "optimizer contains a parameter group with duplicate parameters; in future, this will cause an "
+                "optimizer contains a parameter group with duplicate parameters; in future, this will "
+                "cause an "
                 "error; see github.com/pytorch/pytorch/issues/40967 for more information",
                 stacklevel=3,
             )
@@ -286,7 +288,8 @@ class Optimizer:
         for parameter in parameters:
             if not isinstance(parameter, Tensor):
                 raise TypeError(
-                    f"optimizer can only optimize Tensors, but one of the params is {type(parameter).__name__}"
+                    "optimizer can only optimize Tensors, but one of the params is "
+                    f"{type(parameter).__name__}"
                 )
             if not self.defaults.get("differentiable") and not (parameter.is_leaf or parameter.retains_grad):
                 raise ValueError("can't optimize a non-leaf Tensor")
@@ -309,7 +312,8 @@ def _list_parameters(group: dict[str, Any]) -> None:
         given = [given]
     elif isinstance(given, set):
         raise TypeError(
-            "optimizer parameters need to be organized in ordered collections, but the ordering of tensors in "
+            "optimizer parameters need to be organized in ordered collections, but the ordering of "
+            "tensors in "
             "sets will change between runs. Please use a list instead."
         )
     given = list(given)
@@ -395,7 +399,7 @@ class GroupOptimizer(Optimizer):
     _LATER_OPTIONS: dict[str, Any] = {"maximize": False, "foreach": None, "differentiable": False}
 
 
-# ---------------------------------------------------------------------------------------------- for subclasses
+# -------------------------------------------------------------------------- for subclasses
 
 
 def scalar_dtype(fused: bool = False) -> Any:

@@ -22,7 +22,9 @@ __all__ = ["RAdam"]
 
 
 class RAdam(GroupOptimizer):
-    """`Adam` that uses the average square only once its variance is small. Source: Liu et al., arXiv:1908.03265.
+    """`Adam` that uses the average square only once its variance is small.
+
+    Source: Liu et al., arXiv:1908.03265.
 
     Args:
         betas: how much of the former averages of the gradient and of its square is kept.

@@ -13,7 +13,9 @@ __all__ = ["RMSprop"]
 
 
 class RMSprop(GroupOptimizer):
-    """Divides each gradient by the root of its average square. Source: Hinton, lecture 6e of his course, 2012.
+    """Divides each gradient by the root of its average square.
+
+    Source: Hinton, lecture 6e of his course, 2012.
 
     Args:
         alpha: how much of the former average is kept.

@@ -11,8 +11,11 @@ import weakref
 from heapq import heappop, heappush
 from itertools import count
 
+from ..base.layout import contiguous_strides
 from ..base.mode import mode
-from ..ops.define import Operator, ops
+from ..ops.define import ops
+from . import node_hooks
+from .names import grad_name
 from .tensor import Tensor, make
 
 next_number = count(1).__next__
@@ -27,7 +30,12 @@ class Graph:
         return f"<{self.name()} object at {hex(id(self))}>"
 
     def name(self) -> str:
+        """The name of the node, such as ``MulBackward0``."""
         return type(self).__name__
+
+    def outputs(self) -> int:
+        """How many results the node has, each with a gradient of its own."""
+        return 1
 
     def __getattr__(self, name):
         if name == "extra":
@@ -57,37 +65,14 @@ class Graph:
 
     def register_hook(self, hook):
         """hook(grad_inputs, grad_outputs) runs after this node; it may return new grad_inputs."""
-        return RemovableHandle(self._extra().setdefault("hooks", {}), hook)
+        return node_hooks.RemovableHandle(self._extra().setdefault("hooks", {}), hook)
 
     def register_prehook(self, hook):
         """hook(grad_outputs) runs before this node; it may return new grad_outputs."""
-        return RemovableHandle(self._extra().setdefault("prehooks", {}), hook)
-
-    def _register_hook_dict(self, tensor):
-        pass
+        return node_hooks.RemovableHandle(self._extra().setdefault("prehooks", {}), hook)
 
     def release(self) -> None:
         """Drop what was saved for backward."""
-
-
-class RemovableHandle:
-    """Removes a hook again: `handle.remove()`, or as a context manager."""
-
-    _next = count().__next__
-
-    def __init__(self, hooks: dict, hook):
-        self.id = RemovableHandle._next()
-        self.hooks = hooks
-        hooks[self.id] = hook
-
-    def remove(self) -> None:
-        self.hooks.pop(self.id, None)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *exc):
-        self.remove()
 
 
 class AccumulateGrad(Graph):
@@ -102,7 +87,14 @@ class AccumulateGrad(Graph):
 
     @property
     def variable(self) -> Tensor | None:
+        """The leaf."""
         return self._variable()
+
+    def name(self) -> str:
+        return "torch::autograd::AccumulateGrad"
+
+    def __repr__(self) -> str:
+        return f"<AccumulateGrad object at {hex(id(self))}>"
 
 
 class Node(Graph):
@@ -111,25 +103,46 @@ class Node(Graph):
     __slots__ = ("op", "plan", "saved", "versions", "plain")
 
     def name(self) -> str:
-        return backward_name(self.op)
+        return grad_name(self)
+
+    def outputs(self) -> int:
+        return len(self.plan.layouts)
 
     def release(self) -> None:
         self.saved = None
 
+    def __getattr__(self, name):
+        if name == "extra":
+            return None
+        if name.startswith("_saved_"):
+            return self._saved_value(name.removeprefix("_saved_"))
+        raise AttributeError(f"'{self.name()}' object has no attribute '{name}'")
+
+    def _saved_value(self, name: str):
+        """What was saved under a name of the operator's signature (`self` is its first tensor)."""
+        op = self.op
+        name = op.tensors[0] if name == "self" else name
+        if name not in (*op.saved_inputs, *op.saved_results, *op.plain):
+            raise AttributeError(f"'{self.name()}' object has no attribute '_saved_{name}'")
+        return self.values(False)[name]
+
     def values(self, attach: bool) -> dict:
         """What the derivative rules may name: saved tensors (checked), plain arguments, layouts of the inputs."""
         op, saved = self.op, self.saved
+        names = (*op.saved_inputs, *op.saved_results)
         if saved is None:
-            raise RuntimeError(FREED)
+            if names:
+                raise RuntimeError(FREED)
+            saved = ()
         values = dict(zip(op.plain, self.plain))
         values.update(self.plan.rule_values)
         extra = self.extra
         unpack = extra.get("unpack") if extra else None
         n = len(op.saved_inputs)
-        for k, name in enumerate((*op.saved_inputs, *op.saved_results)):
+        for k, name in enumerate(names):
             one = saved[k]
             if unpack is not None and one is not None and k in unpack:
-                one = unpack[k](one)
+                one = self._unpacked(one, k, attach)
             elif isinstance(one, Tensor):
                 check_version(self, one, self.versions[k], k)
                 if k >= n and attach:
@@ -139,6 +152,24 @@ class Node(Graph):
                     check_version(self, t, v, k)
             values[name] = one
         return values
+
+    def _unpacked(self, packed, k: int, attach: bool):
+        """What a saved-tensor hook gives back, with the history of the value that it packed."""
+        op, unpack = self.op, self.extra["unpack"][k]
+        one = unpack(packed)
+        if not isinstance(one, Tensor):
+            raise TypeError(f"Output of saved tensor unpack_hook expected to be a Tensor but got result of type {type(one)}")
+        if not attach:
+            return one
+        n = len(op.saved_inputs)
+        if k >= n:
+            return self._attached(one, k - n)
+        at = self.plan.spread[op.saved_inputs[k]]
+        edge = self.edges[at] if isinstance(at, int) else None
+        if edge is not None and one._node is not edge:
+            one = make(one._memory, one._layout.plain, one._offset)
+            one._node = edge
+        return one
 
     def gather(self, arrived: dict) -> list:
         """Gradients of all outputs in order; an output that nobody used has zeros (None for an integer one)."""
@@ -215,6 +246,12 @@ class Part(Graph):
     def name(self) -> str:
         return self.node.name()
 
+    def register_hook(self, hook):
+        return self.node.register_hook(hook)
+
+    def register_prehook(self, hook):
+        return self.node.register_prehook(hook)
+
     def __repr__(self) -> str:
         return repr(self.node)
 
@@ -227,29 +264,37 @@ FREED = (
 )
 
 
-def backward_name(op: Operator) -> str:
-    name = NODE_NAMES.get(op.name) or "".join(part.capitalize() for part in op.name.split("_"))
-    return f"{name}Backward0"
-
-
-#: names of nodes that PyTorch calls otherwise than our operator
-NODE_NAMES = {
-    "swapaxes": "Transpose", "split_evenly": "Split", "strided_at": "AsStrided", "index_put_at": "IndexPut",
-    "scatter_into": "Scatter", "index_fill_with": "IndexFill", "strided_sum": "DiagEmbed", "put_flat": "Put", "take_flat": "Take",
-}  # fmt: skip
-
-
-def check_version(node, tensor: Tensor, then, place: int) -> None:
+def check_version(node, tensor: Tensor, then: int, place: int) -> None:
+    """Raise when a saved tensor was written since `node` saved it; `place` is its place among what was saved."""
     now = version_of(tensor)
-    if now != then:
-        shape = ", ".join(map(str, tensor._layout.shape))
-        kind = tensor.type() if hasattr(tensor, "type") else tensor._layout.dtype
-        raise RuntimeError(
-            "one of the variables needed for gradient computation has been modified by an inplace operation: "
-            f"[{kind} [{shape}]], which is output {place} of {node.name()}, is at version {now}; "
-            f"expected version {then} instead. Hint: enable anomaly detection to find the operation that failed to "
-            "compute its gradient, with torch.autograd.set_detect_anomaly(True)."
-        )
+    if now == then:
+        return
+    where = tensor._layout
+    maker = tensor._node
+    op = getattr(node, "op", None)
+    output = 0
+    if op is not None and place >= len(op.saved_inputs):  # a result of the node itself
+        maker = node
+        output = int(op.saved_results[place - len(op.saved_inputs)].removeprefix("result") or 0)
+    elif maker is not None:
+        output = maker.index()
+    origin = ""
+    if maker is not None and type(maker) is not AccumulateGrad:
+        head, _, number = maker.name().rpartition("Backward")
+        origin = f", which is output {output} of {(head or maker.name()) + (number if number != '0' else '')},"
+    hint = (
+        "the backtrace further above shows the operation that failed to compute its gradient. The variable in question "
+        "was changed in there or anywhere later. Good luck!"
+        if mode.anomaly
+        else "enable anomaly detection to find the operation that failed to compute its gradient, with "
+        "torch.autograd.set_detect_anomaly(True, check_nan=False)."
+    )
+    kind = "torch.FloatTensor" if not hasattr(tensor, "type") else tensor.type()
+    raise RuntimeError(
+        "one of the variables needed for gradient computation has been modified by an inplace operation: "
+        f"[{kind} [{', '.join(map(str, where.shape))}]]{origin} is at version {now}; expected version {then} instead. "
+        f"Hint: {hint}"
+    )
 
 
 def version_of(tensor: Tensor) -> int:
@@ -258,6 +303,8 @@ def version_of(tensor: Tensor) -> int:
 
 #: reads the version of a memory block; set by the dispatcher
 VERSION: list = [lambda memory: 0]
+
+
 def fit(gradient: Tensor, where) -> Tensor:
     """A gradient brought to the shape (summing over broadcast dimensions) and type of the input it belongs to."""
     if gradient._layout.shape != where.shape:
@@ -289,17 +336,21 @@ def run_backward(
 ) -> dict:  # fmt: skip
     """Walk from the root nodes with their gradients to the leaves.
 
-    targets: nodes (or (node, output) parts) whose incoming gradient is wanted; only paths that lead to them run then.
+    targets: nodes (or parts of nodes) by id whose incoming gradient is wanted; only paths that lead to them run then.
     Returns the captured gradients by id of the target node.
     """
     waiting: dict = {}  # gradient that has arrived so far, by node
     leaves: dict = {}  # the same for the ends of the graph
     heap: list = []
     captured: dict = {}
-    needed = _leading_to(roots, targets) if targets is not None else None
-    before = mode.grad
+    needed = running = None
+    if targets is not None:
+        needed, running = _leading_to(roots, targets)
+    before, outer = mode.grad, mode.walk
     mode.grad = bool(create_graph) and (before or True)
+    mode.walk = (roots, needed)
     plain = not create_graph and not mode.anomaly
+    node = None
     try:
         for node, g in zip(roots, gradients):
             _deliver(node, g, waiting, leaves, heap)
@@ -307,11 +358,11 @@ def run_backward(
             node = heappop(heap)[1]
             arrived = waiting.pop(node)
             if node.extra is not None:
-                arrived = _before(node, arrived)
+                arrived = node_hooks.before(node, arrived)
             if needed is not None:
                 if id(node) in targets:
                     captured[id(node)] = arrived
-                if id(node) not in needed:
+                if id(node) not in running:
                     continue
             kind = type(node)
             if kind is Node and plain and type(arrived) is not dict and node.extra is None:
@@ -336,25 +387,27 @@ def run_backward(
                         else:
                             waiting[edge] = ops.add(have, flow)
             flow = flows = arrived = have = None  # hold no gradient longer than needed
-        while leaves:
-            node, arrived = leaves.popitem()
+        for node in list(leaves):
+            arrived = leaves.pop(node)
             if node.extra is not None:
-                arrived = _before(node, arrived)
+                arrived = node_hooks.before(node, arrived)
             if targets is not None and id(node) in targets:
                 captured[id(node)] = arrived
             if accumulate and (targets is None or id(node) in targets):
                 _accumulate(node, arrived, create_graph)
-    except RuntimeError as error:
-        _explain_origin(node, error)
+    except Exception as error:
+        if node is not None:
+            node_hooks.explain_origin(node, error)
         raise
     finally:
-        mode.grad = before
+        mode.grad, mode.walk = before, outer
     return captured
 
 
-def _leading_to(roots, targets: dict) -> set[int]:
-    """Ids of the nodes from which a target can be reached."""
+def _leading_to(roots, targets: dict) -> tuple[set[int], set[int]]:
+    """Ids of the nodes whose gradient matters, and of those among them that must run: a target may be an end."""
     needed: set[int] = set(targets)
+    running: set[int] = set()
     done: set[int] = set()
     stack = [(r, False) for r in roots]
     while stack:
@@ -362,11 +415,12 @@ def _leading_to(roots, targets: dict) -> set[int]:
         if finished:
             if any(e is not None and id(e) in needed for e in node.edges):
                 needed.add(id(node))
+                running.add(id(node))
         elif id(node) not in done:
             done.add(id(node))
             stack.append((node, True))
             stack.extend((e, False) for e in node.edges if e is not None and id(e) not in done)
-    return needed
+    return needed, running
 
 
 def _deliver(node: Graph, g, waiting: dict, leaves: dict, heap: list) -> None:
@@ -387,19 +441,25 @@ def _deliver_part(part: Part, g, waiting: dict, heap: list) -> None:
     if have is None:
         have = waiting[node] = {}
         heappush(heap, (-node.number, node))
-    have[part.place] = g if have.get(part.place) is None else ops.add(have[part.place], g)
+    if g is not None:
+        have[part.place] = g if have.get(part.place) is None else ops.add(have[part.place], g)
 
 
 def _run_node(node, arrived, create_graph: bool, retain_graph: bool) -> list:
-    if type(arrived) is dict:
-        arrived = node.gather(arrived)
-    else:
-        arrived = [arrived]
-    flows = node.run(arrived, create_graph)
+    """Run a node in general form: with hooks, several outputs, anomaly mode."""
+    many = type(arrived) is dict
+    given = None
+    if node.extra is not None:
+        given = [arrived.get(k) for k in range(node.outputs())] if many else [arrived]
+        changed = node_hooks.run_prehooks(node, given)
+        if changed is not None:
+            given = changed
+            arrived = {k: g for k, g in enumerate(given) if g is not None} if many else given[0]
+    flows = node.run(node.gather(arrived) if many else [arrived], create_graph)
     if not retain_graph:
         node.release()
-    if node.extra is not None:
-        flows = _after(node, flows, arrived)
+    if given is not None:
+        flows = node_hooks.after(node, flows, given)
     if mode.anomaly and mode.anomaly_nan:
         for k, flow in enumerate(flows):
             if flow is not None and flow._layout.dtype.kind >= 2 and bool(ops.isnan(flow).any()):
@@ -407,50 +467,22 @@ def _run_node(node, arrived, create_graph: bool, retain_graph: bool) -> list:
     return flows
 
 
-def _explain_origin(node, error: BaseException) -> None:
-    line = (node.extra or {}).get("line")
-    if line and not any(line in note for note in getattr(error, "__notes__", ())):
-        error.add_note(f"the forward call that this gradient belongs to:\n{line}")
-
-
-def _before(node, arrived):
-    """Tensor hooks and node pre-hooks."""
-    extra = node.extra
-    for hook in list(extra.get("tensor_hooks", {}).values()):
-        changed = hook(arrived)
-        if changed is not None:
-            arrived = changed
-    for keep in extra.get("retain", ()):
-        t = keep()
-        if t is not None:
-            t._grad = arrived if t._grad is None else ops.add(t._grad, arrived)
-    for hook in list(extra.get("prehooks", {}).values()):
-        changed = hook((arrived,))
-        if changed is not None:
-            arrived = changed[0] if isinstance(changed, tuple) else changed
-    return arrived
-
-
-def _after(node, flows, arrived):
-    hooks = node.extra.get("hooks")
-    for hook in list(hooks.values()) if hooks else ():
-        changed = hook(tuple(flows), tuple(arrived))
-        if changed is not None:
-            flows = list(changed) if isinstance(changed, (tuple, list)) else [changed]
-    return flows
-
-
 def _accumulate(node: AccumulateGrad, g: Tensor, create_graph: bool) -> None:
+    """Add a gradient to the `.grad` of a leaf, which never shares memory with anything else."""
     leaf = node._variable()
     if leaf is None:
         return
+    if node.extra is not None:
+        changed = node_hooks.run_prehooks(node, [g])
+        g = g if changed is None else changed[0]
     have = leaf._grad
     if have is None:
-        if g._layout is not leaf._layout.plain and (not g._layout.dense or g._layout.strides != leaf._layout.strides):
-            g = g.clone(memory_format=None) if not g._layout.dense else g
+        where = leaf._layout.plain
+        if g._layout.strides != (where.strides if where.dense else contiguous_strides(where.shape)):
+            g = _laid_out_as(g, where)
         elif SHARED[0](g):
-            g = g.clone()
-        leaf._grad = g if create_graph else g.detach()
+            g = _copy(g)
+        leaf._grad = g if create_graph or g._node is None else g.detach()
     elif create_graph:
         leaf._grad = ops.add(have, g)
     else:
@@ -459,9 +491,23 @@ def _accumulate(node: AccumulateGrad, g: Tensor, create_graph: bool) -> None:
             leaf._grad = ops.add_(have, g)
         finally:
             mode.grad = before
-    hooks = (node.extra or {}).get("post_accumulate", {})
-    for hook in list(hooks.values()):
-        hook(leaf)
+    if node.extra is not None:
+        node_hooks.after(node, (), [g])
+        for hook in list(node.extra.get("post_accumulate", {}).values()):
+            hook(leaf)
+
+
+def _copy(g: Tensor) -> Tensor:
+    """A copy in memory of its own."""
+    return g.clone()
+
+
+def _laid_out_as(g: Tensor, where) -> Tensor:
+    """A copy with the strides of a dense leaf, else in row-major order: what optimisers expect."""
+    if not where.dense:
+        return _copy(g).contiguous()
+    fresh = ops.empty_strided(tuple(where.shape), where.strides, dtype=where.dtype, device=where.device)
+    return ops.copy_(fresh, g)
 
 
 #: whether a gradient's memory may be seen by others; set by the dispatcher

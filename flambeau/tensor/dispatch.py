@@ -783,8 +783,8 @@ def general_flow(node: Node, g: Tensor):
 
 def _check_saved(op: Operator) -> list[str]:
     """Statements that read a node's saved values as s0, s1, ... and check their versions."""
-    lines = ["saved = node.saved", "if saved is None:", "    raise RuntimeError(FREED)"]
     count = len(op.saved_inputs) + len(op.saved_results)
+    lines = ["saved = node.saved", "if saved is None:", "    raise RuntimeError(FREED)"] if count else []
     if count:
         lines.append("versions = node.versions")
     for k in range(count):
@@ -839,7 +839,9 @@ def fused_flow(node: Node, g: Tensor):
         key = (g._layout, *[e is None for e in edges])
     saved = node.saved
     if saved is None:
-        raise RuntimeError(autograd.FREED)
+        if node.op.saved_inputs or node.op.saved_results:
+            raise RuntimeError(autograd.FREED)
+        saved = ()
     if node.extra is not None and "unpack" in node.extra:
         unpack = node.extra["unpack"]
         saved = tuple(unpack[k](s) if k in unpack else s for k, s in enumerate(saved))

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import functools
-import inspect
-import traceback
 from typing import Any
 
 from ..base.mode import mode
 from .tensor import Tensor
 
 
+_GENERATOR = 0x20  # flag of a generator function's code
+
+
 class _Switch:
     """A context manager that is also a decorator (of functions, generators and classes' methods)."""
 
     def __call__(self, function):
-        if inspect.isgeneratorfunction(function):
+        if getattr(getattr(function, "__code__", None), "co_flags", 0) & _GENERATOR:
 
             @functools.wraps(function)
             def generator(*args, **keywords):
@@ -186,6 +187,8 @@ class saved_tensors_hooks:  # noqa: N801
 def watch(node) -> None:
     """Called for each new node while hooks or anomaly mode are on."""
     if mode.anomaly:
+        import traceback
+
         frames = [f for f in traceback.extract_stack() if "/flambeau/" not in f.filename.replace("\\", "/")
                   and not f.filename.startswith("<operator")]  # fmt: skip
         node._extra()["line"] = "".join(traceback.format_list(frames[-4:]))

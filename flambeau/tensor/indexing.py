@@ -11,6 +11,7 @@ from ..base.layout import contiguous_layout
 from ..base.mode import mode
 from ..ops.define import OPERATORS, Operator, ops
 from ..ops.index import pick, pick_at, resolve_indices, together, written
+from ..ops.scatter import cpp_name, number_like
 from . import dispatch, interop, overrides
 from .autograd import Node, next_number
 from .plan import Plan, backend, make_plan
@@ -73,6 +74,11 @@ def getitem(self, index):
             return general(self, index)
         plan, op, plain = entry
         move = plan.move
+    elif kind is Tensor and index._layout.ndim and self._layout.ndim and not self._layout.foreign:
+        dtype = index._layout.dtype
+        if dtype is types.int64:
+            return pick(self, index, 0)
+        return masked(self, index) if dtype is types.bool_ else general(self, index)
     else:
         return general(self, index)
     result = new_object(Tensor)
@@ -109,6 +115,10 @@ def general(self, index):
         found = overrides.handle(Tensor.__getitem__, (self, index), {})
         if found is not NotImplemented:
             return found
+    if type(index) is tuple:
+        found = by_recipe(self, index)
+        if found is not None:
+            return pick_at(*found)
     items = items_of(index)
     spec, advanced = analyse(self, items)
     if not advanced:
@@ -118,8 +128,73 @@ def general(self, index):
         ((dim, one),) = advanced.items()
         if one._layout.dtype.kind == 1 and one._layout.dtype.name != "uint8":
             return pick(source, checked_index(one), dim)
+        if dim == 0 and one._layout.dtype is types.bool_:
+            return masked(source, one)
     dims, indices = resolve(source, advanced)
     return pick_at(source, indices, dims)
+
+
+#: by the layouts of a tensor and of the items of an index with index tensors: (basic part or None, indexed dimensions)
+RECIPES: dict = {}
+
+
+def by_recipe(self: Tensor, index: tuple):
+    """(source, index tensors, dimensions) where the index has int64 tensors of one layout and ints, slices and None."""
+    key: list = [self._layout]
+    tensors = []
+    for one in index:
+        t = type(one)
+        if t is Tensor:
+            key.append(one._layout)
+            tensors.append(one)
+        elif t is slice:
+            key.append((one.start, one.stop, one.step))
+        elif t is int or t is NONE or t is ELLIPSIS:
+            key.append(one)
+        else:
+            return None
+    try:
+        recipe = RECIPES.get(tuple(key))
+    except TypeError:
+        return None
+    if recipe is None:
+        recipe = make_recipe(self, index, tuple(key), tensors)
+        if recipe is None:
+            return None
+    spec, dims = recipe
+    return (self if spec is None else basic(self, None, spec)), tuple(tensors), dims
+
+
+def make_recipe(self: Tensor, index: tuple, key: tuple, tensors: list):
+    """The recipe of an index, or None where the index tensors need work at each call."""
+    layouts = {t._layout for t in tensors}
+    numbers = all(type(n) in (int, NONE) for k in key if type(k) is tuple for n in k)
+    if len(layouts) != 1 or not numbers or self._layout.foreign:
+        return None
+    (where,) = layouts
+    if where.dtype is not types.int64 or not where.ndim or not where.contiguous:
+        return None
+    spec, advanced = analyse(self, index)
+    if len(RECIPES) > LIMIT:
+        RECIPES.clear()
+    recipe = RECIPES[key] = (None if trivial(spec) else spec, tuple(advanced))
+    return recipe
+
+
+def masked(self: Tensor, mask: Tensor) -> Tensor:
+    """`x[mask]` for a mask over the leading dimensions."""
+    where = self._layout
+    shape = mask._layout.shape
+    if where.shape[: len(shape)] != shape:
+        if len(shape) > where.ndim:
+            raise IndexError(f"too many indices for tensor of dimension {where.ndim}")
+        check_mask(mask, where, 0)
+    places = true_positions(mask)
+    if len(shape) == 1:
+        return pick(self, places, 0)
+    if where.numel == 0:
+        return pick(ops.reshape(self, (mask._layout.numel, *where.shape[len(shape) :])), places, 0)
+    return pick(ops.reshape(self, (-1, *where.shape[len(shape) :])), places, 0)
 
 
 def checked_index(index: Tensor) -> Tensor:
@@ -350,13 +425,31 @@ def check_mask(mask: Tensor, where, dim: int) -> None:
 
 def setitem(self, index, value) -> None:
     """Write `value` (a number or a tensor, broadcast) where the index says."""
+    kind = type(value)
+    if type(self) is Tensor and (kind is float or kind is int or kind is bool or kind is Tensor):
+        t = type(index)
+        if t is int or t is slice:
+            fill_view(getitem(self, index), value)
+            return
+        if t is tuple:
+            for one in index:
+                t = type(one)
+                if t is not int and t is not slice and t is not NONE and t is not ELLIPSIS:
+                    break
+            else:
+                fill_view(getitem(self, index), value)
+                return
     if overrides.present((self, index, value)):
         found = overrides.handle(Tensor.__setitem__, (self, index, value), {})
         if found is not NotImplemented:
             return
-    kind = type(value)
     if kind not in dispatch.NUMBERS and not isinstance(value, Tensor):
         value = as_value(self, value)
+    found = by_recipe(self, index if type(index) is tuple else (index,)) if type(index) in (tuple, Tensor) else None
+    if found is not None and found[1]:
+        source, indices, dims = found
+        written(source, dims, indices, one_value(source, value), False, True)
+        return
     items = items_of(index)
     if all(type(i) in (int, slice, NONE, ELLIPSIS) for i in items):
         fill_view(getitem(self, index), value)
@@ -383,7 +476,7 @@ def fill_view(view: Tensor, value) -> None:
     """Write a number or a tensor into a view."""
     if not isinstance(value, Tensor):
         if isinstance(value, complex) and view._layout.dtype.kind != 3:
-            raise RuntimeError(f"value cannot be converted to type {overflow_name(view)} without overflow")
+            raise RuntimeError(f"value cannot be converted to type {cpp_name(view._layout.dtype)} without overflow")
         ops.fill_(view, value)
         return
     shape, given = view._layout.shape, value._layout.shape
@@ -393,12 +486,6 @@ def fill_view(view: Tensor, value) -> None:
             value = ops.reshape(value, tuple(given[extra:]))
         value = ops.expand(value, tuple(shape))
     ops.copy_(view, value)
-
-
-def overflow_name(t: Tensor) -> str:
-    from ..ops.scatter import cpp_name
-
-    return cpp_name(t._layout.dtype)
 
 
 def set_indices(target: Tensor, advanced: dict, value) -> None:
@@ -414,21 +501,31 @@ def set_indices(target: Tensor, advanced: dict, value) -> None:
                 mask = ops.reshape(mask, (*mask._layout.shape, *(1,) * rest))
             ops.masked_fill_(target, mask, value)
             return
-    if not isinstance(value, Tensor):
-        value = number(target, value)
-    elif value._layout.ndim == 0 and value._layout.dtype is not where.dtype and value._node is None:
-        value = value.to(where.dtype)
+    value = one_value(target, value)
     dims, indices = resolve(target, advanced) if any(
         i._layout.dtype.name in ("bool", "uint8") for i in advanced.values()
     ) else (tuple(advanced), together([checked_index(i) for i in advanced.values()]))  # fmt: skip
     written(target, dims, indices, value, False, True)
 
 
-def number(target: Tensor, value) -> Tensor:
-    """A number as a 0-d tensor of the target's type."""
-    from ..ops.scatter import number_like
+#: 0-d tensors of numbers that are written often; nothing writes into them
+NUMBERS: dict = {}
 
-    return number_like(value, target._layout)
+
+def one_value(target: Tensor, value) -> Tensor:
+    """A number as a 0-d tensor of the target's type; a 0-d tensor converted to it."""
+    where = target._layout
+    if isinstance(value, Tensor):
+        if value._layout.ndim == 0 and value._layout.dtype is not where.dtype:
+            return value.to(where.dtype)
+        return value
+    key = (repr(value), where.dtype, where.device)
+    found = NUMBERS.get(key)
+    if found is None:
+        if len(NUMBERS) > 256:
+            NUMBERS.clear()
+        found = NUMBERS[key] = number_like(value, where)
+    return found
 
 
 # -- masks ---------------------------------------------------------------------------------------------------

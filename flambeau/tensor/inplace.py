@@ -7,6 +7,7 @@ import warnings
 from ..base.layout import contiguous_layout, layout, overlaps_itself
 from ..base.mode import mode
 from ..ops.define import ops
+from ..ops.scatter import cpp_name
 from ..ops.view_strided import strided_gradient
 from . import dispatch
 from .plan import check_no_self_overlap
@@ -79,6 +80,9 @@ def check_out_overlap(op, args: tuple, out) -> None:
         return
     if op.name != "cat":
         check_no_self_overlap(out._layout)
+        have, want = out._layout.dtype, args[0]._layout.dtype
+        if have is not want:
+            raise RuntimeError(f"Expected out tensor to have dtype {cpp_name(want)}, but got {cpp_name(have)} instead")
     skip = op.name in SEPARATE_OTHERS and args[0] is out
     forbid_overlap(out, args[1:] if skip else args)
 

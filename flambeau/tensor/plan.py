@@ -392,7 +392,8 @@ def reduced_shape(shape, dims, keepdim: bool) -> tuple[int, ...]:
 def plan_reduction(op: Operator, plan: Plan, values: dict, written: bool) -> None:
     """A reduction of the first tensor over `dim` (all dimensions when None or absent), one result an output."""
     where = values[op.tensors[0]]
-    dims = reduced_dims(values.get("dim"), where.ndim)
+    dim = values.get("dim")
+    dims = () if dim == () and getattr(op.rules, "empty_is_none", False) else reduced_dims(dim, where.ndim)
     shape = reduced_shape(where.shape, dims, bool(values.get("keepdim")))
     rule = op.rules.accumulate
     names = rule.__code__.co_varnames[1 : rule.__code__.co_argcount]

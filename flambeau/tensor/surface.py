@@ -12,7 +12,8 @@ from ..base.layout import Layout, Size, is_channels_last
 from ..base.mode import mode
 from ..ops.define import METHODS, ops
 from . import dispatch, interop, show
-from .autograd import AccumulateGrad, RemovableHandle, version_of
+from .autograd import AccumulateGrad, version_of
+from .node_hooks import RemovableHandle
 from .tensor import Tensor, make, track_view
 
 
@@ -62,7 +63,7 @@ def is_leaf(self) -> bool:
 def grad_fn(self):
     """The node that computed this tensor, or None for a leaf."""
     node = self._node
-    return None if node is None or type(node) is AccumulateGrad else node
+    return None if node is None or type(node) is AccumulateGrad else node.target()
 
 
 def _get_requires_grad(self) -> bool:

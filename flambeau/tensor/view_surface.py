@@ -7,22 +7,86 @@ import warnings
 
 from ..base.layout import contiguous_layout, layout
 from ..base.mode import mode
-from ..ops.define import OPERATORS, ops
+from ..ops.define import OPERATORS, function_of, ops
 from ..ops.view_strided import strided_arguments
-from . import dispatch, indexing, pieces
+from . import dispatch, indexing, lists, pieces
 from .inplace import check_writable, restride
 from .surface import UntypedStorage, attribute, method
-from .tensor import Tensor
+from .tensor import Tensor, new_object, track_view
 
 pieces.install()
+lists.install()
 _ = indexing
+
+
+#: plans of views by shape, which `view`, `reshape` and `flatten` share
+SHAPES = OPERATORS["view"].plans
+VIEW = OPERATORS["view"]
+general_view = Tensor.view
+general_reshape = function_of(OPERATORS["reshape"])
+general_flatten = function_of(OPERATORS["flatten"])
+
+
+def shaped(self: Tensor, plan, size: tuple) -> Tensor:
+    """The view of a plan of `view`."""
+    result = new_object(Tensor)
+    result._memory = self._memory
+    result._offset = self._offset
+    result._layout = plan.layout
+    base = self._base
+    result._base = base = self if base is None else base
+    result._node = None
+    if plan.differentiable and mode.grad:
+        track_view(base, result)
+        if self._node is not None:
+            indexing.remember(self, result, plan, VIEW, (size,))
+    return result
+
+
+@method
+def view(self, *size, dtype=None):
+    """The same memory under another shape, or (given a dtype) another type of element."""
+    try:
+        return shaped(self, SHAPES[self._layout, size], size)
+    except (KeyError, TypeError):
+        return general_view(self, *size, dtype=dtype) if dtype is not None else general_view(self, *size)
+
+
+def reshape(input, *shape_, shape=None):
+    """The same elements under another shape: a view where that is possible, else a copy."""
+    if shape is None:
+        shape = shape_
+        if len(shape) == 1 and type(shape[0]) is not int and not hasattr(shape[0], "__index__"):
+            shape = shape[0]
+    try:
+        return shaped(input, SHAPES[input._layout, shape], shape)
+    except (KeyError, TypeError, AttributeError):
+        return general_reshape(input, shape=tuple(shape))
+
+
+def flatten(input, start_dim=0, end_dim=-1):
+    """The dimensions from ``start_dim`` to ``end_dim`` made one; a view where that is possible."""
+    try:
+        where = input._layout
+        size = where.cache["flatten", start_dim, end_dim]
+        return input if size == where.shape else shaped(input, SHAPES[where, size], size)
+    except (KeyError, TypeError, AttributeError):
+        return general_flatten(input, start_dim, end_dim)
+
+
+for _made, _name in ((reshape, "reshape"), (flatten, "flatten")):
+    _made.operator = OPERATORS[_name]  # type: ignore[attr-defined]
+    _made.__module__ = "flambeau"
+    OPERATORS[_name].compiled["function"] = _made
 
 
 @attribute
 def T(self):
     """The dimensions in reverse order (the transpose of a matrix)."""
     ndim = self._layout.ndim
-    if ndim not in (0, 2):
+    if ndim == 2:
+        return ops.permute(self, dims=(1, 0))
+    if ndim:
         warnings.warn(
             "The use of `x.T` on tensors of dimension other than 2 to reverse their shape is deprecated and it will throw "
             "an error in a future release. Consider `x.mT` to transpose batches of matrices or `x.permute(*torch.arange("

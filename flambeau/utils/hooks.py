@@ -13,7 +13,8 @@ class RemovableHandle:
 
     Args:
         hooks_dict: the mapping that holds the hook, by `id`.
-        extra_dict: a mapping, or a list of mappings, with facts about the hook to be removed together with it.
+        extra_dict: a mapping, or a list of mappings, with facts about the hook to be removed together with
+            it.
 
     Example::
 

@@ -130,7 +130,10 @@ def test_values_become_tensors(batch, expected, dtype):
 
 def test_containers_are_joined_element_by_element():
     assert data.default_collate(["a", "b"]) == ["a", "b"]
-    assert plain(data.default_collate([{"a": 1, "b": (2, [3])}] * 2)) == {"a": [1, 1], "b": [[2, 2], [[3, 3]]]}
+    assert plain(data.default_collate([{"a": 1, "b": (2, [3])}] * 2)) == {
+        "a": [1, 1],
+        "b": [[2, 2], [[3, 3]]],
+    }
     joined = data.default_collate([Point(1, 2.0), Point(3, 4.0)])
     assert isinstance(joined, Point)
     assert plain(joined.y) == [2.0, 4.0]
@@ -173,7 +176,9 @@ def test_gathering_rows_gives_what_stacking_samples_gives(size, shuffle, drop_la
             dataset = dataset if subset is None else data.Subset(dataset, subset)
             flambeau.manual_seed(4)
             loader = data.DataLoader(dataset, size, shuffle=shuffle, drop_last=drop_last)
-            found.append((plain([batch for _ in range(2) for batch in loader]), len(loader), flambeau.rand(1).item()))
+            found.append(
+                (plain([batch for _ in range(2) for batch in loader]), len(loader), flambeau.rand(1).item())
+            )
         assert found[0] == found[1]
 
 
@@ -244,16 +249,40 @@ REFUSED = [
     (lambda: data.DataLoader(Squares(2), num_workers=2), NotImplementedError, "use num_workers=0"),
     (lambda: data.DataLoader(Squares(2), num_workers=-1), ValueError, "should be non-negative"),
     (lambda: data.DataLoader(Squares(2), timeout=-1), ValueError, "timeout option should be non-negative"),
-    (lambda: data.DataLoader(Squares(2), shuffle=True, sampler=[0]), ValueError, "mutually exclusive with shuffle"),
-    (lambda: data.DataLoader(Squares(2), 2, batch_sampler=[[0]]), ValueError, "batch_sampler option is mutually"),
+    (
+        lambda: data.DataLoader(Squares(2), shuffle=True, sampler=[0]),
+        ValueError,
+        "mutually exclusive with shuffle",
+    ),
+    (
+        lambda: data.DataLoader(Squares(2), 2, batch_sampler=[[0]]),
+        ValueError,
+        "batch_sampler option is mutually",
+    ),
     (lambda: data.DataLoader(Squares(2), None, drop_last=True), ValueError, "disables auto-batching"),
     (lambda: data.DataLoader(Counting(2), shuffle=True), ValueError, "expected unspecified shuffle option"),
     (lambda: data.DataLoader(Counting(2), sampler=[0]), ValueError, "expected unspecified sampler option"),
-    (lambda: data.DataLoader(Squares(2), batch_size=0), ValueError, "batch_size should be a positive integer"),
-    (lambda: data.DataLoader(Squares(0), shuffle=True), ValueError, "num_samples should be a positive integer"),
-    (lambda: data.DataLoader(Squares(2), prefetch_factor=2), ValueError, "prefetch_factor option could only be"),
+    (
+        lambda: data.DataLoader(Squares(2), batch_size=0),
+        ValueError,
+        "batch_size should be a positive integer",
+    ),
+    (
+        lambda: data.DataLoader(Squares(0), shuffle=True),
+        ValueError,
+        "num_samples should be a positive integer",
+    ),
+    (
+        lambda: data.DataLoader(Squares(2), prefetch_factor=2),
+        ValueError,
+        "prefetch_factor option could only be",
+    ),
     (lambda: setattr(data.DataLoader(Squares(2)), "batch_size", 3), ValueError, "should not be set after"),
-    (lambda: data.TensorDataset(flambeau.zeros(2), flambeau.zeros(3)), AssertionError, "Size mismatch between tensors"),
+    (
+        lambda: data.TensorDataset(flambeau.zeros(2), flambeau.zeros(3)),
+        AssertionError,
+        "Size mismatch between tensors",
+    ),
     (lambda: data.ConcatDataset([]), AssertionError, "should not be an empty iterable"),
     (lambda: data.StackDataset(), ValueError, "At least one dataset"),
     (lambda: data.random_split(range(5), [2, 2]), ValueError, "does not equal the length"),
@@ -261,7 +290,7 @@ REFUSED = [
     (lambda: data.DistributedSampler(range(3), 2, 2), ValueError, "Invalid rank 2"),
     (lambda: data.WeightedRandomSampler([[1.0]], 1), ValueError, "weights should be a 1d sequence"),
     (lambda: data.BatchSampler([0], 1.5, False), ValueError, "positive integer value"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("action", "kind", "text"), REFUSED)

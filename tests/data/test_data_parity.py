@@ -33,7 +33,8 @@ def plain(value):
 
 
 CASES = [
-    *[lambda d, t, s=s, f=f, l=l: [b for _ in range(2) for b in d.DataLoader(rows(d, t), s, shuffle=f, drop_last=l)]
+    *[lambda d, t, s=s, f=f, l=l: [b for _ in range(2) for b in d.DataLoader(rows(d, t), s, shuffle=f,
+    drop_last=l)]
       for s in (1, 5, 23, 30) for f in (False, True) for l in (False, True)],
     *[lambda d, t, s=s: list(d.DataLoader(Plain(), s, shuffle=True)) for s in (1, 5, None)],
     lambda d, t: list(d.DataLoader(rows(d, t), None, shuffle=True)),
@@ -64,7 +65,8 @@ def test_batches(oracle, case):
 def test_names(oracle):
     import torch.utils.data as reference
 
-    later = {"DFIterDataPipe", "DataChunk", "IterDataPipe", "MapDataPipe", "argument_validation", "functional_datapipe",
+    later = {"DFIterDataPipe", "DataChunk", "IterDataPipe", "MapDataPipe", "argument_validation",
+    "functional_datapipe",
              "guaranteed_datapipes_determinism", "non_deterministic", "runtime_validation",
              "runtime_validation_disabled"}  # fmt: skip
     assert set(reference.__all__) - set(data.__all__) == later

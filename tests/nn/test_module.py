@@ -51,7 +51,7 @@ def test_parameters_are_ordinary_attributes_and_registered_ones():
     assert layer.weight is other
     del layer._parameters["weight"]
     with pytest.raises(AttributeError, match="'Linear' object has no attribute 'weight'"):
-        layer.weight  # noqa: B018
+        layer.weight
     layer.weight = weight
     assert layer._parameters["weight"] is weight
     del layer.bias
@@ -345,7 +345,9 @@ def test_full_backward_hooks_see_and_change_gradients():
 def test_full_backward_hook_where_no_input_needs_a_gradient():
     layer = nn.Linear(2, 1)
     seen = []
-    layer.register_full_backward_hook(lambda m, grad_input, grad_output: seen.append((grad_input, grad_output[0].item())))
+    layer.register_full_backward_hook(
+        lambda m, grad_input, grad_output: seen.append((grad_input, grad_output[0].item()))
+    )
     layer(flambeau.ones(1, 2)).sum().backward()
     assert seen == [((None,), 1.0)]
 
@@ -410,10 +412,7 @@ def test_train_eval_requires_grad_and_zero_grad():
 
 def test_repr():
     assert repr(nn.Sequential(OrderedDict(a=nn.Linear(1, 2), b=nn.ReLU(inplace=True)))) == (
-        "Sequential(\n"
-        "  (a): Linear(in_features=1, out_features=2, bias=True)\n"
-        "  (b): ReLU(inplace=True)\n"
-        ")"
+        "Sequential(\n  (a): Linear(in_features=1, out_features=2, bias=True)\n  (b): ReLU(inplace=True)\n)"
     )
     assert repr(nn.ModuleList([nn.ReLU(), nn.ReLU(), nn.Tanh()])) == (
         "ModuleList(\n  (0-1): 2 x ReLU()\n  (2): Tanh()\n)"

@@ -80,21 +80,25 @@ CASES = [
     ("LSTMCell", (3, 4), {}, [(2, 3)]),
     ("GRUCell", (3, 4), {}, [(3,)]),
     ("MultiheadAttention", (8, 2), {"dropout": 0.0}, [(5, 2, 8)] * 3),
-    ("MultiheadAttention", (8, 2), {"kdim": 3, "vdim": 5, "batch_first": True}, [(2, 5, 8), (2, 4, 3), (2, 4, 5)]),
+    ("MultiheadAttention", (8, 2), {"kdim": 3, "vdim": 5, "batch_first": True},
+     [(2, 5, 8), (2, 4, 3), (2, 4, 5)]),
     ("MultiheadAttention", (8, 2), {"add_bias_kv": True, "add_zero_attn": True}, [(5, 8)] * 3),
     ("TransformerEncoderLayer", (8, 2, 16), {"dropout": 0.0}, [(5, 2, 8)]),
-    ("TransformerEncoderLayer", (8, 2, 16), {"dropout": 0.0, "norm_first": True, "activation": "gelu"}, [(5, 8)]),
+    ("TransformerEncoderLayer", (8, 2, 16), {"dropout": 0.0, "norm_first": True, "activation": "gelu"},
+     [(5, 8)]),
     ("TransformerDecoderLayer", (8, 2, 16), {"dropout": 0.0, "batch_first": True}, [(2, 5, 8), (2, 3, 8)]),
     ("Transformer", (8, 2, 1, 1, 16), {"dropout": 0.0}, [(4, 2, 8), (3, 2, 8)]),
     *[(name, (), {}, [(3, 6)]) for name in (
-        "ReLU ReLU6 ELU SELU CELU GELU SiLU Mish Sigmoid Tanh Hardtanh Hardsigmoid Hardswish Hardshrink Softshrink "
+        "ReLU ReLU6 ELU SELU CELU GELU SiLU Mish Sigmoid Tanh Hardtanh Hardsigmoid Hardswish Hardshrink "
+        "Softshrink "
         "LeakyReLU LogSigmoid Softplus Softsign Tanhshrink GLU Identity"
     ).split()],
     *[(name, (1,), {}, [(3, 6)]) for name in ("Softmax", "Softmin", "LogSoftmax")],
     ("Threshold", (0.1, 20), {}, [(3, 6)]),
     ("GELU", ("tanh",), {}, [(3, 6)]),
     *[(name, (), {"reduction": reduction}, [(3, 6), (3, 6)])
-      for name in ("L1Loss", "MSELoss", "SmoothL1Loss", "HuberLoss", "SoftMarginLoss", "KLDivLoss", "PoissonNLLLoss")
+      for name in ("L1Loss", "MSELoss", "SmoothL1Loss", "HuberLoss", "SoftMarginLoss", "KLDivLoss",
+      "PoissonNLLLoss")
       for reduction in ("mean", "sum", "none")],
     ("CrossEntropyLoss", (), {"label_smoothing": 0.1}, [(4, 6), 4]),
     ("NLLLoss", (), {"ignore_index": 1}, [(4, 6), 4]),
@@ -133,7 +137,9 @@ def assert_equal(ours, theirs, tolerance: float = 2e-5) -> None:
     assert len(ours) == len(theirs)
     for a, b in zip(ours, theirs):
         assert tuple(a.shape) == tuple(b.shape)
-        difference = (a.detach().numpy().astype("float64") - b.detach().numpy().astype("float64")) if a.numel() else 0
+        difference = (
+            (a.detach().numpy().astype("float64") - b.detach().numpy().astype("float64")) if a.numel() else 0
+        )
         scale = 1 + (abs(b.detach().numpy()).max() if b.numel() else 0)
         assert abs(difference).max() <= tolerance * scale if a.numel() else True
 

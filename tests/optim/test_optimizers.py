@@ -271,13 +271,21 @@ REFUSED = [
     (lambda: optim.SGD([p1()[0] * 1]), ValueError, "can't optimize a non-leaf Tensor"),
     (lambda: optim.SGD(p1(), lr=-1), ValueError, "Invalid learning rate: -1"),
     (lambda: optim.SGD(p1(), momentum=-1), ValueError, "Invalid momentum value: -1"),
-    (lambda: optim.SGD(p1(), nesterov=True), ValueError, "Nesterov momentum requires a momentum and zero dampening"),
+    (
+        lambda: optim.SGD(p1(), nesterov=True),
+        ValueError,
+        "Nesterov momentum requires a momentum and zero dampening",
+    ),
     (lambda: optim.Adam(p1(), betas=(1.0, 0.9)), ValueError, "Invalid beta parameter at index 0: 1.0"),
     (lambda: optim.Adam(p1(), eps=-1), ValueError, "Invalid epsilon value: -1"),
     (lambda: optim.Adam(p1(), weight_decay=-1), ValueError, "Invalid weight_decay value: -1"),
     (lambda: optim.Adam(p1(), lr=flambeau.ones(2)), ValueError, "Tensor lr must be 1-element"),
     (lambda: optim.Rprop(p1(), etas=(2, 1)), ValueError, "Invalid eta values: 2, 1"),
-    (lambda: optim.LBFGS([{"params": p1()}, {"params": p1()}]), ValueError, "doesn't support per-parameter options"),
+    (
+        lambda: optim.LBFGS([{"params": p1()}, {"params": p1()}]),
+        ValueError,
+        "doesn't support per-parameter options",
+    ),
     (lambda: optim.SGD([("a", p1()[0]), p1()[0]]), ValueError, "Some param names are missing"),
     (lambda: optim.Optimizer(p1(), {}).step(), NotImplementedError, "^$"),
 ]

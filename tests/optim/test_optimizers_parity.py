@@ -39,9 +39,14 @@ def close(ours, theirs, tolerance=1e-9) -> bool:
 @pytest.mark.parametrize(("name", "options"), OPTIMISERS)
 def test_parameters_and_state_after_some_steps(oracle, name, options):
     oracle.manual_seed(0)
-    theirs = [oracle.nn.Parameter(oracle.randn(shape, dtype=oracle.float64)) for shape in [(3, 4), (5,), (2, 2, 3)]]
+    theirs = [
+        oracle.nn.Parameter(oracle.randn(shape, dtype=oracle.float64)) for shape in [(3, 4), (5,), (2, 2, 3)]
+    ]
     ours = [nn.Parameter(flambeau.from_numpy(p.detach().clone().numpy())) for p in theirs]
-    reference, optimizer = getattr(oracle.optim, name)(theirs, **options), getattr(optim, name)(ours, **options)
+    reference, optimizer = (
+        getattr(oracle.optim, name)(theirs, **options),
+        getattr(optim, name)(ours, **options),
+    )
     for _ in range(7):
         for a, b in zip(ours, theirs):
             b.grad = oracle.randn(b.shape, dtype=b.dtype)
@@ -64,11 +69,15 @@ def test_signatures(oracle):
             continue
         mine = inspect.signature(getattr(optim, name).__init__).parameters.values()
         theirs = inspect.signature(getattr(oracle.optim, name).__init__).parameters.values()
-        assert [(p.name, p.kind, p.default) for p in mine] == [(p.name, p.kind, p.default) for p in theirs], name
+        assert [(p.name, p.kind, p.default) for p in mine] == [(p.name, p.kind, p.default) for p in theirs], (
+            name
+        )
     for name in optim.lr_scheduler.__all__:
         mine = inspect.signature(getattr(optim.lr_scheduler, name).__init__).parameters.values()
         theirs = inspect.signature(getattr(oracle.optim.lr_scheduler, name).__init__).parameters.values()
-        assert [(p.name, p.kind, p.default) for p in mine] == [(p.name, p.kind, p.default) for p in theirs], name
+        assert [(p.name, p.kind, p.default) for p in mine] == [(p.name, p.kind, p.default) for p in theirs], (
+            name
+        )
 
 
 def test_repr(oracle):
@@ -115,7 +124,10 @@ def rates(library, library_nn, zeros, schedule) -> list:
     state = scheduler.state_dict()
     scheduler.load_state_dict(dict(state))
     assert scheduler.state_dict().keys() == state.keys()
-    return [found, {k: v for k, v in state.items() if isinstance(v, (int, float, list)) and k != "_schedulers"}]
+    return [
+        found,
+        {k: v for k, v in state.items() if isinstance(v, (int, float, list)) and k != "_schedulers"},
+    ]
 
 
 def compare(oracle, schedule) -> None:
@@ -128,7 +140,9 @@ def test_schedules(oracle, name, options):
     compare(oracle, lambda library, optimizer: getattr(library, name)(optimizer, **options))
 
 
-@pytest.mark.parametrize("options", [{"patience": 1}, {"patience": 0, "cooldown": 2, "mode": "max", "threshold_mode": "abs"}])
+@pytest.mark.parametrize(
+    "options", [{"patience": 1}, {"patience": 0, "cooldown": 2, "mode": "max", "threshold_mode": "abs"}]
+)
 def test_plateau(oracle, options):
     compare(oracle, lambda library, optimizer: library.ReduceLROnPlateau(optimizer, **options))
 

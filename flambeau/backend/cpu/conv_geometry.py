@@ -38,11 +38,11 @@ class Axis:
 
     @property
     def low(self) -> int:
-        return min(q for p in self.phases for _, q, _ in p.taps)
+        return min((q for p in self.phases for _, q, _ in p.taps), default=0)
 
     @property
     def high(self) -> int:
-        return max(q for p in self.phases for _, q, _ in p.taps)
+        return max((q for p in self.phases for _, q, _ in p.taps), default=0)
 
     @property
     def span(self) -> int:
@@ -209,7 +209,7 @@ def cover(
 
 def vector_count(counts: tuple[int, int, int], pitches: tuple[int, int], lanes: int) -> int:
     """How many vectors `cover` needs; for a large image about as many."""
-    planes, rows, width = counts
-    if planes * rows * pitches[1] > 16384:
-        return planes * rows * pitches[1] // lanes
+    positions = counts[0] * counts[1] * pitches[1]
+    if positions > 16384:
+        return positions // lanes
     return len(cover(counts, pitches, lanes))

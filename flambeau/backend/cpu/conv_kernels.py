@@ -434,7 +434,7 @@ def sweep(frame: ptr(i64), params: ptr(i64), begin: i64, end: i64):
 
 @native
 def image_of(G, frame, params, grid, scratch, mine, unit, group, n, d, h):
-    """Where the operand of a block lies: in place, in the thread's area (packed now), or among the shared ones."""
+    """Where the operand of a block lies: in place, in the thread's area (packed now), or shared."""
     source = bitcast(frame[params[SWEEP.source]], ptr(G.T))
     source = source + (n * grid[GRID.source_n] + group * grid[GRID.source_group])
     image = mine

@@ -232,6 +232,7 @@ def image_words(
     depth, height, width = volume.axes
     planes, rows, pitch = volume.extents(block)
     residues = [*depth.images, *height.images]
+    flat = block.inner == 1 and copies_planes(volume, source)
     for image in range(len(width.images)):
         zeros, inside, first = width.valid(image, width.low, volume.width())
         residues += [zeros, inside, first * source.strides[4]]
@@ -244,7 +245,7 @@ def image_words(
         "height_low": height.low, "planes": planes, "rows": rows, "pitch": pitch, "width": volume.width(),
         "depth_images": len(depth.images), "height_images": len(height.images),
         "width_images": len(width.images), "residues": tables.add(residues),
-        "flat": tables.add(_plane_masks(volume, block, lanes)) if copies_planes(volume, source) else 0,
+        "flat": tables.add(_plane_masks(volume, block, lanes)) if flat else 0,
     }  # fmt: skip
     return IMAGE.block(values)
 
@@ -260,7 +261,9 @@ def _plane_masks(volume: Volume, block: Block, lanes: int) -> list[int]:
     """For each image of the width the lanes whose column stays inside, vector by vector of a plane."""
     _, rows, pitch = volume.extents(block)
     masks = []
-    for shift in volume.axes[2].images:
+    width = volume.axes[2]
+    for image in width.images:
+        shift = width.low + image
         row = [0 <= x + shift < pitch for x in range(pitch)]
         for v in range(0, rows * pitch, lanes):
             masks.append(sum(row[(v + k) % pitch] << k for k in range(lanes)))

@@ -492,6 +492,13 @@ def take_select(call: Call) -> None:
     take(call)
 
 
+def take_bag(call: Call) -> None:
+    line = "Index {position} of input takes value {value} which is not in the valid range [0, {size})"
+    call.refuses = out_of_range(call.inputs[0].shape[0], line, RuntimeError)
+    call.values["wrap"] = False
+    take(call)
+
+
 def rows_sum(call: Call) -> None:
     """Slices summed into zeros at the places of an index: the gradient of `take`.
 

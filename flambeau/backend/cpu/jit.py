@@ -133,7 +133,11 @@ def _salt() -> bytes:
     if salt is None:
         import llvmlite
 
-        salt = _state["salt"] = repr((llvmlite.__version__, host(), sys.platform, _MAGIC)).encode()
+        sources = hashlib.sha256()
+        for name in ("builder.py", "emit.py", "jit.py", "native.py", "types.py"):  # what turns kernels into LLVM text
+            with open(os.path.join(os.path.dirname(__file__), name), "rb") as file:
+                sources.update(file.read())
+        salt = _state["salt"] = repr((llvmlite.__version__, host(), sys.platform, sources.hexdigest())).encode()
     return salt
 
 

@@ -5,6 +5,7 @@ A histogram of the keys' leading bits tells which elements can matter; only thos
 
 from __future__ import annotations
 
+from .classic_kernels import introsort, quickselect, rank_key
 from .native import bitcast, local, native
 from .sorting_kernels import DIGIT, WIDE, WORD, index_at, key_of, put, sort_pairs
 from .types import i64, ptr, u32, u64
@@ -119,8 +120,29 @@ def select_rows(frame: WORD, params: WORD, begin: i64, end: i64):
 
 
 @native
+def quick_rows(frame: WORD, params: WORD, begin: i64, end: i64):
+    """The pair of one rank of short rows. Parameters: words of input, values, indices, keys, index buffer; row length,
+    rank."""
+    source = bitcast(frame[params[0]], ptr(S.memory))
+    values = bitcast(frame[params[1]], ptr(S.memory))
+    indices = bitcast(frame[params[2]], ptr(i64))
+    n, rank = params[5], params[6]
+    for row in range(begin, end, unroll=None):
+        p = source + row * n
+        keys = bitcast(frame[params[3]], ptr(u64)) + row * n
+        places = bitcast(frame[params[4]], ptr(u32)) + row * n
+        for i in range(n, unroll=None):
+            put(S, keys, places, i, key_of(S, p[i]), i)
+        quickselect(S, keys, places, rank, n)
+        at = index_at(S, keys, places, rank)
+        values[row] = p[at]
+        indices[row] = at
+
+
+@native
 def mode_rows(frame: WORD, params: WORD, begin: i64, end: i64):
-    """The most frequent element of each row. Parameters as for `select_rows`."""
+    """The most frequent element of each row. Parameters as for `select_rows`; rows up to params[8] are sorted by
+    comparisons."""
     source = bitcast(frame[params[0]], ptr(S.memory))
     values = bitcast(frame[params[1]], ptr(S.memory))
     indices = bitcast(frame[params[2]], ptr(i64))
@@ -134,7 +156,9 @@ def mode_rows(frame: WORD, params: WORD, begin: i64, end: i64):
         b_places = bitcast(frame[params[6]], ptr(u32)) + row * n
         for i in range(n, unroll=None):
             put(S, a, a_places, i, key_of(S, p[i]), i)
-        if sort_pairs(S, a, a_places, b, b_places, n, counts):
+        if n <= params[8]:
+            introsort(S, a, a_places, n)
+        elif sort_pairs(S, a, a_places, b, b_places, n, counts):
             a = b
             a_places = b_places
         best = i64(0)
@@ -143,7 +167,7 @@ def mode_rows(frame: WORD, params: WORD, begin: i64, end: i64):
         for i in range(n, unroll=None):
             length += 1
             if i > 0:
-                if key_only(S, a[i]) != key_only(S, a[i - 1]):
+                if rank_key(S, a[i]) != rank_key(S, a[i - 1]):
                     length = i64(1)
             if length > longest:
                 longest = length
@@ -154,8 +178,20 @@ def mode_rows(frame: WORD, params: WORD, begin: i64, end: i64):
 
 
 @native
-def key_only(S, word):
-    if S.packed:
-        return word >> 32
-    else:
-        return word
+def classic_rows(frame: WORD, params: WORD, begin: i64, end: i64):
+    """Rows sorted by comparisons, ties in no particular order. Parameters as for `quick_rows`, without the rank."""
+    source = bitcast(frame[params[0]], ptr(S.memory))
+    values = bitcast(frame[params[1]], ptr(S.memory))
+    indices = bitcast(frame[params[2]], ptr(i64))
+    n = params[5]
+    for row in range(begin, end, unroll=None):
+        p = source + row * n
+        keys = bitcast(frame[params[3]], ptr(u64)) + row * n
+        places = bitcast(frame[params[4]], ptr(u32)) + row * n
+        for i in range(n, unroll=None):
+            put(S, keys, places, i, key_of(S, p[i]), i)
+        introsort(S, keys, places, n)
+        for i in range(n, unroll=None):
+            at = index_at(S, keys, places, i)
+            values[row * n + i] = p[at]
+            indices[row * n + i] = at

@@ -13,6 +13,7 @@ from .sorting_kernels import WIDE, SortTemplate
 from .types import BY_CODE
 
 LONG = 1 << 16  # rows from here on are shared by the threads
+CLASSIC = 4096  # rows up to here are selected from by comparisons, which leave ties as others' libraries do
 BLOCK = 1 << 15  # elements of a long row that one thread takes at a time, at least
 
 
@@ -71,11 +72,15 @@ class Rows:
 
 
 def sort(call) -> None:
-    """Stable sort along values["dim"]: values and indices."""
+    """Sort along values["dim"]: values and indices. Stable but for short rows of bools, where all is ties (see CLASSIC)."""
     if call.inputs[0].numel == 0:
         return
     rows = Rows(call, bool(call.values["descending"]), call.inputs[0].shape[call.values["dim"]] if call.inputs[0].ndim else 1)
-    if rows.length >= LONG and rows.count < 8:
+    if rows.where.dtype.kind == 0 and not call.values["stable"] and rows.length <= 2 * CLASSIC:
+        keys, places = rows.buffers()
+        parameters = [rows.word, rows.values, rows.indices, keys[0], places[0], rows.length]
+        rows.native(select.classic_rows, parameters, rows.count, 8192 // rows.length)
+    elif rows.length >= LONG and rows.count < 8:
         _sort_long(rows)
     else:
         keys, places = rows.buffers()
@@ -119,10 +124,10 @@ def topk(call) -> None:
     keys, places = rows.buffers()
     parameters = [rows.word, rows.values, rows.indices, *keys, *places, rows.length, k]
     blocks, size = blocks_of(rows.length)
-    if rows.length >= LONG and rows.count < 8 and 4 * k <= rows.length - (blocks - 1) * size:
+    if rows.length >= LONG and rows.count < 8 and 64 * k <= rows.length - (blocks - 1) * size:
         rows.native(top_kernels.top_blocks, [*parameters, blocks, size], rows.count * blocks, 1)
         rows.native(top_kernels.top_merge, [*parameters, blocks, size], rows.count, 1)
-    elif 8 * k <= rows.length:
+    elif 64 * k <= rows.length or rows.length <= CLASSIC:
         rows.native(top_kernels.top_rows, parameters, rows.count, 32768 // rows.length)
     else:
         rows.native(select.select_rows, [*parameters, select.FIRST_K], rows.count, 8192 // rows.length)
@@ -135,6 +140,10 @@ def rank(call) -> None:
         return
     rows = Rows(call, False, 1)
     keys, places = rows.buffers()
+    if call.values["mode"] == "rank" and rows.length <= CLASSIC:
+        parameters = [rows.word, call.out(0), call.out(1), keys[0], places[0], rows.length, call.values["k"] - 1]
+        rows.native(select.quick_rows, parameters, rows.count, 8192 // rows.length)
+        return
     mode = {"rank": select.RANK, "median": select.MEDIAN, "nanmedian": select.NANMEDIAN}[call.values["mode"]]
     parameters = [rows.word, call.out(0), call.out(1), *keys, *places, rows.length, call.values["k"], mode]
     rows.native(select.select_rows, parameters, rows.count, 8192 // rows.length)
@@ -146,5 +155,5 @@ def mode(call) -> None:
         return
     rows = Rows(call, False, 1)
     keys, places = rows.buffers()
-    parameters = [rows.word, call.out(0), call.out(1), *keys, *places, rows.length]
+    parameters = [rows.word, call.out(0), call.out(1), *keys, *places, rows.length, CLASSIC]
     rows.native(select.mode_rows, parameters, rows.count, 8192 // rows.length)

@@ -15,7 +15,11 @@ def conv_tbc(input: Tensor, weight: Tensor, bias: Tensor, pad: int = 0) -> Tenso
     require(input.dim() == 3, "Input must have 3 dims: time, batch, in_channel")
     require(weight.dim() == 3, "Weight tensor must have 3 dims: kernel_width, in_channels, out_channels.")
     require(bias.dim() == 1, "Bias must be 1-D")
-    require(input.shape[2] == weight.shape[1], "Input dim 2 (input channels) is not == dim 1 in the weight tensor")
-    require(weight.shape[2] == bias.shape[0], "Bias size must equal dim 2 in the weight tensor (output channels).")
+    require(
+        input.shape[2] == weight.shape[1], "Input dim 2 (input channels) is not == dim 1 in the weight tensor"
+    )
+    require(
+        weight.shape[2] == bias.shape[0], "Bias size must equal dim 2 in the weight tensor (output channels)."
+    )
     channels_second = flambeau.conv1d(input.permute(1, 2, 0), weight.permute(2, 1, 0), bias, padding=pad)
     return channels_second.permute(2, 0, 1)

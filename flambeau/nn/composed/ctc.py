@@ -21,7 +21,8 @@ def ctc_loss(
     """Minus the log-probability of each labelling, summed over all its alignments with the input.
 
     Args:
-        log_probs: ``(T, N, C)`` or ``(T, C)``, from `log_softmax`; the gradient is the one with respect to its input.
+        log_probs: ``(T, N, C)`` or ``(T, C)``, from `log_softmax`; the gradient is the one with respect to
+            its input.
         targets: ``(N, S)``, or all labels one after the other.
         blank: the label that stands for nothing.
         zero_infinity: infinite losses (a target longer than its input) count as zero.
@@ -74,7 +75,8 @@ def _padded(targets: Tensor, counts: list[int], blank: int, batch: int) -> Tenso
     if targets.dim() == 2:
         require(
             targets.shape[0] == batch and targets.shape[1] >= longest,
-            f"Expected tensor to have size at least {longest} at dimension 1, but got size {targets.shape[-1]}",
+            f"Expected tensor to have size at least {longest} at dimension 1, but got size "
+            f"{targets.shape[-1]}",
         )
         return targets[:, :longest]
     rows = []
@@ -83,7 +85,9 @@ def _padded(targets: Tensor, counts: list[int], blank: int, batch: int) -> Tenso
         row = targets[start : start + n]
         rows.append(flambeau.cat([row, row.new_full((longest - n,), blank)]))
         start += n
-    require(targets.shape[0] == start, f"Expected targets to have {start} elements, but got {targets.shape[0]}")
+    require(
+        targets.shape[0] == start, f"Expected targets to have {start} elements, but got {targets.shape[0]}"
+    )
     return flambeau.stack(rows)
 
 

@@ -9,7 +9,11 @@ from flambeau.tensor.tensor import Tensor
 
 
 def normalize(
-    input: Tensor, p: float = 2.0, dim: int | tuple[int, ...] = 1, eps: float = 1e-12, out: Tensor | None = None
+    input: Tensor,
+    p: float = 2.0,
+    dim: int | tuple[int, ...] = 1,
+    eps: float = 1e-12,
+    out: Tensor | None = None,
 ) -> Tensor:
     """Divides by the p-norm along `dim`, or by `eps` where that is greater.
 
@@ -30,7 +34,7 @@ def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -
     x1, x2 = flambeau.broadcast_tensors(x1.to(common), x2.to(common))
 
     def unit(x: Tensor) -> Tensor:
-        length = flambeau.linalg.vector_norm(x, 2, dim, keepdim=True)
+        length = flambeau.norm(x, 2, dim, keepdim=True)
         # The limit changes the value and not the derivative.
         return x / (length + (length.detach().clamp_min(eps) - length.detach()))
 
@@ -53,16 +57,16 @@ def pdist(input: Tensor, p: float = 2.0) -> Tensor:
     Shape: ``(N, D) -> (N (N - 1) / 2)``.
     """
     if input.dim() != 2:
-        raise RuntimeError(
-            f"pdist only supports 2D tensors, got: {input.dim()}D"
-        )
+        raise RuntimeError(f"pdist only supports 2D tensors, got: {input.dim()}D")
     if not input.is_floating_point():
         raise RuntimeError("pdist only supports floating-point dtypes")
     if p < 0:
         raise RuntimeError("pdist only supports non-negative p values")
-    first, second = flambeau.triu_indices(input.shape[0], input.shape[0], offset=1, device=input.device).unbind(0)
+    first, second = flambeau.triu_indices(
+        input.shape[0], input.shape[0], offset=1, device=input.device
+    ).unbind(0)
     difference = input.index_select(0, first) - input.index_select(0, second)
-    return flambeau.linalg.vector_norm(difference, p, -1)
+    return flambeau.norm(difference, p, -1)
 
 
 def triplet_margin_with_distance_loss(
@@ -88,7 +92,8 @@ def triplet_margin_with_distance_loss(
     distance = pairwise_distance if distance_function is None else distance_function
     if not anchor.ndim == positive.ndim == negative.ndim:
         raise RuntimeError(
-            "The anchor, positive, and negative tensors are expected to have the same number of dimensions, but "
+            "The anchor, positive, and negative tensors are expected to have the same number of "
+            "dimensions, but "
             f"got: anchor {anchor.ndim}D, positive {positive.ndim}D, and negative {negative.ndim}D inputs"
         )
     near, far = distance(anchor, positive), distance(anchor, negative)

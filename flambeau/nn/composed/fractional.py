@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import flambeau
+from flambeau.nn.modules.utils import _ntuple
 from flambeau.tensor.tensor import Tensor
-
-from ..modules.utils import _ntuple
 
 
 def _pool(input: Tensor, kernel_size: Any, output_size: Any, output_ratio: Any, samples: Any, spatial: int):
@@ -36,9 +35,11 @@ def _pool(input: Tensor, kernel_size: Any, output_size: Any, output_ratio: Any, 
         samples = flambeau.rand(batch, channels, spatial, dtype=input.dtype, device=input.device)
     samples = samples[:batch]
     image = input.reshape(batch, channels, *sizes)
-    for k, (n, window, count) in enumerate(zip(sizes, kernel, out)):
+    for n, window, count in zip(sizes, kernel, out):
         if count + window - 1 > n:
-            raise RuntimeError(f"fractional_max_pool{spatial}d: pool size {window} too large relative to input size {n}")
+            raise RuntimeError(
+                f"fractional_max_pool{spatial}d: pool size {window} too large relative to input size {n}"
+            )
     # PyTorch's samples are for the last dimension first.
     places = [
         _windows(samples[:, :, spatial - 1 - k] if spatial == 2 else samples[:, :, k], n, window, count)
@@ -80,7 +81,12 @@ def _flat_places(places: list[Tensor], sizes: list[int]) -> Tensor:
 
 
 def fractional_max_pool2d(
-    input: Tensor, kernel_size, output_size=None, output_ratio=None, return_indices: bool = False, _random_samples=None
+    input: Tensor,
+    kernel_size,
+    output_size=None,
+    output_ratio=None,
+    return_indices: bool = False,
+    _random_samples=None,
 ):
     """Max pooling of ``(N, C, H, W)`` to `output_size`, or to `output_ratio` of its size."""
     found = _pool(input, kernel_size, output_size, output_ratio, _random_samples, 2)
@@ -88,14 +94,24 @@ def fractional_max_pool2d(
 
 
 def fractional_max_pool2d_with_indices(
-    input: Tensor, kernel_size, output_size=None, output_ratio=None, return_indices: bool = False, _random_samples=None
+    input: Tensor,
+    kernel_size,
+    output_size=None,
+    output_ratio=None,
+    return_indices: bool = False,
+    _random_samples=None,
 ):
     """`fractional_max_pool2d` with its indices."""
     return _pool(input, kernel_size, output_size, output_ratio, _random_samples, 2)
 
 
 def fractional_max_pool3d(
-    input: Tensor, kernel_size, output_size=None, output_ratio=None, return_indices: bool = False, _random_samples=None
+    input: Tensor,
+    kernel_size,
+    output_size=None,
+    output_ratio=None,
+    return_indices: bool = False,
+    _random_samples=None,
 ):
     """Max pooling of ``(N, C, D, H, W)`` to `output_size`, or to `output_ratio` of its size."""
     found = _pool(input, kernel_size, output_size, output_ratio, _random_samples, 3)
@@ -103,7 +119,12 @@ def fractional_max_pool3d(
 
 
 def fractional_max_pool3d_with_indices(
-    input: Tensor, kernel_size, output_size=None, output_ratio=None, return_indices: bool = False, _random_samples=None
+    input: Tensor,
+    kernel_size,
+    output_size=None,
+    output_ratio=None,
+    return_indices: bool = False,
+    _random_samples=None,
 ):
     """`fractional_max_pool3d` with its indices."""
     return _pool(input, kernel_size, output_size, output_ratio, _random_samples, 3)

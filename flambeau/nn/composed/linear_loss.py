@@ -27,7 +27,8 @@ def linear_cross_entropy(
         weight: a factor for each class.
         options: how PyTorch would cut the batch into pieces; accepted, and without influence on the result.
 
-    Shape: input ``(N, in_features)`` or ``(in_features)``, linear_weight ``(C, *out_features, in_features)``, target
+    Shape: input ``(N, in_features)`` or ``(in_features)``, linear_weight ``(C, *out_features, in_features)``,
+        target
     ``(N, *out_features)`` of class indices or ``(N, C, *out_features)`` of probabilities.
     """
     require(input.dim() in (1, 2), f"expected input with dimensionality 1 or 2, got {input.dim()}")
@@ -49,7 +50,8 @@ def linear_cross_entropy(
     )
     require(
         bool(batch) or not out_features,
-        f"K-dimensional loss defined by linear_weight shape {tuple(linear_weight.shape)} requires batched input, "
+        f"K-dimensional loss defined by linear_weight shape {tuple(linear_weight.shape)} requires "
+        "batched input, "
         f"(N, {in_features}), got unbatched input with shape {tuple(input.shape)}",
     )
     shape = (*batch, classes, *out_features)

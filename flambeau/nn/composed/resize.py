@@ -37,7 +37,8 @@ def interpolate(
     if mode not in _SMOOTH:
         if align_corners is not None:
             raise ValueError(
-                "align_corners option can only be set with the interpolating modes: linear | bilinear | bicubic | "
+                "align_corners option can only be set with the interpolating modes: linear | bilinear | "
+                "bicubic | "
                 "trilinear"
             )
     elif align_corners is None:
@@ -51,7 +52,8 @@ def interpolate(
     if input.dim() not in (3, 4, 5):
         raise NotImplementedError(
             "Input Error: Only 3D, 4D and 5D input Tensors supported"
-            f" (got {input.dim()}D) for the modes: nearest | linear | bilinear | bicubic | trilinear | area | "
+            f" (got {input.dim()}D) for the modes: nearest | linear | bilinear | bicubic | trilinear | "
+            "area | "
             f"nearest-exact (got {mode})"
         )
     if mode not in _MODES or _SMOOTH.get(mode, spatial) != spatial:
@@ -60,8 +62,12 @@ def interpolate(
     _check_sizes(input, sizes)
     if mode == "area":
         return getattr(F, f"adaptive_avg_pool{spatial}d")(input, sizes)
-    if not input.is_floating_point() and mode in _SMOOTH and not (input.dtype is flambeau.uint8 and spatial == 2):
-        raise NotImplementedError(f'"upsample_{mode}" not implemented for \'{input.dtype}\'')
+    if (
+        not input.is_floating_point()
+        and mode in _SMOOTH
+        and not (input.dtype is flambeau.uint8 and spatial == 2)
+    ):
+        raise NotImplementedError(f"\"upsample_{mode}\" not implemented for '{input.dtype}'")
     for dim, (length, scale) in enumerate(zip(sizes, scales), start=2):
         input = _along(input, dim, length, scale, mode, bool(align_corners), antialias)
     return input
@@ -77,8 +83,10 @@ def _target(input, size, scale_factor, recompute, spatial: int) -> tuple[list[in
         if isinstance(size, (list, tuple)):
             _check_count(input, size, spatial, "output size", "output size in (o1, o2, ...,oK)")
             if not all(isinstance(n, int) for n in size):
-                raise TypeError("expected size to be one of int or Tuple[int] or Tuple[int, int] or "
-                                f"Tuple[int, int, int], but got size with types {[type(n) for n in size]}")  # fmt: skip
+                raise TypeError(
+                    "expected size to be one of int or Tuple[int] or Tuple[int, int] or "
+                    f"Tuple[int, int, int], but got size with types {[type(n) for n in size]}"
+                )
             sizes = list(size)
         else:
             sizes = [int(size)] * spatial
@@ -97,8 +105,10 @@ def _target(input, size, scale_factor, recompute, spatial: int) -> tuple[list[in
 def _check_count(input, values, spatial: int, what: str, form: str) -> None:
     if len(values) != spatial:
         raise ValueError(
-            f"Input and {what} must have the same number of spatial dimensions, but got input with spatial dimensions "
-            f"of {list(input.shape[2:])} and {what} of {values}. Please provide input tensor in (N, C, d1, d2, "
+            f"Input and {what} must have the same number of spatial dimensions, but got input with "
+            "spatial dimensions "
+            f"of {list(input.shape[2:])} and {what} of {values}. Please provide input tensor in (N, C, "
+            "d1, d2, "
             f"...,dK) format and {form} format."
         )
 
@@ -106,13 +116,18 @@ def _check_count(input, values, spatial: int, what: str, form: str) -> None:
 def _check_sizes(input: Tensor, sizes: list[int]) -> None:
     if any(n <= 0 for n in (*input.shape[2:], *sizes)):
         raise RuntimeError(
-            f"Input and output sizes should be greater than 0, but got input {list(input.shape[2:])} and output {sizes}"
+            f"Input and output sizes should be greater than 0, but got input {list(input.shape[2:])} and "
+            f"output {sizes}"
         )
     if input.shape[1] == 0:
-        raise RuntimeError("Non-empty data tensor expected but got a tensor with sizes " + str(list(input.shape)))
+        raise RuntimeError(
+            "Non-empty data tensor expected but got a tensor with sizes " + str(list(input.shape))
+        )
 
 
-def _along(input: Tensor, dim: int, length: int, scale, mode: str, align_corners: bool, antialias: bool) -> Tensor:
+def _along(
+    input: Tensor, dim: int, length: int, scale, mode: str, align_corners: bool, antialias: bool
+) -> Tensor:
     """Resizes one dimension."""
     old = input.shape[dim]
     if antialias:
@@ -212,7 +227,9 @@ def _weighted(input: Tensor, dim: int, weights: Tensor) -> Tensor:
     return result if input.is_floating_point() else result.round().clamp(0, 255).to(input.dtype)
 
 
-def upsample(input: Tensor, size=None, scale_factor=None, mode: str = "nearest", align_corners=None) -> Tensor:
+def upsample(
+    input: Tensor, size=None, scale_factor=None, mode: str = "nearest", align_corners=None
+) -> Tensor:
     """The deprecated name of `interpolate`."""
     warnings.warn(
         "`nn.functional.upsample` is deprecated. Use `nn.functional.interpolate` instead.", stacklevel=2
@@ -223,7 +240,8 @@ def upsample(input: Tensor, size=None, scale_factor=None, mode: str = "nearest",
 def upsample_nearest(input: Tensor, size=None, scale_factor=None) -> Tensor:
     """The deprecated name of `interpolate` in the mode ``"nearest"``."""
     warnings.warn(
-        "`nn.functional.upsample_nearest` is deprecated. Use `nn.functional.interpolate` instead.", stacklevel=2
+        "`nn.functional.upsample_nearest` is deprecated. Use `nn.functional.interpolate` instead.",
+        stacklevel=2,
     )
     return interpolate(input, size, scale_factor, mode="nearest")
 
@@ -231,6 +249,7 @@ def upsample_nearest(input: Tensor, size=None, scale_factor=None) -> Tensor:
 def upsample_bilinear(input: Tensor, size=None, scale_factor=None) -> Tensor:
     """The deprecated name of `interpolate` in the mode ``"bilinear"`` with aligned corners."""
     warnings.warn(
-        "`nn.functional.upsample_bilinear` is deprecated. Use `nn.functional.interpolate` instead.", stacklevel=2
+        "`nn.functional.upsample_bilinear` is deprecated. Use `nn.functional.interpolate` instead.",
+        stacklevel=2,
     )
     return interpolate(input, size, scale_factor, mode="bilinear", align_corners=True)

@@ -21,8 +21,10 @@ def affine_grid(theta: Tensor, size: Sequence[int], align_corners: bool | None =
     """
     if align_corners is None:
         warnings.warn(
-            "Default grid_sample and affine_grid behavior has changed to align_corners=False since 1.3.0. Please "
-            "specify align_corners=True if the old behavior is desired. See the documentation of grid_sample for "
+            "Default grid_sample and affine_grid behavior has changed to align_corners=False since "
+            "1.3.0. Please "
+            "specify align_corners=True if the old behavior is desired. See the documentation of "
+            "grid_sample for "
             "details.",
             stacklevel=2,
         )
@@ -75,17 +77,21 @@ def grid_sample(
     """
     if mode not in _MODES:
         raise ValueError(
-            f"nn.functional.grid_sample(): expected mode to be 'bilinear', 'nearest' or 'bicubic', but got: '{mode}'"
+            "nn.functional.grid_sample(): expected mode to be 'bilinear', 'nearest' or 'bicubic', but "
+            f"got: '{mode}'"
         )
     if padding_mode not in _PADDINGS:
         raise ValueError(
-            "nn.functional.grid_sample(): expected padding_mode to be 'zeros', 'border', or 'reflection', but got: "
+            "nn.functional.grid_sample(): expected padding_mode to be 'zeros', 'border', or "
+            "'reflection', but got: "
             f"'{padding_mode}'"
         )
     if align_corners is None:
         warnings.warn(
-            "Default grid_sample and affine_grid behavior has changed to align_corners=False since 1.3.0. Please "
-            "specify align_corners=True if the old behavior is desired. See the documentation of grid_sample for "
+            "Default grid_sample and affine_grid behavior has changed to align_corners=False since "
+            "1.3.0. Please "
+            "specify align_corners=True if the old behavior is desired. See the documentation of "
+            "grid_sample for "
             "details.",
             stacklevel=2,
         )
@@ -114,12 +120,14 @@ def grid_sample(
 def _check(input: Tensor, grid: Tensor, mode: str) -> None:
     require(
         input.dtype == grid.dtype,
-        f"grid_sampler(): expected input and grid to have same dtype, but input has {input.dtype} and grid has "
+        f"grid_sampler(): expected input and grid to have same dtype, but input has {input.dtype} and "
+        "grid has "
         f"{grid.dtype}",
     )
     require(
         input.dim() in (4, 5) and input.dim() == grid.dim(),
-        "grid_sampler(): expected 4D or 5D input and grid with same number of dimensions, but got input with sizes "
+        "grid_sampler(): expected 4D or 5D input and grid with same number of dimensions, but got input "
+        "with sizes "
         f"{list(input.shape)} and grid with sizes {list(grid.shape)}",
     )
     require(

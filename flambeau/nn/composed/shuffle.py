@@ -21,7 +21,8 @@ def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
     *lead, channels, height, width = input.shape
     require(
         channels % (r * r) == 0,
-        "pixel_shuffle expects its input's 'channel' dimension to be divisible by the square of upscale_factor, "
+        "pixel_shuffle expects its input's 'channel' dimension to be divisible by the square of "
+        "upscale_factor, "
         f"but input.size(-3)={channels} is not divisible by {r * r}",
     )
     n = len(lead)

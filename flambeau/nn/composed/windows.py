@@ -6,9 +6,8 @@ from typing import Any
 
 import flambeau
 from flambeau.base.errors import require
+from flambeau.nn.modules.utils import _pair
 from flambeau.tensor.tensor import Tensor
-
-from ..modules.utils import _pair
 
 
 def _geometry(kernel_size: Any, dilation: Any, padding: Any, stride: Any) -> list[tuple[int, int]]:
@@ -21,7 +20,9 @@ def _geometry(kernel_size: Any, dilation: Any, padding: Any, stride: Any) -> lis
                              f"kernel_width: {kernel[1]}")  # fmt: skip
     require(min(dilate) > 0, f"dilation should be greater than zero, but got dilation_height: {dilate[0]} "
                              f"dilation_width: {dilate[1]}")  # fmt: skip
-    require(min(pad) >= 0, f"padding should be non-negative, but got pad_height: {pad[0]} pad_width: {pad[1]}")
+    require(
+        min(pad) >= 0, f"padding should be non-negative, but got pad_height: {pad[0]} pad_width: {pad[1]}"
+    )
     require(min(step) > 0, f"stride should be greater than zero, but got stride_height: {step[0]} "
                            f"stride_width: {step[1]}")  # fmt: skip
     return pairs
@@ -42,7 +43,8 @@ def unfold(input: Tensor, kernel_size, dilation=1, padding=0, stride=1) -> Tenso
     kernel, dilate, pad, step = _geometry(kernel_size, dilation, padding, stride)
     require(
         input.dim() in (3, 4) and 0 not in input.shape[-3:],
-        "Expected 3D or 4D (batch mode) tensor with possibly 0 batch size and other non-zero dimensions for input, "
+        "Expected 3D or 4D (batch mode) tensor with possibly 0 batch size and other non-zero dimensions "
+        "for input, "
         f"but got: {list(input.shape)}",
     )
     size = input.shape[-2:]
@@ -50,7 +52,8 @@ def unfold(input: Tensor, kernel_size, dilation=1, padding=0, stride=1) -> Tenso
     require(
         down >= 1 and across >= 1,
         f"Given input with spatial size ({size[0]}, {size[1]}), kernel_size={kernel}, dilation={dilate}, "
-        f"padding={pad}, calculated shape of the array of sliding blocks as ({down}, {across}), but its components "
+        f"padding={pad}, calculated shape of the array of sliding blocks as ({down}, {across}), but its "
+        "components "
         "must be at least one.",
     )
     image = input if input.dim() == 4 else input.unsqueeze(0)
@@ -75,7 +78,8 @@ def fold(input: Tensor, output_size, kernel_size, dilation=1, padding=0, stride=
     require(len(size) == 2, f"It is expected output_size equals to 2, but got size {len(size)}")
     require(
         input.dim() in (2, 3) and 0 not in input.shape[-2:],
-        "Expected 2D or 3D (batch mode) tensor for input with possibly 0 batch size and non-zero dimensions for "
+        "Expected 2D or 3D (batch mode) tensor for input with possibly 0 batch size and non-zero "
+        "dimensions for "
         f"input, but got: {list(input.shape)}",
     )
     area = kernel[0] * kernel[1]
@@ -88,7 +92,8 @@ def fold(input: Tensor, output_size, kernel_size, dilation=1, padding=0, stride=
     down, across = _blocks(size, kernel, dilate, pad, step)
     require(
         down >= 1 and across >= 1 and down * across == length,
-        f"Given output_size={size}, kernel_size={kernel}, dilation={dilate}, padding={pad}, stride={step}, expected "
+        f"Given output_size={size}, kernel_size={kernel}, dilation={dilate}, padding={pad}, "
+        f"stride={step}, expected "
         f"size of input's dimension 2 to match the calculated number of sliding blocks {down} * {across} = "
         f"{down * across}, but got input.size(2)={length}.",
     )
@@ -108,4 +113,6 @@ def _places(kernel, dilate, step, blocks, width: int, device) -> Tensor:
         flambeau.arange(k, device=device).mul(d).view(-1, 1) + flambeau.arange(b, device=device).mul(s)
         for k, d, s, b in zip(kernel, dilate, step, blocks)
     )
-    return (rows.view(kernel[0], 1, blocks[0], 1) * width + columns.view(1, kernel[1], 1, blocks[1])).reshape(-1)
+    return (rows.view(kernel[0], 1, blocks[0], 1) * width + columns.view(1, kernel[1], 1, blocks[1])).reshape(
+        -1
+    )

@@ -84,7 +84,7 @@ class ReLU(_MaybeInplace):
 
 
 class RReLU(Module):
-    """Leaky ReLU whose slope is drawn from ``[lower, upper)`` in training, and is their mean in evaluation."""
+    """Leaky ReLU with a slope drawn from ``[lower, upper)`` in training, their mean in evaluation."""
 
     __constants__ = ["lower", "upper", "inplace"]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import namedtuple
 from collections.abc import Sequence
+from itertools import pairwise
 
 import flambeau
 from flambeau.nn import functional as F
@@ -43,7 +44,7 @@ class AdaptiveLogSoftmaxWithLoss(Module):
         cutoffs = list(cutoffs)
         if len(cutoffs) == 0:
             raise ValueError("cutoffs should be a sequence of length larger than 0")
-        rising = all(a < b for a, b in zip(cutoffs, cutoffs[1:]))
+        rising = all(a < b for a, b in pairwise(cutoffs))
         if (
             not rising
             or min(cutoffs) <= 0
@@ -91,7 +92,7 @@ class AdaptiveLogSoftmaxWithLoss(Module):
         column = targets.new_empty(targets.size(0))
         used = 0
         bounds = [0, *self.cutoffs]
-        for i, (low, high) in enumerate(zip(bounds, bounds[1:])):
+        for i, (low, high) in enumerate(pairwise(bounds)):
             inside = (targets >= low) & (targets < high)
             rows = inside.nonzero().squeeze(-1)
             if rows.numel() == 0:

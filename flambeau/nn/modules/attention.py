@@ -164,7 +164,7 @@ class MultiheadAttention(Module):
     def merge_masks(
         self, attn_mask: Tensor | None, key_padding_mask: Tensor | None, query: Tensor
     ) -> tuple[Tensor | None, int | None]:
-        """Both masks as one of shape ``(N, num_heads, L, S)``, and its kind: 0, 1 for one given, 2 for both."""
+        """Both masks as one ``(N, num_heads, L, S)``, and its kind: 1 for padding only, else 2."""
         kind = merged = None
         if key_padding_mask is not None:
             kind, merged = 1, key_padding_mask

@@ -138,7 +138,8 @@ class _BatchNorm(_NormBase):
 class BatchNorm1d(_BatchNorm):
     """Normalises each channel of ``(N, C)`` or ``(N, C, L)`` over the batch, then scales and shifts it.
 
-    In training the statistics are those of the batch, and running averages of them are kept; in evaluation the
+    In training the statistics are those of the batch, and running averages of them are kept; in evaluation
+    the
     running averages are used.
 
     Args:
@@ -170,7 +171,7 @@ class BatchNorm2d(_BatchNorm):
 
 
 class BatchNorm3d(_BatchNorm):
-    """Normalises each channel of volumes ``(N, C, D, H, W)`` over the batch; arguments as in `BatchNorm1d`."""
+    """Normalises each channel of volumes ``(N, C, D, H, W)`` over the batch; see `BatchNorm1d`."""
 
     def _check_input_dim(self, input: Tensor) -> None:
         if input.dim() != 5:

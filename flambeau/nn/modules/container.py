@@ -296,7 +296,7 @@ def _pairs(entries: Any, container: str, element: str) -> Iterator[tuple[str, An
             f"{container}.update should be called with an iterable of key/value pairs, "
             f"but got {type(entries).__name__}"
         )
-    if hasattr(entries, "items") and (isinstance(entries, Mapping) or isinstance(entries, Module)):
+    if hasattr(entries, "items") and (isinstance(entries, (Mapping, Module))):
         yield from entries.items()
         return
     for number, pair in enumerate(entries):
@@ -317,12 +317,13 @@ def _describe(value: Any) -> str:
         return f"Object of type: {type(value).__name__}"
     size = "x".join(str(n) for n in value.size())
     place = "" if value.device.type == "cpu" else f" ({value.device})"
-    kind = "Parameter" if isinstance(value, Parameter) else "Tensor"
-    return f"{kind} containing: [{_type_name(value) if kind == 'Parameter' else value.dtype} of size {size}{place}]"
+    if isinstance(value, Parameter):
+        return f"Parameter containing: [{_type_name(value)} of size {size}{place}]"
+    return f"Tensor containing: [{value.dtype} of size {size}{place}]"
 
 
 class ParameterList(Module):
-    """A list whose tensors are registered as parameters; tensors become `Parameter`, other values are kept."""
+    """A list whose tensors become registered parameters; other values are kept as they are."""
 
     def __init__(self, values: Iterable[Any] | None = None) -> None:
         super().__init__()
@@ -382,7 +383,7 @@ class ParameterList(Module):
 
 
 class ParameterDict(Module):
-    """A dict whose tensors are registered as parameters; tensors become `Parameter`, other values are kept."""
+    """A dict whose tensors become registered parameters; other values are kept as they are."""
 
     def __init__(self, parameters: Any = None) -> None:
         super().__init__()
@@ -392,8 +393,10 @@ class ParameterDict(Module):
 
     def _attribute(self, key: Any) -> str:
         if not isinstance(key, str):
-            raise TypeError(f"Index given to ParameterDict cannot be used as a key as it is not a string (type is "
-                            f"'{type(key).__name__}'). Open an issue on github if you need non-string keys.")  # fmt: skip
+            raise TypeError(
+                f"Index given to ParameterDict cannot be used as a key as it is not a string (type is "
+                f"'{type(key).__name__}'). Open an issue on github if you need non-string keys."
+            )
         return key
 
     def __getitem__(self, key: str) -> Any:
@@ -451,7 +454,7 @@ class ParameterDict(Module):
 
     def get(self, key: str, default: Any = None) -> Any:
         """The value of `key`, or `default`."""
-        return self[key] if key in self else default
+        return self[key] if key in self._keys else default
 
     def fromkeys(self, keys: Iterable[str], default: Any = None) -> ParameterDict:
         """A new `ParameterDict` of these keys, all with the value `default`."""

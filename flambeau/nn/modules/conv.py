@@ -92,7 +92,9 @@ class _ConvNd(Module):
         if not isinstance(input, Tensor):
             return None
         if input.dim() not in (spatial + 1, spatial + 2):
-            return f"this {self._get_name()} takes inputs of {spatial + 2} dimensions (or {spatial + 1}, unbatched)"
+            return (
+                f"this {self._get_name()} takes inputs of {spatial + 2} (unbatched: {spatial + 1}) dimensions"
+            )
         if input.shape[-spatial - 1] != self.in_channels:
             return f"this {self._get_name()} was built with in_channels={self.in_channels}"
         return None
@@ -314,7 +316,8 @@ class _ConvTransposeNd(_ConvNd):
         largest = [size + self.stride[d] - 1 for d, size in enumerate(smallest)]
         if any(not low <= size <= high for size, low, high in zip(output_size, smallest, largest)):
             raise ValueError(
-                f"requested an output size of {output_size}, but valid sizes range from {smallest} to {largest} "
+                f"requested an output size of {output_size}, but valid sizes range from {smallest} to "
+                f"{largest} "
                 f"(for an input of {input.size()[2:]})"
             )
         return [size - low for size, low in zip(output_size, smallest)]

@@ -15,7 +15,7 @@ class ConvertMixin:
     """The part of `Module` that applies a function to all of its tensors."""
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True):
-        """Replaces every parameter, its gradient and every buffer by ``fn`` of it, keeping parameter objects."""
+        """Replaces parameters, gradients and buffers by ``fn`` of them; parameters stay the same objects."""
         if recurse:
             for module in self.children():
                 module._apply(fn)

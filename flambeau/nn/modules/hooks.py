@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable
@@ -127,32 +128,28 @@ def register_module_full_backward_hook(hook: Callable) -> RemovableHandle:
     return _add(backward_hooks, hook)
 
 
-# ---------------------------------------------------------------------------------------------- backward hooks
+# -------------------------------------------------------------------------- backward hooks
 
 
+@functools.cache
 def _gate_class():
-    """The identity operator whose gradient calls back; built once, when the first backward hook needs it."""
-    global _Gate
-    if _Gate is None:
+    """The identity operator whose gradient calls back; built when the first backward hook needs it."""
 
-        class _Gate(flambeau.autograd.Function):
-            """Passes tensors through unchanged; ``watch(gradients)`` sees, and may replace, their gradients."""
+    class Gate(flambeau.autograd.Function):
+        """Passes tensors through; ``watch(gradients)`` sees, and may replace, their gradients."""
 
-            @staticmethod
-            def forward(ctx, watch, *tensors):
-                ctx.watch = watch
-                ctx.set_materialize_grads(False)
-                ctx.mark_non_differentiable(*[t for t in tensors if not t.requires_grad])
-                return tensors
+        @staticmethod
+        def forward(ctx, watch, *tensors):
+            ctx.watch = watch
+            ctx.set_materialize_grads(False)
+            ctx.mark_non_differentiable(*[t for t in tensors if not t.requires_grad])
+            return tensors
 
-            @staticmethod
-            def backward(ctx, *gradients):
-                return (None, *ctx.watch(gradients))
+        @staticmethod
+        def backward(ctx, *gradients):
+            return (None, *ctx.watch(gradients))
 
-    return _Gate
-
-
-_Gate: Any = None
+    return Gate
 
 
 def _through_gate(watch: Callable, values: tuple) -> tuple[tuple, bool]:
@@ -269,7 +266,8 @@ def _run_forward_pre_hooks(module: Any, args: tuple, kwargs: dict) -> tuple[tupl
                 continue
             if not isinstance(result, tuple) or len(result) != 2:
                 raise RuntimeError(
-                    f"forward pre-hook must return None or a tuple of (new_args, new_kwargs), but got {result}."
+                    "forward pre-hook must return None or a tuple of (new_args, new_kwargs), but got "
+                    f"{result}."
                 )
             args, kwargs = result
         else:

@@ -64,11 +64,13 @@ class _InstanceNorm(_NormBase):
         if input.size(feature_dim) != self.num_features:
             if self.affine:
                 raise ValueError(
-                    f"expected input's size at dim={feature_dim} to match num_features ({self.num_features}), "
+                    f"expected input's size at dim={feature_dim} to match num_features "
+                    f"({self.num_features}), "
                     f"but got: {input.size(feature_dim)}."
                 )
             warnings.warn(
-                f"input's size at dim={feature_dim} does not match num_features. You can silence this warning "
+                f"input's size at dim={feature_dim} does not match num_features. You can silence this "
+                "warning "
                 "by not passing in num_features, which is not used because affine=False",
                 stacklevel=2,
             )
@@ -86,7 +88,8 @@ class _InstanceNorm(_NormBase):
                 listed = " and ".join(f'"{key}"' for key in stale)
                 error_msgs.append(
                     f"Unexpected running stats buffer(s) {listed} for {self._get_name()} with "
-                    "track_running_stats=False. If state_dict is a checkpoint saved before 0.4.0, this may be "
+                    "track_running_stats=False. If state_dict is a checkpoint saved before 0.4.0, this "
+                    "may be "
                     "expected because the module does not track running stats by default since 0.4.0. "
                     "Please remove these keys from state_dict."
                 )
@@ -111,7 +114,7 @@ class InstanceNorm1d(_InstanceNorm):
 
 
 class InstanceNorm2d(_InstanceNorm):
-    """Normalises every channel of every image ``(N, C, H, W)`` by itself; arguments as in `InstanceNorm1d`."""
+    """Normalises every channel of every image ``(N, C, H, W)`` by itself; see `InstanceNorm1d`."""
 
     _spatial = 2
 

@@ -286,7 +286,8 @@ class CrossEntropyLoss(_WeightedLoss):
         ignore_index: targets of this value do not count.
         label_smoothing: how much of the target is spread over all classes, 0 to 1.
 
-    Shape: input ``(N, C, *)`` or ``(C)``; target class indices ``(N, *)`` or ``()``, or class probabilities of
+    Shape: input ``(N, C, *)`` or ``(C)``; target class indices ``(N, *)`` or ``()``, or class probabilities
+        of
     the shape of the input.
 
     Example::
@@ -493,7 +494,7 @@ class CTCLoss(_Loss):
 
 @dataclass(frozen=True)
 class LinearCrossEntropyOptions:
-    """How PyTorch cuts a batch into pieces in `functional.linear_cross_entropy`; checked, and otherwise accepted."""
+    """How PyTorch cuts the batch of a `LinearCrossEntropyLoss` into pieces; checked, without influence."""
 
     allow_retain_graph: bool = False
     batch_chunk_size: int | None = None
@@ -566,6 +567,8 @@ class LinearCrossEntropyLoss(_WeightedLoss):
     def extra_repr(self) -> str:
         return (
             f"in_features={self.linear.in_features}, num_classes={self.num_classes}, "
-            f"out_features={self.out_features}, bias={self.linear.bias is not None}, reduction={self.reduction}, "
-            f"ignore_index={self.ignore_index}, label_smoothing={self.label_smoothing}, options={self.options}"
+            f"out_features={self.out_features}, bias={self.linear.bias is not None}, "
+            f"reduction={self.reduction}, "
+            f"ignore_index={self.ignore_index}, label_smoothing={self.label_smoothing}, "
+            f"options={self.options}"
         )

@@ -293,7 +293,8 @@ class Module(StateMixin, ConvertMixin):
         self._check_new_name(name, "buffer", "_buffers")
         if tensor is not None and not isinstance(tensor, Tensor):
             raise TypeError(
-                f"cannot assign '{_type_name(tensor)}' object to buffer '{name}' (torch Tensor or None required)"
+                f"cannot assign '{_type_name(tensor)}' object to buffer '{name}' (torch Tensor or None "
+                "required)"
             )
         self._buffers[name] = hooks.on_buffer(self, name, tensor)
         if persistent:
@@ -332,7 +333,7 @@ class Module(StateMixin, ConvertMixin):
         """The same as `add_module`."""
         self.add_module(name, module)
 
-    # ------------------------------------------------------------------------------------------ looking up by path
+    # ---------------------------------------------------------------------- looking up by path
 
     def _step_into(self, path: list[str]) -> Module:
         module: Any = self
@@ -457,7 +458,7 @@ class Module(StateMixin, ConvertMixin):
                 path = f"{prefix}.{name}" if prefix else name
                 yield from module.named_modules(memo, path, remove_duplicate)
 
-    # ------------------------------------------------------------------------------------------ mode and gradients
+    # ---------------------------------------------------------------------- mode and gradients
 
     def train(self, mode: bool = True):
         """Puts this module and all below it in training mode (dropout drops, batch norm learns)."""
@@ -521,7 +522,7 @@ class Module(StateMixin, ConvertMixin):
     def register_forward_hook(
         self, hook: Callable, *, prepend: bool = False, with_kwargs: bool = False, always_call: bool = False
     ) -> RemovableHandle:
-        """Calls ``hook(module, args, output)`` after every ``forward``; its result, if any, replaces the output.
+        """Calls ``hook(module, args, output)`` after every ``forward``; a result replaces the output.
 
         Args:
             with_kwargs: call ``hook(module, args, kwargs, output)``.

@@ -258,7 +258,8 @@ class _FractionalMaxPool(Module):
         self.output_ratio = expand(output_ratio) if output_ratio is not None else None
         if output_size is None and output_ratio is None:
             raise ValueError(
-                f"FractionalMaxPool{self._spatial}d requires specifying either an output size, or a pooling ratio"
+                f"FractionalMaxPool{self._spatial}d requires specifying either an output size, or a "
+                "pooling ratio"
             )
         if output_size is not None and output_ratio is not None:
             raise ValueError("only one of output_size and output_ratio may be specified")
@@ -286,7 +287,7 @@ class FractionalMaxPool2d(_FractionalMaxPool):
 
 
 class FractionalMaxPool3d(_FractionalMaxPool):
-    """Max pooling of volumes to `output_size`, or to `output_ratio` of their size, with random window steps."""
+    """Max pooling of volumes with random window steps; arguments as in `FractionalMaxPool2d`."""
 
     _spatial = 3
 

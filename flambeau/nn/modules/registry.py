@@ -9,7 +9,8 @@ from typing import Any
 class Registry(dict):
     """A dict whose entries also stand in the ``__dict__`` of the module that owns it.
 
-    ``module.weight`` is then an ordinary attribute look-up (0.03 us instead of 0.5 us through ``__getattr__``),
+    ``module.weight`` is then an ordinary attribute look-up (0.03 us instead of 0.5 us through
+    ``__getattr__``),
     while ``module._parameters["weight"]`` stays the place where the value is declared: every change made
     here is repeated there.
     """

@@ -96,7 +96,8 @@ class RNNBase(Module):
     def _check_arguments(self, dropout: Any) -> None:
         if not isinstance(dropout, numbers.Number) or not 0 <= dropout <= 1 or isinstance(dropout, bool):
             raise ValueError(
-                "dropout should be a number in range [0, 1] representing the probability of an element being zeroed"
+                "dropout should be a number in range [0, 1] representing the probability of an element "
+                "being zeroed"
             )
         if dropout > 0 and self.num_layers == 1:
             warnings.warn(
@@ -169,7 +170,8 @@ class RNNBase(Module):
             raise RuntimeError(f"input must have {expected} dimensions, got {input.dim()}")
         if self.input_size != input.size(-1):
             raise RuntimeError(
-                f"input.size(-1) must be equal to input_size. Expected {self.input_size}, got {input.size(-1)}"
+                f"input.size(-1) must be equal to input_size. Expected {self.input_size}, got "
+                f"{input.size(-1)}"
             )
 
     def get_expected_hidden_size(self, input: Tensor, batch_sizes: Tensor | None) -> tuple[int, int, int]:
@@ -235,8 +237,10 @@ class RNNBase(Module):
             return None
         expected = 3 if batched else 2
         if hx.dim() != expected:
-            raise RuntimeError(f"For {'batched 3-D' if batched else 'unbatched 2-D'} input, hx should also be "
-                               f"{expected}-D but got {hx.dim()}-D tensor")  # fmt: skip
+            kind = "batched 3-D" if batched else "unbatched 2-D"
+            raise RuntimeError(
+                f"For {kind} input, hx should also be {expected}-D but got {hx.dim()}-D tensor"
+            )
         return hx if batched else hx.unsqueeze(1)
 
     def _each(self, hidden: Any, function: Any) -> Any:
@@ -287,7 +291,8 @@ class LSTM(RNNBase):
     bidirectional=False, proj_size=0)``.
 
     Shape: input ``(L, N, H_in)``; hidden state and cell ``(D num_layers, N, H_out)`` with D = 2 if
-    bidirectional; output ``(L, N, D H_out)``.  Source: Hochreiter and Schmidhuber, Neural Computation 9(8), 1997.
+    bidirectional; output ``(L, N, D H_out)``.  Source: Hochreiter and Schmidhuber, Neural Computation 9(8),
+    1997.
 
     Example::
 

@@ -81,7 +81,7 @@ class StateMixin:
         return handle
 
     def register_state_dict_post_hook(self, hook: Callable) -> RemovableHandle:
-        """Calls ``hook(module, state_dict, prefix, local_metadata)`` after the state of the module is written."""
+        """Calls ``hook(module, state_dict, prefix, local_metadata)`` after the state is written."""
         hook._from_public_api = True  # its result must be None, unlike that of the older private hooks
         handle = RemovableHandle(self._state_dict_hooks)
         self._state_dict_hooks[handle.id] = hook
@@ -101,7 +101,7 @@ class StateMixin:
         return handle
 
     def register_load_state_dict_pre_hook(self, hook: Callable) -> RemovableHandle:
-        """Calls ``hook(module, state_dict, prefix, local_metadata, strict, missing, unexpected, errors)`` first."""
+        """Calls ``hook(module, state, prefix, metadata, strict, missing, unexpected, errors)`` first."""
         return self._register_load_state_dict_pre_hook(hook, with_module=True)
 
     def register_load_state_dict_post_hook(self, hook: Callable) -> RemovableHandle:
@@ -315,7 +315,8 @@ def _load_one(module, name: str, key: str, target: Tensor, value: Any, assign: b
             warnings.warn(
                 f"for {key}: copying from a non-meta parameter in the checkpoint to a meta parameter in the "
                 "current model, which is a no-op. (Did you mean to pass `assign=True` to assign items in the "
-                "state dictionary to their corresponding key in the module instead of copying them in place?)",
+                "state dictionary to their corresponding key in the module instead of copying them in "
+                "place?)",
                 stacklevel=2,
             )
     try:
@@ -327,7 +328,8 @@ def _load_one(module, name: str, key: str, target: Tensor, value: Any, assign: b
     except Exception as error:
         return (
             f'While copying the parameter named "{key}", whose dimensions in the model are {target.size()} '
-            f"and whose dimensions in the checkpoint are {value.size()}, an exception occurred : {error.args}."
+            f"and whose dimensions in the checkpoint are {value.size()}, an exception occurred : "
+            f"{error.args}."
         )
     return None
 

@@ -40,7 +40,7 @@ class _Trail:
 
 
 def extend_trail(error: Exception, module: Any, arguments: tuple) -> None:
-    """Adds to `error`, once, a note with the path of `module`, and lengthens it as the error passes outward."""
+    """Keeps one note in `error` with the path of the module, longer at each module it passes through."""
     try:
         trail = error.__dict__.get(_TRAIL)
         if trail is None:

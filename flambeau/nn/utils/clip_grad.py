@@ -33,11 +33,12 @@ def get_total_norm(
     if not tensors:
         return flambeau.tensor(0.0)
     device = tensors[0].device
-    norms = [flambeau.linalg.vector_norm(tensor, norm_type).to(device) for tensor in tensors]
-    total = flambeau.linalg.vector_norm(flambeau.stack(norms), norm_type)
+    norms = [flambeau.norm(tensor, norm_type).to(device) for tensor in tensors]
+    total = flambeau.norm(flambeau.stack(norms), norm_type)
     if error_if_nonfinite and bool(flambeau.logical_or(total.isnan(), total.isinf())):
         raise RuntimeError(
-            f"The total norm of order {norm_type} for gradients from `parameters` is non-finite, so it cannot be "
+            f"The total norm of order {norm_type} for gradients from `parameters` is non-finite, so it "
+            "cannot be "
             "clipped. To disable this error and scale the gradients by the non-finite norm anyway, set "
             "`error_if_nonfinite=False`"
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import flambeau
@@ -168,16 +169,18 @@ def _pack(input: Tensor, lengths: list[int]) -> tuple[Tensor, Tensor]:
         raise RuntimeError("Cannot pack empty tensors.")
     if len(lengths) != input.size(1):
         raise RuntimeError(
-            f"Expected `len(lengths)` to be equal to batch_size, but got {len(lengths)} (batch_size={input.size(1)})"
+            f"Expected `len(lengths)` to be equal to batch_size, but got {len(lengths)} "
+            f"(batch_size={input.size(1)})"
         )
     if lengths[-1] <= 0:
         raise RuntimeError(
             "Length of all samples has to be greater than 0, but found an element in 'lengths' that is <= 0"
         )
-    if any(a < b for a, b in zip(lengths, lengths[1:])):
+    if any(a < b for a, b in pairwise(lengths)):
         raise RuntimeError(
             "`lengths` array must be sorted in decreasing order when `enforce_sorted` is True. You can pass "
-            "`enforce_sorted=False` to pack_padded_sequence and/or pack_sequence to sidestep this requirement "
+            "`enforce_sorted=False` to pack_padded_sequence and/or pack_sequence to sidestep this "
+            "requirement "
             "if you do not need ONNX exportability."
         )
     if lengths[0] > input.size(0):
@@ -238,7 +241,7 @@ def pad_sequence(
     padding_value: float = 0.0,
     padding_side: str = "right",
 ) -> Tensor:
-    """Stacks sequences ``(L_i, *)`` padded to the longest: ``(L, N, *)``, or ``(N, L, *)`` where `batch_first`."""
+    """Stacks sequences ``(L_i, *)``, padded to the longest: ``(L, N, *)`` or ``(N, L, *)``."""
     if not isinstance(sequences, Iterable):
         raise RuntimeError(
             f"pad_sequence: Expected iterable for input sequences, but got arg of type: {type(sequences)}"

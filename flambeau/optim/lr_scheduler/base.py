@@ -13,9 +13,12 @@ from flambeau.optim.optimizer import Optimizer
 from flambeau.tensor.tensor import Tensor
 
 EPOCH_DEPRECATION_WARNING = (
-    "The epoch parameter in `scheduler.step()` was not necessary and is being deprecated where possible. Please use "
-    "`scheduler.step()` to step the scheduler. During the deprecation, if epoch is different from None, the closed "
-    "form is used instead of the new chainable form, where available. Please open an issue if you are unable to "
+    "The epoch parameter in `scheduler.step()` was not necessary and is being deprecated where possible. "
+    "Please use "
+    "`scheduler.step()` to step the scheduler. During the deprecation, if epoch is different from None, "
+    "the closed "
+    "form is used instead of the new chainable form, where available. Please open an issue if you are "
+    "unable to "
     "replicate your use case: https://github.com/pytorch/pytorch/issues/new/choose."
 )
 _ORDER = "See more details at https://pytorch.org/docs/stable/optim.html#how-to-adjust-learning-rate"
@@ -152,15 +155,18 @@ class LRScheduler:
     def _warn_of_order(self) -> None:
         if not hasattr(self.optimizer.step, "_wrapped_by_lr_sched"):
             warnings.warn(
-                "Seems like `optimizer.step()` has been overridden after learning rate scheduler initialization. "
+                "Seems like `optimizer.step()` has been overridden after learning rate scheduler "
+                "initialization. "
                 "Please, make sure to call `optimizer.step()` before `lr_scheduler.step()`. " + _ORDER,
                 UserWarning,
                 stacklevel=3,
             )
         elif not getattr(self.optimizer, "_opt_called", False):
             warnings.warn(
-                "Detected call of `lr_scheduler.step()` before `optimizer.step()`. In PyTorch 1.1.0 and later, you "
-                "should call them in the opposite order: `optimizer.step()` before `lr_scheduler.step()`.  Failure "
+                "Detected call of `lr_scheduler.step()` before `optimizer.step()`. In PyTorch 1.1.0 and "
+                "later, you "
+                "should call them in the opposite order: `optimizer.step()` before "
+                "`lr_scheduler.step()`.  Failure "
                 "to do this will result in PyTorch skipping the first value of the learning rate schedule. "
                 + _ORDER,
                 UserWarning,

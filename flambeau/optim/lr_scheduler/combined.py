@@ -28,13 +28,16 @@ class _Combined(LRScheduler):
                 raise TypeError(f"{own} at index {index} should have `optimizer` as its attribute.")
             if isinstance(scheduler, ReduceLROnPlateau):
                 raise ValueError(
-                    f"{own} does not support `ReduceLROnPlateau` scheduler as it requires additional kwargs to be "
-                    f"specified when calling `step`, but got one at index {index} in the given schedulers sequence."
+                    f"{own} does not support `ReduceLROnPlateau` scheduler as it requires additional "
+                    "kwargs to be "
+                    f"specified when calling `step`, but got one at index {index} in the given "
+                    "schedulers sequence."
                 )
             if optimizer != scheduler.optimizer:
                 raise ValueError(
                     f"{own} expects all schedulers to belong to the same optimizer, but got scheduler "
-                    f"{type(scheduler).__name__} at index {index} has {scheduler.optimizer}, which is different "
+                    f"{type(scheduler).__name__} at index {index} has {scheduler.optimizer}, which is "
+                    "different "
                     f"from {type(optimizer).__name__}."
                 )
         return optimizer
@@ -61,8 +64,10 @@ class SequentialLR(_Combined):
         self._check(schedulers, optimizer, "")
         if len(milestones) != len(schedulers) - 1:
             raise ValueError(
-                "Sequential Schedulers expects number of schedulers provided to be one more than the number of "
-                f"milestone points, but got number of schedulers {len(schedulers)} and the number of milestones "
+                "Sequential Schedulers expects number of schedulers provided to be one more than the "
+                "number of "
+                f"milestone points, but got number of schedulers {len(schedulers)} and the number of "
+                "milestones "
                 f"to be equal to {len(milestones)}"
             )
         self._schedulers = schedulers
@@ -119,7 +124,8 @@ class ReduceLROnPlateau(LRScheduler):
 
     Args:
         mode: ``"min"`` or ``"max"``: whether less or more is better.
-        threshold: by how much it must become better, relative (``threshold_mode="rel"``) or absolute (``"abs"``).
+        threshold: by how much it must become better, relative (``threshold_mode="rel"``) or absolute
+            (``"abs"``).
         cooldown: epochs after a reduction that do not count.
         min_lr: the least rate, for all groups or one for each.
         eps: smaller changes of the rate are left out.
@@ -192,8 +198,10 @@ class ReduceLROnPlateau(LRScheduler):
             if self.default_min_lr is None:
                 raise RuntimeError(
                     f"The number of param groups in the `optimizer` ({len(groups)}) differs from when "
-                    f"`ReduceLROnPlateau` was initialized ({len(self.min_lrs)}), usually due to a new param group "
-                    "being added to the optimizer. Please modify the `min_lrs` field to match the length of the "
+                    f"`ReduceLROnPlateau` was initialized ({len(self.min_lrs)}), usually due to a new "
+                    "param group "
+                    "being added to the optimizer. Please modify the `min_lrs` field to match the length "
+                    "of the "
                     "`optimizer` param groups."
                 )
             self.min_lrs = [self.default_min_lr] * len(groups)

@@ -36,9 +36,10 @@ def _begin_momentum(scheduler: Any, optimizer: Optimizer, base: Any, maximum: An
 
 
 class CyclicLR(LRScheduler):
-    """Between `base_lr` and `max_lr`, up in `step_size_up` batches and down in `step_size_down`; for every batch.
+    """From `base_lr` up to `max_lr` and down again, over and over; a step is a batch.
 
     Args:
+        step_size_up, step_size_down: batches in which the rate rises, and falls.
         mode: ``"triangular"``; ``"triangular2"`` halves the height each cycle; ``"exp_range"`` scales it by
             ``gamma ** iteration``.
         scale_fn: a function of one's own for that scale, in place of `mode`.

@@ -144,7 +144,7 @@ class ConstantLR(LRScheduler):
 
 
 class LinearLR(LRScheduler):
-    """The rate times a factor that goes in a line from `start_factor` to `end_factor` in `total_iters` epochs."""
+    """The rate times a factor from `start_factor` in a line to `end_factor` in `total_iters` epochs."""
 
     def __init__(
         self,

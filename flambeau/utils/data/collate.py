@@ -70,7 +70,7 @@ def _like_sequence(example: Sequence, values: list) -> Any:
 
 
 def collate(batch: list, *, collate_fn_map: dict[type | tuple[type, ...], Callable] | None = None) -> Any:
-    """Joins samples to a batch: containers element by element, the rest as `collate_fn_map` says for its type.
+    """Joins samples to a batch: containers by element, the rest as `collate_fn_map` says.
 
     Args:
         collate_fn_map: functions ``f(batch, *, collate_fn_map)`` by type, or by tuple of types.
@@ -144,7 +144,7 @@ default_collate_fn_map: dict[type | tuple[type, ...], Callable] = {
 
 
 def default_collate(batch: list) -> Any:
-    """Joins samples to a batch: tensors are stacked, numbers made tensors, containers joined element by element.
+    """Joins samples to a batch: stacks tensors, makes tensors of numbers, goes into containers.
 
     Example::
 

@@ -32,8 +32,7 @@ class _InfiniteConstantSampler(Sampler):
 
 
 def get_worker_info() -> None:
-    """What a dataset may ask about the worker that it runs in: None, since batches are made in this process."""
-    return
+    """What a dataset may ask about its worker: None, since batches are made in this process."""
 
 
 class DataLoader:
@@ -107,7 +106,8 @@ class DataLoader:
         if batch_sampler is not None:
             if batch_size != 1 or shuffle or sampler is not None or drop_last:
                 raise ValueError(
-                    "batch_sampler option is mutually exclusive with batch_size, shuffle, sampler, and drop_last"
+                    "batch_sampler option is mutually exclusive with batch_size, shuffle, sampler, and "
+                    "drop_last"
                 )
             batch_size = None
             drop_last = False
@@ -313,7 +313,7 @@ def _checked(indices: list[int], count: int) -> Tensor:
 
 
 def _index_batches(loader: DataLoader) -> Iterator[Any]:
-    """The indices of each batch: as slices and tensors for the standard orders, else as the sampler gives them."""
+    """The indices of each batch: slices and tensors for standard orders, else what the sampler gives."""
     sampler, batches = loader.sampler, loader.batch_sampler
     standard = type(batches) is BatchSampler and batches.sampler is sampler
     if not standard:

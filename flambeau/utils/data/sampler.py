@@ -51,7 +51,8 @@ class RandomSampler(Sampler[int]):
     Args:
         replacement: draw each index anew, so that some come twice.
         num_samples: how many to draw (as many as there are samples when None).
-        generator: where the random numbers come from; when None, one seeded from the default generator each time.
+        generator: where the random numbers come from; when None, one seeded from the default generator each
+            time.
     """
 
     data_source: Sized
@@ -162,7 +163,7 @@ class WeightedRandomSampler(Sampler[int]):
 
 
 class BatchSampler(Sampler[list[int]]):
-    """Lists of `batch_size` indices of another sampler; the last may be shorter, and is left out with `drop_last`.
+    """Lists of `batch_size` indices of another sampler; with `drop_last`, without a shorter last one.
 
     Example::
 
