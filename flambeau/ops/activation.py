@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 
 from ..base.errors import check_dim, require
-from ..ir.expr import Pair, constant, erf, exp, expm1, fabs, is_symbolic, log1p, maximum, minimum, real, tanh, where
+from ..ir.expr import Expr, Pair, constant, copysign, erf, exp, expm1, fabs, is_symbolic, log1p, maximum, minimum, real, tanh, where
+from ..ir.math_parts import polynomial
 from .define import op, ops
 from .kinds import Composite, Pointwise, int_to_float
 from .pointwise_types import BOOL, COMPLEX, FLOAT, INTEGER, accepting, zero_like
@@ -122,6 +123,26 @@ class Selu(Pointwise):
         return g * where(input > 0, SELU_SCALE, exp(minimum_of(input, 0)) * (SELU_ALPHA * SELU_SCALE))
 
 
+# erf(x / sqrt(2)) / x as a ratio of polynomials in x**2 for |x| < 5.5, by weighted least squares: absolute error of erf
+# 1.9e-8, less than float32 resolves beside 1
+_AREA_TOP = (
+    0.7978844436601096, 0.06874866523465124, 0.009414240509444644, 0.0003476558753617037, 1.2711923377877207e-05,
+    4.428850531686357e-08,
+)  # fmt: skip
+_AREA_BOTTOM = (
+    1.0, 0.2528293907731323, 0.028938992607100148, 0.0019128535070483657, 7.509235600234627e-05, 1.1801378042856772e-06,
+)  # fmt: skip
+
+
+def twice_area(x):
+    """erf(x / sqrt(2)); in float32 to the accuracy that it has beside 1, in half the steps of the full function."""
+    if not isinstance(x, Expr) or x.type != "f32":
+        return erf(x * SQRT_HALF)
+    square = x * x
+    ratio = x * polynomial(square, _AREA_TOP) / polynomial(square, _AREA_BOTTOM)
+    return where(fabs(x) >= 5.5, copysign(constant(1.0, "f32"), x), ratio)
+
+
 @op("nn.functional.gelu(Tensor input, *, str approximate='none') -> Tensor", inplace=False)
 class Gelu(Pointwise):
     """``input * Phi(input)`` with the normal distribution's Phi, or its tanh approximation.
@@ -138,7 +159,7 @@ class Gelu(Pointwise):
         if approximate == "tanh":
             inner = (input + input * input * input * 0.044715) * math.sqrt(2 / math.pi)
             return input * 0.5 * (tanh(inner) + 1)
-        return input * 0.5 * (erf(input * SQRT_HALF) + 1)
+        return input * 0.5 * (twice_area(input) + 1)
 
     def d_input(g, input, approximate):
         if approximate == "tanh":
@@ -147,7 +168,7 @@ class Gelu(Pointwise):
             slope = (1 + square * (3 * 0.044715)) * math.sqrt(2 / math.pi)
             return g * ((t + 1) * 0.5 + input * 0.5 * (1 - t * t) * slope)
         density = exp(input * input * -0.5) * (1 / math.sqrt(2 * math.pi))
-        return g * ((erf(input * SQRT_HALF) + 1) * 0.5 + input * density)
+        return g * ((twice_area(input) + 1) * 0.5 + input * density)
 
 
 @op("nn.functional.silu(Tensor input, bool inplace=False) -> Tensor", inplace=True)

@@ -133,6 +133,4 @@ class Equal(Composite):
         require(where.device is there.device,
                 "Expected all tensors to be on the same device, but found at least two devices, "
                 f"{where.device} and {there.device}!")  # fmt: skip
-        require(where.dtype is there.dtype,
-                f"Expected object of data type {type_name(where.dtype)} but got {type_name(there.dtype)}")
         return where.shape == there.shape and ops.eq(input, other).all().item()

@@ -552,7 +552,11 @@ class MultiMarginLoss(Composite):
     def body(input, target, p, margin, weight, size_average, reduce, reduction):
         reduction = reduction_of(reduction, size_average, reduce)
         require(p in (1, 2), "only p == 1 and p == 2 supported", ValueError)
-        rows = input if input.dim() == 2 else ops.unsqueeze(input, 0)
+        rows = input if input.dim() == 2 else ops.reshape(input, (1, -1))
+        require(input.numel() > 0 or input.dim() == 2, f"Expected non-empty vector or matrix with optional 0-dim batch size, "
+                f"but got: {list(input.shape)}")  # fmt: skip
+        require(target.dim() <= 1 and target.numel() == rows.shape[0],
+                f"inconsistent target size, expected {rows.shape[0]} but got {list(target.shape)}")  # fmt: skip
         index = ops.reshape(target, (-1, 1))
         values = ops.clamp_min(margin - ops.gather(rows, 1, index) + rows, 0)
         if p == 2:
@@ -570,7 +574,7 @@ class MultilabelMarginLoss(Composite):
 
     def body(input, target, size_average, reduce, reduction):
         reduction = reduction_of(reduction, size_average, reduce)
-        rows = ops.reshape(input, (-1, input.shape[-1])) if input.dim() != 2 else input
+        rows = ops.reshape(input, (1, -1)) if input.dim() != 2 else input
         wanted = ops.reshape(target, rows.shape)
         alive = ops.cumsum(ops.lt(wanted, 0).to(types.int64), 1) == 0
         index = ops.where(alive, wanted, 0)
@@ -579,4 +583,6 @@ class MultilabelMarginLoss(Composite):
         gap = ops.clamp_min(1 - (ops.unsqueeze(scores, 2) - ops.unsqueeze(rows, 1)), 0)
         keep = ops.unsqueeze(alive, 2) & ~ops.unsqueeze(hit, 1)
         losses = ops.sum(ops.where(keep, gap, 0), (1, 2)) / rows.shape[1]
-        return reduced(ops.reshape(losses, input.shape[:-1]) if reduction == "none" else losses, reduction)
+        if reduction == "none":
+            return losses if input.dim() == 2 else ops.reshape(losses, ())
+        return reduced(losses, reduction)

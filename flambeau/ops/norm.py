@@ -222,6 +222,8 @@ class BatchNorm(Composite):
 
 def normalise_channels(input, running_mean, running_var, weight, bias, training, momentum, eps, check=True):
     shape = input._layout.shape
+    if input._layout.numel == 0 and len(shape) < 2:
+        return ops.clone(input)
     require(len(shape) >= 2, f"Expected 2D or more dimensions input (got {len(shape)}D input)" if len(shape) else
             "Expected more than 1 value per channel when training, got input size torch.Size([])", ValueError)  # fmt: skip
     count = 1
@@ -379,4 +381,6 @@ class LocalResponseNorm(Composite):
             pad = ops.zeros_like(power)
             part = ops.slice_scatter(pad, part, 1, low, low + last - first)
             total = part if total is None else total + part
+        if input.dtype.kind < 2:  # the mean of integers is one, rounded towards zero
+            return input / ops.pow(ops.div(total, size, rounding_mode="trunc") * alpha + k, beta)
         return input / ops.pow(total * (alpha / size) + k, beta)

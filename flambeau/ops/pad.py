@@ -42,21 +42,6 @@ class ConstantPad(Opaque):
         return ops.constant_pad_nd(g, tuple(-p for p in pad), 0)
 
 
-def source_indices(n: int, before: int, after: int, mode: str) -> list[int]:
-    """For each place of a padded dimension, the input's index that it shows."""
-    found = []
-    for o in range(-before, n + after):
-        if mode == "replicate":
-            found.append(min(max(o, 0), n - 1))
-        elif mode == "circular":
-            found.append(o % n)
-        else:
-            period = 2 * (n - 1) if n > 1 else 1
-            o = abs(o) % period
-            found.append(o if o < n else period - o)
-    return found
-
-
 def check_mode(input, pad, mode: str) -> None:
     dims = len(pad) // 2
     require(dims in (1, 2, 3) and input.dim() in (dims + 1, dims + 2),
@@ -106,9 +91,11 @@ def index_tensor(input, d: int, before: int, after: int, mode: str):
     n = input.shape[d]
     if mode == "replicate":
         return ops.clamp(ops.arange(-before, n + after, device=input.device), 0, n - 1)
+    if mode == "circular":  # negative sizes crop first, then what is left wraps
+        start = max(-before, 0)
+        left = n - start - max(-after, 0)
+        return ops.remainder(ops.arange(-max(before, 0), left + max(after, 0), device=input.device), left) + start
     places = ops.arange(-before, n + after, device=input.device)
-    if mode == "circular":
-        return ops.remainder(places, n)
     places = ops.abs(places)
     return n - 1 - ops.abs(n - 1 - places)
 

@@ -319,6 +319,7 @@ def adaptive(input, output_size, dims: int, name: str):
     output = (output_size,) * dims if isinstance(output_size, int) or output_size is None else tuple(output_size)
     output = output * dims if len(output) == 1 else output
     require(len(output) == dims, f"{name}: internal error: output_size.size() must be {dims}")
+    require(input.dim() > dims, f"Input dimension should be at least {dims + 1}", ValueError)
     require(input.dim() in (dims + 1, dims + 2),
             f"{name}(): Expected {dims + 1}D or {dims + 2}D tensor, but got {list(input.shape)}")  # fmt: skip
     output = tuple(n if o is None else int(o) for o, n in zip(output, input.shape[-dims:]))

@@ -124,8 +124,8 @@ class Bernoulli(Composite):
     """1 with the probability that each element of ``input`` gives (or ``p`` for all)."""
 
     def body(input, p, generator):
-        made = ops.empty_like(input)
-        return made.bernoulli_(input if p is None else p, generator=generator)
+        made = ops.empty_like(input.detach()).bernoulli_(input.detach() if p is None else p, generator=generator)
+        return made + ops.zero(input) if input.requires_grad else made  # its derivative is zero
 
 
 @op("exponential_(Tensor input, float lambd=1.0, *, any generator=None) -> Tensor", function=False)

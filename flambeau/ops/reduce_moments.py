@@ -47,7 +47,7 @@ def var_gradient(g, input, dim, keepdim, correction):
     """Gradient of the variance: 2 (x - mean) / freedom."""
     g = kept_open(g, input.ndim, dim, keepdim)
     freedom = reduced_count(input.shape, dim) - correction
-    apart = input - ops.mean(input, dim or None, True)
+    apart = input - ops.mean(input, dim, True)
     if freedom <= 0:
         return g * where(apart == 0, float("nan"), float("inf"))
     return g * (2.0 / freedom) * apart

@@ -175,6 +175,8 @@ class Norm(Composite):
         if isinstance(p, str) and p != "fro":
             require(p == "nuc", f"linalg.matrix_norm: Order {p} not supported.")
             return public("linalg", "matrix_norm")(input, "nuc", (-2, -1) if dim is None else dim, keepdim, dtype=dtype)
+        if p == "fro" and isinstance(dim, (tuple, list)) and len(dim) > 2:
+            raise RuntimeError(f"linalg.matrix_norm: dim must be a 2-tuple. Got {' '.join(map(str, dim))}")
         return vector_norm(input, 2 if p is None or p == "fro" else p, dim, keepdim, dtype)
 
 

@@ -33,4 +33,13 @@ __all__ = [
     "Rprop",
     "SGD",
     "lr_scheduler",
+    "swa_utils",
 ]
+
+
+def __getattr__(name: str):
+    if name == "swa_utils":  # loads `nn`, which optimisers do not need
+        from importlib import import_module
+
+        return import_module(f"{__name__}.swa_utils")
+    raise AttributeError(f"module '{__name__}' has no attribute '{name}'")

@@ -342,7 +342,11 @@ def prepare(op: Operator, args: tuple) -> tuple[tuple, dict, tuple]:
     """Arguments in canonical form, the values that planning sees, and the key of the plan."""
     ready, values, key = [], {}, []
     widen = op.kind == "Opaque" and isinstance(args[0], Tensor) and args[0]._layout.dtype.kind == 3
+    follow = getattr(op.rules, "scalars_follow_tensor", False)
+    whole = follow and isinstance(args[0], Tensor) and args[0]._layout.dtype.kind == 1
     for p, x in zip(op.arguments, args, strict=True):
+        if whole and p.type == "Scalar" and x is not None:
+            x = int(as_number(op, p, x))
         if widen and p.type == "Scalar" and x is not None:
             x = complex(as_number(op, p, x))
         if p.type == "Tensor[]":

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import functools
+import os
+from collections.abc import Callable
 from typing import Any
 
 from ..base.mode import mode
+from .autograd import version_of
 from .tensor import Tensor
 
+_OWN_FOLDER = os.path.dirname(os.path.dirname(__file__)) + os.sep
 
 _GENERATOR = 0x20  # flag of a generator function's code
 
@@ -164,17 +168,41 @@ class detect_anomaly(set_detect_anomaly):  # noqa: N801
     def __init__(self, check_nan: bool = True):
         self.before = (mode.anomaly, mode.anomaly_nan, mode.grad)
         self.wanted = (True, check_nan)
+        import warnings
+
+        warnings.warn(
+            "Anomaly Detection has been enabled. This mode will increase the runtime and should only be enabled for "
+            "debugging.", UserWarning, stacklevel=2,
+        )  # fmt: skip
+
+    def __enter__(self):
+        self.before = (mode.anomaly, mode.anomaly_nan, mode.grad)
+        super().__enter__()
+
+    def clone(self):
+        return set_detect_anomaly(*self.wanted)
 
 
 class saved_tensors_hooks:  # noqa: N801
-    """Within it, what nodes save passes through pack_hook, and through unpack_hook when backward needs it."""
+    """Within it, what nodes save passes through pack_hook, and through unpack_hook when backward needs it.
 
-    def __init__(self, pack_hook, unpack_hook):
-        self.pair = (pack_hook, unpack_hook)
+    >>> import flambeau as torch
+    >>> x = torch.ones(2, requires_grad=True)
+    >>> with torch.autograd.graph.saved_tensors_hooks(lambda t: t.tolist(), torch.tensor):
+    ...     y = (x * x).sum()
+    >>> y.backward()
+    >>> x.grad
+    tensor([2., 2.])
+    """
+
+    def __init__(self, pack_hook: Callable, unpack_hook: Callable):
+        self.pack_hook, self.unpack_hook = pack_hook, unpack_hook
 
     def __enter__(self):
-        stack = mode.__dict__.setdefault("hooks", [])
-        stack.append(self.pair)
+        refusal = mode.__dict__.get("hooks_refused")
+        if refusal is not None:
+            raise RuntimeError(refusal)
+        mode.__dict__.setdefault("hooks", []).append((self.pack_hook, self.unpack_hook))
         if mode.grad:
             mode.grad = recording()
 
@@ -184,24 +212,70 @@ class saved_tensors_hooks:  # noqa: N801
             mode.grad = recording()
 
 
+class disable_saved_tensors_hooks(_Switch):  # noqa: N801
+    """Within it, `saved_tensors_hooks` raises a RuntimeError with this text. Also a decorator."""
+
+    def __init__(self, error_message: str):
+        self.message = error_message
+
+    def __enter__(self):
+        if mode.__dict__.get("hooks"):
+            raise RuntimeError(self.message)
+        self.before = mode.__dict__.get("hooks_refused")
+        mode.hooks_refused = self.message
+
+    def __exit__(self, *exc):
+        mode.hooks_refused = self.before
+
+    def clone(self):
+        return disable_saved_tensors_hooks(self.message)
+
+
+def active_hooks() -> tuple[Callable, Callable] | None:
+    """The pair of saved-tensor hooks in force in this thread, or None."""
+    hooks = mode.__dict__.get("hooks")
+    return hooks[-1] if hooks else None
+
+
+def packed(tensor: Tensor, pack: Callable):
+    """What a pack hook makes of a tensor; it must not write it."""
+    before, mode.grad = mode.grad, False
+    version = version_of(tensor)
+    try:
+        found = pack(tensor)
+    finally:
+        mode.grad = before
+    if version_of(tensor) != version:
+        raise RuntimeError(
+            "A saved tensor pack hook is modifying its input in place. Tensors provided as input to pack hook cannot be "
+            "modified by in-place operations as this can lead to unexpected side-effects. Please open an issue if you need "
+            "to perform in-place operations on the input to a pack hook."
+        )
+    return found
+
+
+def remember_line(node) -> None:
+    """In anomaly mode, keep with a node where in the user's program it was made."""
+    if not mode.anomaly:
+        return
+    import traceback
+
+    frames = [
+        f
+        for f in traceback.extract_stack()
+        if not f.filename.startswith(_OWN_FOLDER) and not f.filename.startswith(("<operator", "<derivative"))
+    ]
+    node._extra()["line"] = "".join(traceback.format_list(frames[-8:]))
+
+
 def watch(node) -> None:
     """Called for each new node while hooks or anomaly mode are on."""
-    if mode.anomaly:
-        import traceback
-
-        frames = [f for f in traceback.extract_stack() if "/flambeau/" not in f.filename.replace("\\", "/")
-                  and not f.filename.startswith("<operator")]  # fmt: skip
-        node._extra()["line"] = "".join(traceback.format_list(frames[-4:]))
-    hooks = getattr(mode, "hooks", None)
-    if hooks and node.saved:
-        pack, unpack = hooks[-1]
-        packed, unpackers = list(node.saved), {}
-        before, mode.grad = mode.grad, False
-        try:
-            for k, one in enumerate(packed):
-                if isinstance(one, Tensor):
-                    packed[k], unpackers[k] = pack(one), unpack
-        finally:
-            mode.grad = before
-        node.saved = tuple(packed)
+    remember_line(node)
+    hooks = active_hooks()
+    if hooks is not None and node.saved:
+        kept, unpackers = list(node.saved), {}
+        for k, one in enumerate(kept):
+            if isinstance(one, Tensor):
+                kept[k], unpackers[k] = packed(one, hooks[0]), hooks[1]
+        node.saved = tuple(kept)
         node._extra()["unpack"] = unpackers

@@ -24,6 +24,7 @@ BASIC: dict = {}
 LIMIT = 10000
 SELECT, SLICE, UNSQUEEZE, ALIAS = (OPERATORS[f"indexed.{n}"] for n in ("select", "slice", "unsqueeze", "alias"))
 NONE = type(None)
+NOT_KEPT = object()
 ELLIPSIS = type(Ellipsis)
 
 
@@ -70,6 +71,12 @@ def getitem(self, index):
             else:
                 return general(self, index)
         entry = BASIC.get(tuple(key))
+        if entry is None:
+            return general(self, index)
+        plan, op, plain = entry
+        move = plan.move
+    elif kind is NONE or kind is ELLIPSIS:
+        entry = BASIC.get((self._layout, index))
         if entry is None:
             return general(self, index)
         plan, op, plain = entry
@@ -123,7 +130,7 @@ def general(self, index):
     spec, advanced = analyse(self, items)
     if not advanced:
         return basic(self, index, spec)
-    source = self if trivial(spec) else basic(self, None, spec)
+    source = self if trivial(spec) else basic(self, NOT_KEPT, spec)
     if len(advanced) == 1:
         ((dim, one),) = advanced.items()
         if one._layout.dtype.kind == 1 and one._layout.dtype.name != "uint8":
@@ -134,7 +141,8 @@ def general(self, index):
     return pick_at(source, indices, dims)
 
 
-#: by the layouts of a tensor and of the items of an index with index tensors: (basic part or None, indexed dimensions)
+#: by the layouts of a tensor and of the items of an index with index tensors: (plan, operator and plain arguments of its
+#: basic part or None, indexed dimensions)
 RECIPES: dict = {}
 
 
@@ -161,8 +169,8 @@ def by_recipe(self: Tensor, index: tuple):
         recipe = make_recipe(self, index, tuple(key), tensors)
         if recipe is None:
             return None
-    spec, dims = recipe
-    return (self if spec is None else basic(self, None, spec)), tuple(tensors), dims
+    view, dims = recipe
+    return (self if view is None else view_of(self, *view)), tuple(tensors), dims
 
 
 def make_recipe(self: Tensor, index: tuple, key: tuple, tensors: list):
@@ -177,7 +185,8 @@ def make_recipe(self: Tensor, index: tuple, key: tuple, tensors: list):
     spec, advanced = analyse(self, index)
     if len(RECIPES) > LIMIT:
         RECIPES.clear()
-    recipe = RECIPES[key] = (None if trivial(spec) else spec, tuple(advanced))
+    view = None if trivial(spec) else (*basic_plan(self._layout, spec), (spec,))
+    recipe = RECIPES[key] = (view, tuple(advanced))
     return recipe
 
 
@@ -338,25 +347,33 @@ def trivial(spec: tuple) -> bool:
 
 
 def basic(self: Tensor, index, spec: tuple) -> Tensor:
-    """The view of a basic index, through the operator named like the last step of PyTorch's."""
+    """The view of a basic index; it goes into the tables unless `index` is NOT_KEPT."""
+    if any(type(one) is int and abs(one) >= 1 << 63 for one in spec):
+        raise ValueError("Overflow when unpacking long long")
+    plan, op = basic_plan(self._layout, spec)
+    if index is not NOT_KEPT:
+        keep(self._layout, index, spec, plan, op)
+    return view_of(self, plan, op, (spec,))
+
+
+def basic_plan(where, spec: tuple) -> tuple[Plan, Operator]:
+    """The plan of a basic index, and the operator named like the last step of PyTorch's."""
     last = next((one for one in reversed(spec) if one != WHOLE), None)
     if all(one == WHOLE for one in spec):
         op = ALIAS
     else:
         op = UNSQUEEZE if last is None else SLICE if type(last) is tuple else SELECT
-    if index is None:
-        return dispatch.invoke(op, (self, spec))
-    if any(type(one) is int and abs(one) >= 1 << 63 for one in spec):
-        raise ValueError("Overflow when unpacking long long")
-    where = self._layout
-    plan = make_plan(op, {"input": where, "index": spec})
-    keep(where, index, spec, plan, op)
+    return make_plan(op, {"input": where, "index": spec}), op
+
+
+def view_of(self: Tensor, plan: Plan, op: Operator, plain: tuple) -> Tensor:
+    """The view of a plan."""
     result = make(self._memory, plan.layout, self._offset + plan.move)
     result._base = base = self if self._base is None else self._base
     if plan.differentiable and mode.grad:
         track_view(base, result)
         if self._node is not None:
-            remember(self, result, plan, op, (spec,))
+            remember(self, result, plan, op, plain)
     return result
 
 
@@ -431,6 +448,8 @@ def setitem(self, index, value) -> None:
         if t is int or t is slice:
             fill_view(getitem(self, index), value)
             return
+        if t is Tensor and put_by_recipe(self, (index,), value):
+            return
         if t is tuple:
             for one in index:
                 t = type(one)
@@ -445,10 +464,7 @@ def setitem(self, index, value) -> None:
             return
     if kind not in dispatch.NUMBERS and not isinstance(value, Tensor):
         value = as_value(self, value)
-    found = by_recipe(self, index if type(index) is tuple else (index,)) if type(index) in (tuple, Tensor) else None
-    if found is not None and found[1]:
-        source, indices, dims = found
-        written(source, dims, indices, one_value(source, value), False, True)
+    if type(index) is tuple and put_by_recipe(self, index, value):
         return
     items = items_of(index)
     if all(type(i) in (int, slice, NONE, ELLIPSIS) for i in items):
@@ -456,10 +472,23 @@ def setitem(self, index, value) -> None:
         return
     spec, advanced = analyse(self, items)
     if not advanced:
-        fill_view(basic(self, None, spec), value)
+        fill_view(basic(self, NOT_KEPT, spec), value)
         return
-    target = self if trivial(spec) else basic(self, None, spec)
+    target = self if trivial(spec) else basic(self, NOT_KEPT, spec)
     set_indices(target, advanced, value)
+
+
+def put_by_recipe(self: Tensor, index: tuple, value) -> bool:
+    """Write at int64 index tensors of one layout; whether the index was such a one."""
+    found = by_recipe(self, index)
+    if found is None or not found[1]:
+        return False
+    source, indices, dims = found
+    if isinstance(value, Tensor):
+        written(source, dims, indices, one_value(source, value), False, True)
+    else:
+        ops.index_put_at_(source, indices, one_value(source, value), dims, False)
+    return True
 
 
 def as_value(self: Tensor, value):

@@ -141,9 +141,9 @@ def backward(self, gradient=None, retain_graph=None, create_graph=False, inputs=
 
     gradient: the derivative arriving here; may be left out for a single element.
     """
-    from .. import autograd
+    from .gradients import backward as walk
 
-    autograd.backward(self, gradient, retain_graph, create_graph, inputs=inputs)
+    walk(self, gradient, retain_graph, create_graph, inputs=inputs)
 
 
 @method

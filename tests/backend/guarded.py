@@ -29,7 +29,7 @@ class Guarded:
         self.before, self.data = view[: self.start], view[self.start : self.start + nbytes]
         self.after = view[self.start + nbytes : room]
         self.address, self.nbytes = base + self.start, nbytes
-        self.memory = runtime.wrap(self.address, max(nbytes, 1), self)
+        self.memory = runtime.wrap(self.address, max(nbytes, 1), self.map)
 
     def array(self, shape, dtype) -> np.ndarray:
         return self.data[: int(np.prod(shape)) * np.dtype(dtype).itemsize].view(dtype).reshape(shape)

@@ -26,7 +26,9 @@ def test_clipping_by_the_norm(norm_type, expected):
     parameters = with_gradients(flambeau.tensor([3.0, 4.0]), flambeau.tensor([[12.0]]))
     parameters.append(nn.Parameter(flambeau.zeros(3)))  # without a gradient
     assert utils.clip_grad_norm_(parameters, 1.0, norm_type).item() == pytest.approx(expected)
-    assert utils.get_total_norm([p.grad for p in parameters[:2]], norm_type).item() == pytest.approx(1.0, abs=1e-5)
+    assert utils.get_total_norm([p.grad for p in parameters[:2]], norm_type).item() == pytest.approx(
+        1.0, abs=1e-5
+    )
     utils.clip_grad_norm_(parameters, 5.0, norm_type)  # small enough: nothing changes
     assert parameters[1].grad.item() == pytest.approx(12 / expected, rel=1e-5)
 
@@ -52,7 +54,7 @@ def test_parameters_as_a_vector_and_back():
     utils.vector_to_parameters(flambeau.arange(9.0), layer.parameters())
     assert layer.weight.tolist() == [[0, 1], [2, 3], [4, 5]]
     assert layer.bias.tolist() == [6, 7, 8]
-    with pytest.raises(TypeError, match="expected torch.Tensor"):
+    with pytest.raises(TypeError, match=r"expected torch.Tensor"):
         utils.vector_to_parameters([1.0], layer.parameters())
 
 
@@ -130,3 +132,93 @@ def test_lazy_modules_load_shapes():
     lazy.load_state_dict(state)
     assert flambeau.equal(lazy.weight, state["weight"])
     assert lazy(flambeau.ones(1, 3)).shape == (1, 2)
+
+
+class Double(nn.Module):
+    """A parametrisation: twice the original."""
+
+    def forward(self, x):
+        return x * 2
+
+    def right_inverse(self, x):
+        return x / 2
+
+
+def test_a_parametrised_weight_is_computed_from_its_original():
+    layer = nn.Linear(2, 3)
+    weight = layer.weight.detach().clone()
+    utils.parametrize.register_parametrization(layer, "weight", Double())
+    assert utils.parametrize.is_parametrized(layer, "weight")
+    assert flambeau.allclose(layer.weight, weight)
+    assert [name for name, _ in layer.named_parameters()] == ["bias", "parametrizations.weight.original"]
+    layer(flambeau.ones(1, 2)).sum().backward()
+    assert layer.parametrizations.weight.original.grad.eq(2).all()
+    layer.weight = flambeau.ones(3, 2)
+    assert layer.parametrizations.weight.original.eq(0.5).all()
+    with utils.parametrize.cached():
+        assert layer.weight is layer.weight
+    assert layer.weight is not layer.weight
+    utils.parametrize.remove_parametrizations(layer, "weight")
+    assert type(layer) is nn.Linear
+    assert isinstance(layer.weight, nn.Parameter)
+    assert layer.weight.eq(1).all()
+    with pytest.raises(ValueError, match="does not have a parameter"):
+        utils.parametrize.register_parametrization(layer, "nothing", Double())
+
+
+@pytest.mark.parametrize("apply", [utils.weight_norm, utils.parametrizations.weight_norm])
+@pytest.mark.filterwarnings("ignore:.*weight_norm:FutureWarning")
+def test_weight_norm_keeps_the_weight_and_splits_its_gradient(apply):
+    layer = nn.Linear(3, 2)
+    weight = layer.weight.detach().clone()
+    apply(layer)
+    assert flambeau.allclose(layer.weight.detach(), weight, atol=1e-6)
+    layer(flambeau.ones(1, 3)).sum().backward()
+    trained = [p for p in layer.parameters() if p.shape != (2,)]
+    assert [tuple(p.shape) for p in trained] == [(2, 1), (2, 3)]
+    assert all(p.grad is not None for p in trained)
+    if apply is utils.weight_norm:
+        utils.remove_weight_norm(layer)
+        assert flambeau.allclose(layer.weight.detach(), weight, atol=1e-6)
+
+
+@pytest.mark.parametrize("apply", [utils.spectral_norm, utils.parametrizations.spectral_norm])
+def test_spectral_norm_bounds_the_greatest_singular_value(apply):
+    flambeau.manual_seed(0)
+    layer = apply(nn.Linear(4, 3), n_power_iterations=30)
+    layer(flambeau.ones(1, 4))
+    weight = layer.weight.detach()
+    vector = flambeau.ones(4)
+    for _ in range(50):
+        vector = weight.t() @ (weight @ vector)
+        vector = vector / vector.norm()
+    assert (weight @ vector).norm().item() == pytest.approx(1.0, abs=1e-3)
+
+
+def test_fusing_a_convolution_with_its_normalisation():
+    flambeau.manual_seed(0)
+    conv, norm = nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3)
+    norm(conv(flambeau.randn(4, 2, 6, 6)))
+    conv.eval()
+    norm.eval()
+    x = flambeau.randn(1, 2, 5, 5)
+    assert flambeau.allclose(utils.fuse_conv_bn_eval(conv, norm)(x), norm(conv(x)), atol=1e-5)
+    with pytest.raises(AssertionError, match="Fusion only for eval"):
+        utils.fuse_conv_bn_eval(conv.train(), norm)
+
+
+def test_calling_a_module_with_other_parameters():
+    layer = nn.Linear(2, 1)
+    before = layer.weight
+    given = {"weight": flambeau.ones(1, 2, requires_grad=True), "bias": flambeau.zeros(1)}
+    result = utils.stateless.functional_call(layer, given, flambeau.tensor([[3.0, 4.0]]))
+    assert result.item() == 7
+    assert layer.weight is before
+    result.backward()
+    assert given["weight"].grad.tolist() == [[3, 4]]
+    with pytest.raises(RuntimeError, match="Missing key"):
+        utils.stateless.functional_call(layer, {}, flambeau.ones(1, 2), strict=True)
+    counting = nn.BatchNorm1d(2)
+    buffers = dict(counting.named_buffers())
+    utils.stateless.functional_call(counting, buffers, flambeau.ones(3, 2))
+    assert counting.num_batches_tracked.item() == 1  # changed in place, through the tensor that was given

@@ -83,6 +83,29 @@ def test_state_is_taken_over():
     assert (two.best, two.last_epoch) == (1.0, 3)
 
 
+def test_averaged_model():
+    model = nn.Sequential(nn.Linear(1, 1, bias=False), nn.BatchNorm1d(1))
+    plain = optim.swa_utils.AveragedModel(model)
+    moving = optim.swa_utils.AveragedModel(model, multi_avg_fn=optim.swa_utils.get_ema_multi_avg_fn(0.5))
+    for value in (1.0, 2.0, 6.0):
+        with flambeau.no_grad():
+            model[0].weight.fill_(value)
+        plain.update_parameters(model)
+        moving.update_parameters(model)
+    assert plain.module[0].weight.item() == pytest.approx(3.0)
+    assert moving.module[0].weight.item() == pytest.approx(3.75)
+    assert plain.n_averaged.item() == 3
+    optim.swa_utils.update_bn([flambeau.tensor([[1.0], [3.0]]), flambeau.tensor([[5.0], [7.0]])], plain)
+    assert plain.module[1].running_mean.item() == pytest.approx(12.0)
+    assert plain.module[1].momentum == 0.1
+
+
+def test_swalr_reaches_its_rate_and_stays():
+    optimizer = make()
+    scheduler = optim.swa_utils.SWALR(optimizer, 0.1, anneal_epochs=3, anneal_strategy="linear")
+    assert run(optimizer, scheduler, 6) == pytest.approx([1.0, 0.7, 0.4, 0.1, 0.1, 0.1])
+
+
 REFUSED = [
     (lambda: lr_scheduler.StepLR(3, 1), TypeError, "int is not an Optimizer"),
     (lambda: lr_scheduler.StepLR(make(), 1, last_epoch=2), KeyError, "initial_lr"),

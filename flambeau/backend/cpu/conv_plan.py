@@ -305,7 +305,7 @@ def reads_in_place(volume: Volume, source: Operand, block: Block, lanes: int) ->
         return False
     for axis in volume.axes:
         unpadded = axis.low == 0 and axis.count + axis.high <= axis.size
-        if axis.step != 1 or axis.out_step != 1 or not unpadded:
+        if axis.step != 1 or axis.out_step != 1 or axis.images != (0,) or not unpadded:
             return False
     height, width = source.shape[3:]
     rows = min(

@@ -14,12 +14,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from . import jit
+from . import pointwise_tiled as tiled
 from .builder import Builder, Module, Value
 from .emit import ScalarFunction
 from .types import BY_CODE, f32, f64, i64, ptr
 
 _kernels: dict[tuple, int] = {}
 
+#: above this cost an element's arithmetic hides its scattered loads, and a tile's kernel would be long
+TILED_COST = 60
 PARTS = {"c64": f32, "c128": f64}
 
 
@@ -65,6 +68,13 @@ def step(
     parameters = [o[2] for o in operands] + [s[1] for s in scalars]
     inner = tuple(s[-1] for s in steps)
     flat = len(sizes) == 1
+    tiles = None if flat or cost > TILED_COST else tiled.plan(sizes, steps, codes, n_out)
+    if tiles and all(c not in PARTS for c, _ in scalars) and tiled.vectorises(function):
+        rows, kinds = tiles
+        lanes = tiled.lanes_of(codes)
+        words, count = tiled.parameters(sizes, steps, rows, lanes)
+        address = tiled_kernel(function, codes, n_out, kinds, tuple(s[0] for s in scalars), lanes)
+        return address, parameters + words, count, max(1, 16384 // lanes**2)
     kinds = tuple(x if x in (0, 1) else 2 for x in inner)
     address = kernel(function, codes, n_out, kinds, flat and 2 not in kinds, tuple(s[0] for s in scalars))
     chunk = max(1024, 32768 // max(1, cost // 4))
@@ -89,6 +99,19 @@ def kernel(function, codes, n_out, kinds, flat, scalars) -> int:
             return write(function, codes, n_out, kinds, flat, scalars)
 
         found = _kernels[key] = jit.build("pointwise4" + repr(key), text, ["kernel"])[0]
+    return found
+
+
+def tiled_kernel(function, codes, n_out, kinds, scalars, lanes) -> int:
+    """Address of a compiled kernel of the tiled schedule."""
+    key = ("tiled", function.fingerprint(), codes, n_out, kinds, scalars, lanes)
+    found = _kernels.get(key)
+    if found is None:
+
+        def text() -> str:
+            return tiled.write(function, codes, n_out, kinds, scalars, lanes)
+
+        found = _kernels[key] = jit.build("pointwise-tiled1" + repr(key), text, ["kernel"])[0]
     return found
 
 
