@@ -37,7 +37,7 @@ def test_the_same_seed_gives_the_same_network():
 
 @pytest.mark.parity
 def test_the_digits_example_follows_pytorch_loss_by_loss(oracle):
-    ours, theirs = (example(module)["train"](epochs=2)[1] for module in ("flambeau", "torch"))
-    assert ours[0] == pytest.approx(theirs[0], rel=1e-6)
-    # Rounding differs in the last place and training amplifies it a little at every step.
-    assert ours == pytest.approx(theirs, rel=2e-3)
+    ours, theirs = (example(module)["train"](epochs=1)[1] for module in ("flambeau", "torch"))
+    # Sums round in another order, and training multiplies what differs by about 1.5 a step.
+    assert ours[:4] == pytest.approx(theirs[:4], rel=1e-6)
+    assert ours == pytest.approx(theirs, rel=1e-3)

@@ -125,6 +125,10 @@ def check_convolution(input, weight, bias, stride, padding, dilation, transposed
                 f"{weight.shape[0]} channels, but got {input.shape[1]} channels instead",
                 need=f"input.shape[1] == weight.shape[0]; got {input.shape[1]} and {weight.shape[0]}")  # fmt: skip
         outputs = weight.shape[1] * groups
+        sizes = [transposed_size(*a) for a in zip(input.shape[2:], weight.shape[2:], stride, padding, dilation, output_padding)]
+        require(all(n > 0 for n in sizes),
+                f"Given input size per channel: ({' x '.join(map(str, input.shape[2:]))}). Calculated output size per channel: "
+                f"({' x '.join(map(str, sizes))}). Output size is too small")  # fmt: skip
         require(all(o < max(s, d) for o, s, d in zip(output_padding, stride, dilation)),
                 f"output padding must be smaller than either stride or dilation, but got output_padding: "
                 f"{list(output_padding)} stride: {list(stride)} dilation: {list(dilation)}")  # fmt: skip

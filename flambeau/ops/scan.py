@@ -268,6 +268,8 @@ class Diff(Composite):
         for joined in (prepend, append):
             if joined is not None:
                 check_joined(input, joined, at)
+        if n == 0:
+            return ops.clone(input)
         parts = [t for t in (prepend, input, append) if t is not None]
         if len(parts) > 1:
             input = ops.cat(parts, at)
@@ -276,7 +278,7 @@ class Diff(Composite):
             size = length - k - 1
             later, earlier = ops.narrow(input, at, 1, size), ops.narrow(input, at, 0, size)
             input = ops.logical_xor(later, earlier) if input.dtype.kind == 0 else later - earlier
-        return input if n else ops.clone(input)
+        return input
 
 
 def check_joined(input, joined, at: int) -> None:

@@ -279,9 +279,9 @@ def edges_of(x, bins, range, k: int):
 def bin_of(x, edges):
     """The bin of each element; -1 outside. The last bin has its right edge."""
     last = edges.shape[0] - 1
-    places = ops.search_sorted(edges, x, None, True, False) - 1
-    places = ops.where(ops.logical_and(places == last, x == ops.select(edges, 0, last)), last - 1, places)
-    return ops.where(ops.logical_and(places >= 0, places < last), places, -1)
+    places = ops.clamp(ops.search_sorted(edges, x, None, True, False) - 1, 0, max(last - 1, 0))
+    inside = ops.logical_and(x >= ops.select(edges, 0, 0), x <= ops.select(edges, 0, last))
+    return ops.where(inside, places, -1)
 
 
 def histogram_of(input, bins: list, range, weight, density: bool):

@@ -86,15 +86,15 @@ def prelude(op: Operator) -> list[str]:
     return lines
 
 
-def _key(op: Operator, absent: set[str] = frozenset(), number: str | None = None) -> str:
+def _key(op: Operator, absent: set[str] = frozenset(), numbers: tuple[str, ...] = ()) -> str:
     parts = []
     for p in op.arguments:
         if p.name in op.unkeyed:
             continue
         if p.name in absent:
             parts.append("None")
-        elif p.name == number:
-            parts.append("kind")
+        elif p.name in numbers:
+            parts.append(f"kind_{p.name}")
         elif p.is_tensor:
             parts.append(f"{p.name}._layout")
         elif p.type in ("Scalar", "float", "bool", "int"):
@@ -106,16 +106,16 @@ def _key(op: Operator, absent: set[str] = frozenset(), number: str | None = None
     return "(" + ", ".join(parts) + ")"
 
 
-def _run_arguments(op: Operator, absent=frozenset(), number: str | None = None) -> str:
-    parts = [f"{n}._memory, {n}._offset" for n in op.tensors if n not in absent and n != number]
-    parts += [number] if number else []
+def _run_arguments(op: Operator, absent=frozenset(), numbers: tuple[str, ...] = ()) -> str:
+    parts = [f"{n}._memory, {n}._offset" for n in op.tensors if n not in absent and n not in numbers]
+    parts += numbers
     parts += [p.name for p in op.arguments if p.type == "Scalar"]
     return ", ".join(parts)
 
 
 def _simple(op: Operator) -> bool:
     """Whether the fast path covers the operator: a fixed number of tensors, one result."""
-    fits = all(p.type in ("Tensor", "Operand", "Tensor?") or not p.is_tensor for p in op.arguments)
+    fits = all(p.type in ("Tensor", "Operand", "Tensor?", "Operand?") or not p.is_tensor for p in op.arguments)
     optional = [p for p in op.arguments if p.type == "Tensor?"]
     return fits and len(optional) <= 1 and op.outputs == 1 and not getattr(op.rules, "data_dependent", False)
 
@@ -136,15 +136,10 @@ def _source(op: Operator, variant: str = "function") -> str:
     if not _simple(op) or not op.tensors:
         return "\n".join([*lines, f"    return {general}"])
     optional = [p.name for p in op.arguments if p.type == "Tensor?"]
-    operand = next((p.name for p in reversed(op.arguments) if p.type == "Operand"), None) if len(op.tensors) == 2 else None
-    if operand == op.tensors[0]:
-        operand = None
-    if operand:
-        lines += [f"    kind = type({operand})", "    if kind in NUMBERS:"]
-        lines += _branch(op, general, "        ", number=operand)
-        lines.append("    else:")
-        lines += _branch(op, general, "        ")
-    elif optional:
+    for numbers, absent, test in _number_forms(op):
+        lines += [f"    kind_{n} = type({n})" for n in numbers]
+        lines += [f"    if {test}:", *_branch(op, general, "        ", absent, numbers), "        return result"]
+    if optional:
         lines.append(f"    if {optional[0]} is None:")
         lines += _branch(op, general, "        ", absent={optional[0]})
         lines.append("    else:")
@@ -153,6 +148,22 @@ def _source(op: Operator, variant: str = "function") -> str:
         lines += _branch(op, general, "    ")
     lines.append("    return result")
     return "\n".join(lines)
+
+
+def _number_forms(op: Operator) -> list[tuple[tuple[str, ...], frozenset[str], str]]:
+    """(operands that are numbers, operands left out, test) of the calls with numbers that have a fast path."""
+    limits = [p.name for p in op.arguments if p.type == "Operand?"]
+    if len(limits) == 2:
+        a, b = limits
+        return [
+            ((a, b), frozenset(), f"kind_{a} in NUMBERS and kind_{b} in NUMBERS"),
+            ((a,), frozenset((b,)), f"{b} is None and kind_{a} in NUMBERS"),
+            ((b,), frozenset((a,)), f"{a} is None and kind_{b} in NUMBERS"),
+        ]
+    operand = next((p.name for p in reversed(op.arguments) if p.type == "Operand"), None)
+    if operand is None or operand == op.tensors[0]:
+        return []
+    return [((operand,), frozenset(), f"kind_{operand} in NUMBERS")]
 
 
 def _factory(op: Operator, general: str) -> list[str]:
@@ -169,12 +180,12 @@ def _factory(op: Operator, general: str) -> list[str]:
     return [*lines, "    return result.requires_grad_() if requires_grad else result"]
 
 
-def _branch(op: Operator, general: str, indent: str, absent=frozenset(), number: str | None = None) -> list[str]:
+def _branch(op: Operator, general: str, indent: str, absent=frozenset(), numbers: tuple[str, ...] = ()) -> list[str]:
     """Look up, run, wrap, record: the fast path of one combination of operands."""
-    tensors = [n for n in op.tensors if n not in absent and n != number]
+    tensors = [n for n in op.tensors if n not in absent and n not in numbers]
     lines = [
         "try:",
-        f"    plan = plans[{_key(op, absent, number)}]",
+        f"    plan = plans[{_key(op, absent, numbers)}]",
         "except (KeyError, AttributeError, TypeError):",
         f"    return {general}",
     ]
@@ -193,7 +204,7 @@ def _branch(op: Operator, general: str, indent: str, absent=frozenset(), number:
         ]
     else:
         lines += [
-            f"memory = plan.run({_run_arguments(op, absent, number)})",
+            f"memory = plan.run({_run_arguments(op, absent, numbers)})",
             "result = new(Tensor)",
             "result._memory = memory",
             "result._offset = 0",
@@ -206,11 +217,11 @@ def _branch(op: Operator, general: str, indent: str, absent=frozenset(), number:
         lines += [f"{v} = {n}._node" for n, v in nodes.items()]
         condition = " or ".join(f"{v} is not None" for v in nodes.values())
         lines.append(f"if ({condition}) and mode.grad and plan.differentiable:")
-        lines += ["    " + text for text in _record(op, nodes, absent, number)]
+        lines += ["    " + text for text in _record(op, nodes, absent, numbers)]
     return [indent + text for text in lines]
 
 
-def _record(op: Operator, nodes: dict[str, str], absent, number) -> list[str]:
+def _record(op: Operator, nodes: dict[str, str], absent, numbers) -> list[str]:
     """Statements that make the node of a call."""
     edges = "".join(f"{nodes.get(n, 'None')}, " for n in op.tensors)
     saved, versions = [], []
@@ -218,7 +229,7 @@ def _record(op: Operator, nodes: dict[str, str], absent, number) -> list[str]:
         if name in absent:
             saved.append("None")
             versions.append("0")
-        elif name == number:
+        elif name in numbers:
             saved.append(name)
             versions.append("0")
         else:
@@ -263,29 +274,25 @@ def _source_inplace(op: Operator) -> str:
     if not _simple(op) or op.kind != "Pointwise":
         return "\n".join([*lines, f"    return {general}"])
     target = op.tensors[0]
-    operand = op.arguments[1].name if len(op.arguments) > 1 and op.arguments[1].type == "Operand" else None
-    if operand and len(op.tensors) == 2:
-        lines += [f"    kind = type({operand})", "    if kind in NUMBERS:"]
-        lines += _branch_inplace(op, general, target, "        ", number=operand)
-        lines.append("    else:")
-        lines += _branch_inplace(op, general, target, "        ")
-    else:
-        lines += _branch_inplace(op, general, target, "    ")
+    for numbers, absent, test in _number_forms(op):
+        lines += [f"    kind_{n} = type({n})" for n in numbers]
+        lines += [f"    if {test}:", *_branch_inplace(op, general, target, "        ", absent, numbers)]
+    lines += _branch_inplace(op, general, target, "    ")
     return "\n".join(lines)
 
 
-def _branch_inplace(op, general, target, indent, number=None) -> list[str]:
-    others = [n for n in op.tensors if n not in (target, number)]
+def _branch_inplace(op, general, target, indent, absent=frozenset(), numbers=()) -> list[str]:
+    others = [n for n in op.tensors if n != target and n not in numbers and n not in absent]
     tests = [f"{n}._node is not None" for n in (target, *others)]
     tests = [f"({' or '.join(tests)}) and mode.grad"] + [f"{n}._memory is {target}._memory" for n in others]
     lines = [
         "try:",
         f"    if {' or '.join(tests)}:",
         f"        return {general}",
-        f"    plan = inplace_plans[{_key(op, frozenset(), number)}]",
+        f"    plan = inplace_plans[{_key(op, absent, numbers)}]",
         "except (KeyError, AttributeError, TypeError):",
         f"    return {general}",
-        f"plan.run({_run_arguments(op, frozenset(), number)})",
+        f"plan.run({_run_arguments(op, absent, numbers)})",
         f"return {target}",
     ]
     return [indent + text for text in lines]

@@ -468,6 +468,8 @@ class SweepBuilder:
         phases = self.volume.phases()[number]
         depth, height, width = (p.count for p in phases)
         cuts = [-(-axis.count // size) - 1 for axis, size in zip(self.volume.axes, rows)]
+        if cuts[1]:
+            cuts[0] = 0  # the last block is then the last one of the rows, in every plane
         images = self.block.images
         full = self._vectors((min(rows[0], depth), min(rows[1], height), width), images)
         left = (min(rows[0], depth - cuts[0] * rows[0]), min(rows[1], height - cuts[1] * rows[1]), width)

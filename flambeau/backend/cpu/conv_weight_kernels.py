@@ -195,7 +195,10 @@ def gradient_tile(G, products: ptr(G.S), image: ptr(G.S), vectors, count, offset
         places[j] = image + offsets[j]
     for v in range(count):
         position = vectors[VECTOR * v]
-        row = [load(places[j] + position, vec(G.S, G.L)) for j in unroll(G.NV)]
+        # Lanes of no output read what nobody wrote (or another row's infinity), so they are cleared, not just times zero.
+        mask = lane_mask(vectors[VECTOR * v + 1], G.L)
+        none = splat(G.S(0), G.L)
+        row = [select(mask, load(places[j] + position, vec(G.S, G.L)), none) for j in unroll(G.NV)]
         for r in unroll(G.MR):
             value = load(products + r * G.L, vec(G.S, G.L))
             for j in unroll(G.NV):

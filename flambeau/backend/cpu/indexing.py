@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from .native import bitcast, fill_bytes, local, maximum, minimum, native, prefetch
+from .native import bitcast, fill_bytes, local, maximum, minimum, native, prefetch, unroll
 from .regions import BITS, clear_all, identity, number_parts
 from .schedule import Call
 from .types import BY_CODE, f32, i32, i64, ptr, u8
@@ -123,9 +123,9 @@ def take_rows(frame: WORD, params: WORD, begin: i64, end: i64):
                 rest = rest // n
         else:
             if not AFTER:
-                ahead = i64(index[min(p + 8, count - 1)])
-                prefetch(source + ahead * step)
-                prefetch(source + ahead * step + 64 // T.bytes)
+                ahead = source + i64(index[min(p + 8, count - 1)]) * step
+                for line in unroll(LINES):
+                    prefetch(ahead + line * (64 // T.bytes))
         i = i64(index[p])
         wrong = (i < low) | (i >= size)
         bad = bad | i64(wrong)
@@ -454,7 +454,8 @@ def gather_rows(call: Call, at: Geometry, word: int, code: str, source: int, cou
         return
     params = [call.out(), source, word, size, step, count, at.inner, at.inner_step, low]
     params += flat_params(at.after) + flat_params(at.before)
-    statics |= {"UNIT": at.inner_step == 1, "AFTER": bool(at.after), "BEFORE": bool(at.before)}
+    lines = min(8, -(-at.inner * item.bytes // 64)) if at.inner_step == 1 else 1
+    statics |= {"UNIT": at.inner_step == 1, "AFTER": bool(at.after), "BEFORE": bool(at.before), "LINES": lines}
     call.native(take_rows, statics, params, at.rows_before * count * at.rows_after, max(1, CHUNK // at.inner))
 
 

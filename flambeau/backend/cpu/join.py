@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from ...base.layout import Layout, stride_order, strides_in_order
-from .native import bitcast, copy_bytes, native
+from .native import bitcast, copy_bytes, load, native, stream
 from .regions import BITS, BLOCK, identity
 from .schedule import Call
-from .types import i8, i64, ptr
+from .types import i8, i64, ptr, u8, vec
 
 WORD = ptr(i64)
 #: rows from this many bytes on are copied by memcpy, shorter ones element by element
 LONG_ROW = 192
+#: results from this many bytes on are written past the caches
+STREAM_FROM = 4 << 20
 
 
 @native
@@ -20,6 +22,24 @@ def copy_flat(frame: WORD, params: WORD, begin: i64, end: i64):
     source = table[params[1]] + begin
     target = frame[params[2]] + params[3] + begin
     copy_bytes(bitcast(target, ptr(i8)), bitcast(source, ptr(i8)), end - begin)
+
+
+@native
+def stream_flat(frame: WORD, params: WORD, begin: i64, end: i64):
+    """copy_flat past the caches, for results much larger than them."""
+    table = bitcast(frame[params[0]], WORD)
+    source = table[params[1]] + begin
+    target = frame[params[2]] + params[3] + begin
+    count = end - begin
+    head = min((64 - (target & 63)) & 63, count)
+    copy_bytes(bitcast(target, ptr(i8)), bitcast(source, ptr(i8)), head)
+    whole = (count - head) // 64
+    to = bitcast(target + head, ptr(u8))
+    start = bitcast(source + head, ptr(u8))
+    for k in range(whole):
+        stream(to + k * 64, load(start + k * 64, vec(u8, 64)))
+    done = head + whole * 64
+    copy_bytes(bitcast(target + done, ptr(i8)), bitcast(source + done, ptr(i8)), count - done)
 
 
 @native
@@ -116,7 +136,8 @@ def same_order(where: Layout, shape, strides, order) -> bool:
 def copy_block(call: Call, table: int, k: int, offset: int, rows: int, row: int, step: int, item: int) -> None:
     """Copy `rows` rows of `row` elements, `step` elements apart in the result."""
     if rows == 1 or row == step:
-        call.native(copy_flat, {}, [table, k, call.out(), offset], rows * row * item, BLOCK)
+        kernel = stream_flat if call.outputs[0].nbytes >= STREAM_FROM else copy_flat
+        call.native(kernel, {}, [table, k, call.out(), offset], rows * row * item, BLOCK)
     elif row * item >= LONG_ROW:
         params = [table, k, call.out(), offset, row * item, step * item]
         call.native(copy_long_rows, {}, params, rows, max(1, BLOCK // (row * item)))

@@ -19,7 +19,7 @@ import platform
 import sys
 
 from .native import (
-    address_of, atomic_add, atomic_compare_swap, atomic_load, atomic_store, bitcast, call_c, call_pointer, global_array,
+    address_of, atomic_add, atomic_compare_swap, atomic_load, atomic_store, bitcast, call_c, call_pointer, fill_bytes, global_array,
     leading_zeros, local, native, pause, symbol,
 )  # fmt: skip
 from .types import f64, i8, i32, i64, ptr, void
@@ -35,7 +35,8 @@ FUTEX = {"x86_64": 202, "aarch64": 98}.get(platform.machine(), 0) if sys.platfor
 HUGE = 4 << 20  # blocks from here on start at a 2 MiB boundary and ask for huge pages
 LINUX = sys.platform == "linux"
 
-# words of the global `pool`: 0 bytes in use, 1 peak, 2 bytes cached, 3 limit of the cache, 4 allocations, 5 from cache
+# words of the global `pool`: 0 bytes in use, 1 peak, 2 bytes cached, 3 limit of the cache, 4 allocations, 5 from cache,
+# 8 whether new blocks are filled with ones (NaN), to find reads of what nobody wrote
 # words of the global `team`: 0 workers, 1 limit, 2 busy, 3 open, 4 inside, 5 next, 6 fn, 7 frame, 8 params, 9 n, 10 chunk,
 #                             11 sleepers, 12 stop; word 16 is the generation (a cache line of its own)
 
@@ -85,6 +86,8 @@ def block_new(nbytes: i64):
         pool[4] += 1
         if pool[0] > pool[1]:
             pool[1] = pool[0]
+        if pool[8] != 0:
+            fill_bytes(bitcast(block[0], OBJECT), 255, nbytes)
     return block
 
 

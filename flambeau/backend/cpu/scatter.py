@@ -1,15 +1,15 @@
 """Schedules of gather and scatter: every element has a place of its own along one dimension.
 
-What is written in parallel is split into columns (all places along the dimension for one position in the others) or
-into shares of the targets, so that no two threads touch one element and the order of the index is kept.
+What is written in parallel is split into columns (all places along the dimension for one position in the others), so
+that no two threads touch one element and the order of the index is kept.
 """
 
 from __future__ import annotations
 
 from ...base.layout import contiguous_strides
 from ...ir import expr
-from .indexing import CHUNK, COMBINES, SHARES, check_index, finish_check, out_of_bounds, product, start_check, written_target
-from .native import bitcast, native
+from .indexing import CHUNK, COMBINES, check_index, finish_check, out_of_bounds, product, start_check, written_target
+from .native import bitcast, native, unroll
 from .pointwise import merge
 from .regions import BITS, clear_all, number_parts
 from .schedule import Call
@@ -58,9 +58,8 @@ def gather_elements(frame: WORD, params: WORD, begin: i64, end: i64):
             bad = bad | i64(wrong)
             i = i + size if i < 0 else i
             i = 0 if wrong else i
-            to[k * PARTS] = start[(i * step + k * source_step) * PARTS]
-            if PARTS == 2:
-                to[k * PARTS + 1] = start[(i * step + k * source_step) * PARTS + 1]
+            for part in unroll(PARTS):
+                to[k * PARTS + part] = start[(i * step + k * source_step) * PARTS + part]
         at += n
     if bad != 0:
         frame[3] = 1
@@ -70,37 +69,40 @@ def gather_elements(frame: WORD, params: WORD, begin: i64, end: i64):
 def scatter_columns(frame: WORD, params: WORD, begin: i64, end: i64):
     """Combine the source into the target, column by column; within a column in the order of the index.
 
-    Parameters: target, source, index words, size and step of the target along the dimension, number of indices along
-    it, their steps (index, source), 1 or 0 (one value for all), columns, span of a share, number of outer dimensions,
-    inner size, inner steps (target, index, source), then for each outer dimension: size and these steps.
+    A bad index raises the flag and writes at place 0 instead: only into a result that is then dropped.
+    Parameters: target, source, index words, size and step of the target along the dimension, smallest index, number of
+    indices along it, their steps (index, source), number of outer dimensions, inner size, inner steps (target, index,
+    source), then for each outer dimension: size and these steps.
     """
     target = bitcast(frame[params[0]], ptr(T))
     source = bitcast(frame[params[1]], ptr(T))
     index = bitcast(frame[params[2]], ptr(I))
     size = params[3]
     step = params[4]
-    length = params[5]
-    index_dim = params[6]
-    source_dim = params[7]
-    inner = params[11]
-    low = begin * params[9]
-    high = end * params[9]
-    at = 0 if SHARED else begin
-    last = params[8] if SHARED else end
-    while at < last:
+    low = params[5]
+    length = params[6]
+    index_dim = params[7]
+    source_dim = params[8]
+    inner = params[10]
+    t_step = params[11]
+    i_step = params[12]
+    s_step = params[13]
+    bad = i64(0)
+    at = begin
+    while at < end:
         row = at // inner
         first = at - row * inner
-        n = min(last - at, inner - first)
+        n = min(end - at, inner - first)
         rest = row
-        t_place = first * params[12]
-        i_place = first * params[13]
-        s_place = first * params[14]
-        for d in range(params[10]):
-            m = params[15 + 4 * d]
+        t_place = first * t_step
+        i_place = first * i_step
+        s_place = first * s_step
+        for d in range(params[9]):
+            m = params[14 + 4 * d]
             k = rest % m
-            t_place += k * params[16 + 4 * d]
-            i_place += k * params[17 + 4 * d]
-            s_place += k * params[18 + 4 * d]
+            t_place += k * params[15 + 4 * d]
+            i_place += k * params[16 + 4 * d]
+            s_place += k * params[17 + 4 * d]
             rest = rest // m
         to = target + t_place * PARTS
         numbers = index + i_place
@@ -108,28 +110,30 @@ def scatter_columns(frame: WORD, params: WORD, begin: i64, end: i64):
         if ALONG:
             for k in range(n):
                 for j in range(length):
-                    i = i64(numbers[j * index_dim + k * params[13]])
+                    i = i64(numbers[j * index_dim + k * i_step])
+                    wrong = (i < low) | (i >= size)
+                    bad = bad | i64(wrong)
                     i = i + size if i < 0 else i
-                    mine = True
-                    if SHARED:
-                        mine = (i >= low) & (i < high)
-                    if mine:
-                        place = (i * step + k * params[12]) * PARTS
-                        value = (j * source_dim + k * params[14]) * PARTS
-                        to[place] = COMBINE(to, place, values, value)
-                        if PARTS == 2:
-                            to[place + 1] = COMBINE(to, place + 1, values, value + 1)
+                    i = 0 if wrong else i
+                    place = (i * step + k * t_step) * PARTS
+                    value = (j * source_dim + k * s_step) * PARTS
+                    for part in unroll(PARTS):
+                        to[place + part] = COMBINE(to, place + part, values, value + part)
         else:
             for j in range(length):
                 for k in independent(0, n):
-                    i = i64(numbers[j * index_dim + k * params[13]])
+                    i = i64(numbers[j * index_dim + k * i_step])
+                    wrong = (i < low) | (i >= size)
+                    bad = bad | i64(wrong)
                     i = i + size if i < 0 else i
-                    place = (i * step + k * params[12]) * PARTS
-                    value = (j * source_dim + k * params[14]) * PARTS
-                    to[place] = COMBINE(to, place, values, value)
-                    if PARTS == 2:
-                        to[place + 1] = COMBINE(to, place + 1, values, value + 1)
+                    i = 0 if wrong else i
+                    place = (i * step + k * t_step) * PARTS
+                    value = (j * source_dim + k * s_step) * PARTS
+                    for part in unroll(PARTS):
+                        to[place + part] = COMBINE(to, place + part, values, value + part)
         at += n
+    if bad != 0:
+        frame[3] = 1
 
 
 # -- gather --------------------------------------------------------------------------------------------------
@@ -169,13 +173,22 @@ def gather_wrapped(call: Call) -> None:
 # -- scatter -------------------------------------------------------------------------------------------------
 
 
-def combine(call, target: int, strides, source: int, source_layout, mode: str, dim: int, size: int, code: str, k: int) -> None:
-    """Steps that combine a source (None: one value for all) into a target of any strides, index: input k."""
-    index = call.inputs[k]
+#: bytes of the target that one chunk of columns should stay within
+NEAR = 1 << 20
+
+
+def combine(
+    call: Call, target: tuple[int, tuple], source: tuple[int, tuple | None], mode: str, dim: int, size: int, code: str,
+    low: int = 0,
+) -> None:  # fmt: skip
+    """Steps that combine a source into a target at the places of input 1; both are (frame word, strides).
+
+    A source without strides is one value for all places.
+    """
+    index = call.inputs[1]
     shape = list(index.shape or (1,))
-    index_strides = list(index.strides or (1,))
-    source_strides = [0] * len(shape) if source_layout is None else list(source_layout or (1,))
-    target_strides = list(strides or (1,))
+    index_strides, target_strides = list(index.strides or (1,)), list(target[1] or (1,))
+    source_strides = [0] * len(shape) if source[1] is None else list(source[1] or (1,))
     length = shape.pop(dim)
     step, index_dim, source_dim = target_strides.pop(dim), index_strides.pop(dim), source_strides.pop(dim)
     sizes, steps = merge(shape, [target_strides, index_strides, source_strides]) if shape else ([1], [[0], [0], [0]])
@@ -186,59 +199,76 @@ def combine(call, target: int, strides, source: int, source_layout, mode: str, d
         item = {"c64": 8, "c128": 16}.get(code) or t.bytes
         parts = 2 if item == 16 else 1
         t = BITS[item // parts]
-    work = columns * length
-    shared = columns < SHARES and work > CHUNK
-    along = shared or columns < 8 or index_dim < abs(steps[1][-1]) or sizes[-1] < 4
-    params = [target, source, call.input(k), size, step, length, index_dim, source_dim, columns, -(-size // SHARES)]
+    along = columns < 8 or index_dim < abs(steps[1][-1]) or sizes[-1] < 4
+    params = [target[0], source[0], call.input(1), size, step, low, length, index_dim, source_dim]
     params += [len(sizes) - 1, sizes[-1], *(s[-1] for s in steps)]
     for d in range(len(sizes) - 2, -1, -1):
         params += [sizes[d], *(s[d] for s in steps)]
-    statics = {"T": t, "I": BY_CODE[index.dtype.code], "PARTS": parts, "SHARED": shared, "ALONG": along,
-               "COMBINE": COMBINES[mode]}  # fmt: skip
-    if shared:
-        call.native(scatter_columns, statics, params, SHARES, 1)
-    else:
-        call.native(scatter_columns, statics, params, columns, max(1, CHUNK // max(1, length)))
+    statics = {"T": t, "I": BY_CODE[index.dtype.code], "PARTS": parts, "ALONG": along, "COMBINE": COMBINES[mode]}
+    chunk = CHUNK // length if along else max(64, NEAR // (size * t.bytes * parts))
+    call.native(scatter_columns, statics, params, columns, max(1, chunk))
 
 
-def _target_of(call: Call) -> tuple:
-    """(strides, frame word, dimension, its size) of what is written, after the index was checked."""
-    where = call.inputs[0]
+def begin_scatter(call: Call, low: int = 0) -> tuple:
+    """(strides, frame word, dimension, its size) of what is written.
+
+    In place the index is checked first; else the kernels check as they go, and `end_scatter` looks at what they saw.
+    """
+    where, index = call.inputs[0], call.inputs[1]
     dim = call.values["dim"] % max(1, where.ndim)
     size = (where.shape or (1,))[dim]
-    index = call.inputs[1]
     call.refuses = out_of_bounds([size], [dim], RuntimeError)
-    if index.numel:
-        check_index(call, index.dtype.code, call.contiguous(1), index.numel, 0, size)
+    if index.numel and (call.in_place or where.numel == 0):
+        check_index(call, index.dtype.code, call.contiguous(1), index.numel, low, size)
     layout, word = written_target(call)
+    start_check(call)
     return layout.strides, word, dim, size
+
+
+def end_scatter(call: Call, size: int, low: int = 0) -> None:
+    index = call.inputs[1]
+    if not call.in_place:
+        finish_check(call, index.dtype.code, call.contiguous(1), -1, index.numel, low, size)
 
 
 def scatter_into(call: Call) -> None:
     index, src = call.inputs[1], call.inputs[2]
-    strides, word, dim, size = _target_of(call)
-    code = call.inputs[0].dtype.code
-    if index.numel == 0:
+    strides, word, dim, size = begin_scatter(call)
+    code, how = call.inputs[0].dtype.code, call.values["how"]
+    if index.numel == 0 or call.inputs[0].numel == 0:
         return
-    mode = call.values["how"]
-    source, layout = call.input(2), src.strides
-    if src.ndim != index.ndim and src.numel == 1:
-        layout = None
-    if code in ("c64", "c128") and mode == "mul":
+    if code in ("c64", "c128") and how == "mul":
         raise NotImplementedError("scatter with reduce='multiply' on complex tensors")
-    combine(call, word, strides, source, layout, mode, dim, size, code, 1)
+    single = src.ndim != index.ndim and src.numel == 1
+    source = call.input(2)
+    if single and code in ("c64", "c128"):
+        source = spread_number(call, source, code)
+    combine(call, (word, strides), (source, None if single else src.strides), how, dim, size, code)
+    end_scatter(call, size)
+
+
+def spread_number(call: Call, word: int, code: str) -> int:
+    """A complex number in a buffer of its own (its place is read without strides)."""
+    place = call.scratch(16)
+    call.pointwise([(code, (1,), place)], [(code, (1,), word)], lambda x: x, (1,))
+    return place
 
 
 def scatter_sum(call: Call) -> None:
     out, index = call.outputs[0], call.inputs[1]
     clear_all(call, call.out(), out.nbytes)
-    if index.numel == 0 or out.numel == 0:
-        return
     dim = call.values["dim"] % max(1, out.ndim)
     size = (out.shape or (1,))[dim]
     call.refuses = out_of_bounds([size], [dim], RuntimeError)
-    check_index(call, index.dtype.code, call.contiguous(1), index.numel, -size, size)
-    combine(call, call.out(), out.strides, call.input(0), call.inputs[0].strides, "add", dim, size, out.dtype.code, 1)
+    if index.numel == 0:
+        return
+    if out.numel == 0:
+        check_index(call, index.dtype.code, call.contiguous(1), index.numel, -size, size)
+        return
+    start_check(call)
+    source = (call.input(0), call.inputs[0].strides)
+    combine(call, (call.out(), out.strides), source, "add", dim, size, out.dtype.code, -size)
+    finish_check(call, index.dtype.code, call.contiguous(1), -1, index.numel, -size, size)
 
 
 _MODES = {"sum": "add", "mean": "add", "prod": "mul", "amax": "max", "amin": "min"}
@@ -270,19 +300,21 @@ def constant(call: Call, code: str, value, shape) -> int:
 def scatter_reduce(call: Call) -> None:
     where, index, src = call.inputs
     reduce, include_self = call.values["reduce"], call.values["include_self"]
-    strides, word, dim, size = _target_of(call)
+    strides, word, dim, size = begin_scatter(call)
     code = where.dtype.code
-    if index.numel == 0:
+    if index.numel == 0 or where.numel == 0:
         return
     if not include_self:
         start = constant(call, code, neutral(reduce, where.dtype), (1,))
-        combine(call, word, strides, start, None, "set", dim, size, code, 1)
-    combine(call, word, strides, call.input(2), src.strides, _MODES[reduce], dim, size, code, 1)
+        combine(call, (word, strides), (start, None), "set", dim, size, code)
+    combine(call, (word, strides), (call.input(2), src.strides), _MODES[reduce], dim, size, code)
     if reduce == "mean":
+        dense = contiguous_strides(where.shape)
         counts = constant(call, "i64", 1 if include_self else 0, where.shape)
         ones = constant(call, "i64", 1, (1,))
-        combine(call, counts, contiguous_strides(where.shape), ones, None, "add", dim, size, "i64", 1)
+        combine(call, (counts, dense), (ones, None), "add", dim, size, "i64")
         _divide(call, word, counts, where, code)
+    end_scatter(call, size)
 
 
 def _divide(call: Call, word: int, counts: int, where, code: str) -> None:
