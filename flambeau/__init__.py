@@ -23,6 +23,7 @@ from .base.formats import (
 )  # fmt: skip
 from .base.layout import Size
 from .ops import define as _define
+from .tensor import derivatives as _derivatives
 from .tensor import dispatch as _dispatch
 from .tensor import interop as _interop
 from .tensor import surface as _surface
@@ -111,4 +112,4 @@ __all__ = [
     "inference_mode", "is_grad_enabled", "is_inference_mode_enabled", "is_tensor", "no_grad", "promote_types",
     "set_default_device", "set_default_dtype", "set_grad_enabled", "set_num_threads", "tensor",
 ]  # fmt: skip
-_ = (_interop, _surface, _view_surface)
+_ = (_derivatives, _interop, _surface, _view_surface)

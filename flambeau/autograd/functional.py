@@ -184,7 +184,9 @@ def jvp(func: Callable, inputs, v=None, create_graph: bool = False, strict: bool
     return _as_given(_finished(outputs, create_graph), outputs_many), _as_given(_finished(found, create_graph), outputs_many)
 
 
-def _scalar_gradient(func: Callable, leaves: tuple, name: str, strict: bool) -> tuple[Tensor, tuple]:
+def _scalar_gradient(
+    func: Callable, leaves: tuple, name: str, strict: bool, independent: str = _INDEPENDENT
+) -> tuple[Tensor, tuple]:
     """The value of a function with one result of one element, and its gradients with their own graph."""
     many, outputs = _call(func, leaves, name)
     if many:
@@ -193,7 +195,7 @@ def _scalar_gradient(func: Callable, leaves: tuple, name: str, strict: bool) -> 
         raise RuntimeError(f"The Tensor returned by the function given to {name} should contain a single element")
     if strict:
         _check_connected(outputs)
-    return outputs[0], _filled(_gradients(outputs, leaves, None, True), leaves, strict, _INDEPENDENT)
+    return outputs[0], _filled(_gradients(outputs, leaves, None, True), leaves, strict, independent)
 
 
 def vhp(func: Callable, inputs, v=None, create_graph: bool = False, strict: bool = False):
@@ -313,7 +315,7 @@ def hessian(
     many, inputs = _as_tuple(inputs, "inputs", "hessian")
 
     def first(*leaves):
-        _, gradients = _scalar_gradient(func, leaves, "hessian", strict)
+        _, gradients = _scalar_gradient(func, leaves, "hessian", strict, _HESSIAN_INDEPENDENT)
         if strict:
             _check_second(gradients, True)
         return gradients

@@ -232,3 +232,11 @@ def view_strides(shape, strides, to) -> tuple[int, ...] | None:
         result[at] = 1
         at -= 1
     return tuple(result)
+
+
+def pad_pairs(pad, ndim: int) -> tuple[tuple[int, int], ...]:
+    """(before, after) for every dimension from the flat list, which starts at the last dimension."""
+    found = [(0, 0)] * ndim
+    for k in range(len(pad) // 2):
+        found[ndim - 1 - k] = (pad[2 * k], pad[2 * k + 1])
+    return tuple(found)

@@ -444,7 +444,7 @@ def maximum(x, y):
     """The larger of two; NaN wins."""
     if isinstance(x, Expr) or isinstance(y, Expr):
         x, y = unify(x, y)
-        return where((x > y) | (x != x), x, y) if x.is_float else where(x > y, x, y)
+        return Expr("fmaximum", (x, y), x.type) if x.is_float else where(x > y, x, y)
     return HOOK[0]("maximum", x, y)
 
 
@@ -452,7 +452,7 @@ def minimum(x, y):
     """The smaller of two; NaN wins."""
     if isinstance(x, Expr) or isinstance(y, Expr):
         x, y = unify(x, y)
-        return where((x < y) | (x != x), x, y) if x.is_float else where(x < y, x, y)
+        return Expr("fminimum", (x, y), x.type) if x.is_float else where(x < y, x, y)
     return HOOK[0]("minimum", x, y)
 
 

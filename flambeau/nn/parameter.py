@@ -59,7 +59,7 @@ class Parameter(Tensor, metaclass=_MarkedMeta):
 
     _mark = "_is_param"
 
-    def __new__(cls, data: Tensor | None = None, requires_grad: bool = True):
+    def __new__(cls, data: Tensor | None = None, requires_grad: bool = True) -> Any:
         if data is None:
             data = flambeau.empty(0)
         kind = type(data)
@@ -180,7 +180,7 @@ class _Uninitialized:
     def __deepcopy__(self, memo: dict):
         if id(self) in memo:
             return memo[id(self)]
-        kind = type(self)
+        kind: Any = type(self)
         arguments = {"requires_grad": self.requires_grad} if isinstance(self, Parameter) else {}
         result = kind(device=self.data.device, dtype=self.data.dtype, **arguments)
         memo[id(self)] = result

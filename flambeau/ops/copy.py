@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..base.dtype import complex128, float64
 from ..base.dtype import dtype as DType
 from ..base.layout import Layout, channels_last_strides, contiguous_strides
 from ..ir.expr import is_symbolic
@@ -12,6 +13,11 @@ from .kinds import Composite, Pointwise
 def into_target(common: DType):
     """The value converts to the target's type, whatever it is."""
     return common, None
+
+
+def number_into_target(common: DType, value):
+    """The same for a fill, whose Python numbers keep their whole precision."""
+    return {float: float64, complex: complex128}.get(value, common), None
 
 
 @op("copy(Tensor input, Operand src, bool non_blocking=False) -> Tensor", inplace=True, function=False)
@@ -35,7 +41,7 @@ class Copy(Pointwise):
 class Fill(Pointwise):
     """Every element ``value``."""
 
-    dtype = into_target
+    dtype = number_into_target
     value_kind = ("value",)
 
     def check(value):

@@ -210,37 +210,50 @@ class FullLike(Opaque):
 # -- as methods: a new tensor of another's type and device -----------------------------------------------------------
 
 
+def new_of(input, size, dtype, device) -> Layout:
+    """The layout of a new tensor of a shape, with the type and device of `input` unless others are given."""
+    return contiguous_layout(check_sizes(size), dtype or input.dtype, input.device if device is None else Device(device))
+
+
 @op(f"new_empty(Tensor input, int[*] size, *, {_FACTORY}) -> Tensor", function=False)
-class NewEmpty(Composite):
+class NewEmpty(Opaque):
     """Uninitialised memory of a shape, with the type and device of ``input``."""
 
-    def body(input, size, dtype, layout, device, pin_memory, requires_grad):
-        return ops.empty(size=size, dtype=dtype or input.dtype, device=device or input.device, requires_grad=requires_grad)
+    algorithm = "create.nothing"
+
+    def layouts(input, size, dtype, device):
+        return new_of(input, size, dtype, device)
 
 
 @op(f"new_zeros(Tensor input, int[*] size, *, {_FACTORY}) -> Tensor", function=False)
-class NewZeros(Composite):
+class NewZeros(Opaque):
     """Zeros of a shape, with the type and device of ``input``."""
 
-    def body(input, size, dtype, layout, device, pin_memory, requires_grad):
-        return ops.zeros(size=size, dtype=dtype or input.dtype, device=device or input.device, requires_grad=requires_grad)
+    algorithm = "create.zeros"
+
+    def layouts(input, size, dtype, device):
+        return new_of(input, size, dtype, device)
 
 
 @op(f"new_ones(Tensor input, int[*] size, *, {_FACTORY}) -> Tensor", function=False)
-class NewOnes(Composite):
+class NewOnes(Opaque):
     """Ones of a shape, with the type and device of ``input``."""
 
-    def body(input, size, dtype, layout, device, pin_memory, requires_grad):
-        return ops.ones(size=size, dtype=dtype or input.dtype, device=device or input.device, requires_grad=requires_grad)
+    algorithm = "create.ones"
+
+    def layouts(input, size, dtype, device):
+        return new_of(input, size, dtype, device)
 
 
 @op(f"new_full(Tensor input, int[] size, Scalar fill_value, *, {_FACTORY}) -> Tensor", function=False)
-class NewFull(Composite):
+class NewFull(Opaque):
     """A shape filled with one value, with the type and device of ``input``."""
 
-    def body(input, size, fill_value, dtype, layout, device, pin_memory, requires_grad):
-        kind, place = dtype or input.dtype, device or input.device
-        return ops.full(size, fill_value, dtype=kind, device=place, requires_grad=requires_grad)
+    algorithm = "create.full"
+
+    def layouts(input, size, fill_value, dtype, device):
+        check_value(types.scalar_dtype(fill_value()), dtype or input.dtype)
+        return new_of(input, size, dtype, device)
 
 
 @op(f"new_empty_strided(Tensor input, int[] size, int[] stride, *, {_FACTORY}) -> Tensor", function=False)

@@ -17,7 +17,7 @@ from .pointwise_types import BOOL, COMPLEX, FLOAT, not_implemented
 
 def number(x):
     """A Python number from a number, a 0-d tensor or a NumPy scalar."""
-    return x.item() if hasattr(x, "item") else x
+    return x if type(x) is int or type(x) is float else x.item() if hasattr(x, "item") else x
 
 
 def place_of(device) -> Device:
@@ -46,15 +46,19 @@ class Arange(Composite):
     """
 
     def body(start, end, step, dtype, layout, device, pin_memory, requires_grad):
-        start, end, step = (number(x) for x in ((0, start, step) if end is None else (start, end, step)))
+        if end is None:
+            start, end = 0, start
+        if type(start) is int and type(end) is int and type(step) is int and dtype is None and step == 1 and end >= start:
+            place = default_device() if device is None else device
+            return ops.arange_raw(start, 1, end - start, types.int64, place, requires_grad)
+        start, end, step = number(start), number(end), number(step)
         if dtype is None:
             dtype = types.default_float() if any(isinstance(x, float) for x in (start, end, step)) else types.int64
         if dtype.kind in (BOOL, COMPLEX):
             raise not_implemented("arange_cpu", dtype)
         n = range_length(start, end, step, dtype)
         kind = int if dtype.kind < FLOAT else float
-        start, step = kind(start), kind(step)
-        return finish(ops.arange_raw(start, step, n, dtype, place_of(device)), requires_grad)
+        return ops.arange_raw(kind(start), kind(step), n, dtype, place_of(device), requires_grad)
 
 
 def range_length(start, end, step, dtype: DType) -> int:
@@ -113,6 +117,15 @@ def step_count(steps) -> int:
     return int(number(steps))
 
 
+def space_end(name: str, which: str, x):
+    """An end of linspace or logspace as a number."""
+    if type(x) is int or type(x) is float:
+        return x
+    ndim = getattr(x, "ndim", 0)
+    require(ndim == 0, f"{name} only supports 0-dimensional start and end tensors, but got {which} with {ndim} dimension(s).")
+    return number(x)
+
+
 def linear(start, end, steps: int, dtype: DType, device: Device):
     require(steps >= 0, "number of steps must be non-negative")
     if dtype.kind == COMPLEX:
@@ -135,11 +148,7 @@ class Linspace(Composite):
     """
 
     def body(start, end, steps, dtype, layout, device, pin_memory, requires_grad):
-        for name, x in (("start", start), ("end", end)):
-            require(getattr(x, "ndim", 0) == 0,
-                    f"linspace only supports 0-dimensional start and end tensors, but got {name} with "
-                    f"{getattr(x, 'ndim', 0)} dimension(s).")  # fmt: skip
-        start, end = number(start), number(end)
+        start, end = space_end("linspace", "start", start), space_end("linspace", "end", end)
         dtype = space_type(start, end, dtype)
         return finish(linear(start, end, step_count(steps), dtype, place_of(device)), requires_grad)
 
@@ -149,11 +158,7 @@ class Logspace(Composite):
     """``base`` to the power of ``steps`` evenly spaced numbers from ``start`` to ``end``."""
 
     def body(start, end, steps, base, dtype, layout, device, pin_memory, requires_grad):
-        for name, x in (("start", start), ("end", end)):
-            require(getattr(x, "ndim", 0) == 0,
-                    f"logspace only supports 0-dimensional start and end tensors, but got {name} with "
-                    f"{getattr(x, 'ndim', 0)} dimension(s).")  # fmt: skip
-        start, end = number(start), number(end)
+        start, end = space_end("logspace", "start", start), space_end("logspace", "end", end)
         dtype = space_type(start, end, dtype)
         if dtype.kind < FLOAT:
             start, end = int(start), int(end)

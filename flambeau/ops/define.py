@@ -13,6 +13,8 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from ..base.rules import argument_names, call_rule
+
 #: public functions by (namespace, name); the namespace of `torch.add` is ""
 PUBLIC: dict[tuple[str, str], "Operator"] = {}
 #: methods of Tensor by name: (operator, variant)
@@ -155,16 +157,6 @@ class Operator:
         }
         self.differentiable = bool(self.derivatives)
         self.joint = self.rules.__dict__.get("d_all")
-
-
-def argument_names(rule: Callable) -> tuple[str, ...]:
-    code = rule.__code__
-    return code.co_varnames[: code.co_argcount]
-
-
-def call_rule(rule: Callable, values: dict) -> Any:
-    """Call a rule with exactly the values that it names."""
-    return rule(*[values[n] for n in argument_names(rule)])
 
 
 def op(

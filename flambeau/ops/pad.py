@@ -3,17 +3,9 @@
 from __future__ import annotations
 
 from ..base.errors import require
-from ..base.layout import contiguous_layout
+from ..base.layout import contiguous_layout, pad_pairs
 from .define import op, ops
 from .kinds import Composite, Opaque
-
-
-def pairs_of(pad, ndim: int) -> tuple[tuple[int, int], ...]:
-    """(before, after) for every dimension from the flat list, which starts at the last dimension."""
-    found = [(0, 0)] * ndim
-    for k in range(len(pad) // 2):
-        found[ndim - 1 - k] = (pad[2 * k], pad[2 * k + 1])
-    return tuple(found)
 
 
 @op("constant_pad_nd(Tensor input, int[] pad, Scalar value=0) -> Tensor", method=False)
@@ -31,7 +23,7 @@ class ConstantPad(Opaque):
 
     def layouts(input, pad):
         shape = []
-        for d, (n, (before, after)) in enumerate(zip(input.shape, pairs_of(pad, input.ndim))):
+        for d, (n, (before, after)) in enumerate(zip(input.shape, pad_pairs(pad, input.ndim))):
             size = n + before + after
             require(size >= 0, f"The input size {n}, plus negative padding {before} and {after} resulted in a negative output "
                     f"size, which is invalid. Check dimension {d} of your input.")  # fmt: skip

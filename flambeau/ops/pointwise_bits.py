@@ -113,3 +113,71 @@ class Lcm(Pointwise):
         none = divisor == 0
         return where(none, constant(0, input.type), abs(input / where(none, constant(1, input.type), divisor) * other))
 
+
+
+# -- shifts ----------------------------------------------------------------------------------------------------------
+
+_BITS = {"u8": 8, "i8": 8, "i16": 16, "i32": 32, "i64": 64, "u16": 16, "u32": 32, "u64": 64}
+
+
+def shifted_left(x: Expr, by: Expr) -> Expr:
+    """x << by; 0 where `by` is negative or no smaller than the number of bits."""
+    outside = (by < 0) | (by >= _BITS[x.type])
+    zero = constant(0, x.type)
+    return where(outside, zero, x << where(outside, zero, by))
+
+
+def shifted_right(x: Expr, by: Expr) -> Expr:
+    """x >> by with the sign kept; all sign where `by` is negative or no smaller than the number of bits."""
+    last = _BITS[x.type] - (0 if x.type.startswith("u") else 1)
+    outside = (by < 0) | (by >= _BITS[x.type])
+    if x.type.startswith("u"):
+        zero = constant(0, x.type)
+        return where(outside, zero, x >> where(outside, zero, by))
+    return x >> where(outside, constant(last, x.type), by)
+
+
+@op(
+    "bitwise_left_shift(Operand input, Operand other, *, Tensor? out=None) -> Tensor",
+    inplace=True, methods="__lshift__ __ilshift__",
+)  # fmt: skip
+class BitwiseLeftShift(Pointwise):
+    """``input * 2**other`` by moving bits."""
+
+    dtype = integers("lshift_cpu", bools=False)
+
+    def scalar(input, other):
+        return shifted_left(input, other)
+
+
+@op(
+    "bitwise_right_shift(Operand input, Operand other, *, Tensor? out=None) -> Tensor",
+    inplace=True, methods="__rshift__ __irshift__",
+)  # fmt: skip
+class BitwiseRightShift(Pointwise):
+    """``floor(input / 2**other)`` by moving bits."""
+
+    dtype = integers("rshift_cpu", bools=False)
+
+    def scalar(input, other):
+        return shifted_right(input, other)
+
+
+@op("rlshift(Tensor input, Operand other) -> Tensor", function=False, method=False, methods="__rlshift__")
+class RLeftShift(Pointwise):
+    """``other << input``."""
+
+    dtype = integers("lshift_cpu", bools=False)
+
+    def scalar(input, other):
+        return shifted_left(other, input)
+
+
+@op("rrshift(Tensor input, Operand other) -> Tensor", function=False, method=False, methods="__rrshift__")
+class RRightShift(Pointwise):
+    """``other >> input``."""
+
+    dtype = integers("rshift_cpu", bools=False)
+
+    def scalar(input, other):
+        return shifted_right(other, input)

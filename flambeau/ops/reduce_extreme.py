@@ -85,7 +85,7 @@ class Amax(Reduction):
         not_complex(input, "amax", "max_values_cpu")
 
     def combine(a, b):
-        return maximum(a, b)
+        return maximum(b, a)  # the NaN test on the new element stays off the chain of dependent steps
 
     def d_input(g, input, result, dim, keepdim):
         return share_evenly(g, input, result, dim, keepdim)
@@ -105,7 +105,7 @@ class Amin(Reduction):
         not_complex(input, "amin", "min_values_cpu")
 
     def combine(a, b):
-        return minimum(a, b)
+        return minimum(b, a)
 
     def d_input(g, input, result, dim, keepdim):
         return share_evenly(g, input, result, dim, keepdim)
@@ -122,7 +122,7 @@ class MaxAll(Reduction):
         not_complex(input, "max", "max_all")
 
     def combine(a, b):
-        return maximum(a, b)
+        return maximum(b, a)  # the NaN test on the new element stays off the chain of dependent steps
 
     def d_input(g, input, result):
         return share_evenly(g, input, result, None, False)
@@ -139,7 +139,7 @@ class MinAll(Reduction):
         not_complex(input, "min", "min_all")
 
     def combine(a, b):
-        return minimum(a, b)
+        return minimum(b, a)
 
     def d_input(g, input, result):
         return share_evenly(g, input, result, None, False)
@@ -327,7 +327,7 @@ class AminmaxAlong(Reduction):
         return input, input
 
     def combine(a, b):
-        return minimum(a[0], b[0]), maximum(a[1], b[1])
+        return minimum(b[0], a[0]), maximum(b[1], a[1])
 
     def d_input(g0, g1, input, result0, result1, dim, keepdim):
         return share_evenly(g0, input, result0, dim, keepdim) + share_evenly(g1, input, result1, dim, keepdim)

@@ -84,7 +84,7 @@ class LargestNorm(Reduction):
         return magnitude(input)
 
     def combine(a, b):
-        return maximum(a, b)
+        return maximum(b, a)  # the NaN test on the new element stays off the chain of dependent steps
 
     def d_input(g, input, result, dim, keepdim):
         return extreme_gradient(g, input, result, dim, keepdim)
@@ -100,7 +100,7 @@ class SmallestNorm(Reduction):
         return magnitude(input)
 
     def combine(a, b):
-        return minimum(a, b)
+        return minimum(b, a)
 
     def d_input(g, input, result, dim, keepdim):
         return extreme_gradient(g, input, result, dim, keepdim)

@@ -307,7 +307,7 @@ _HOOK_TABLES = (
 
 def _list_parameters(group: dict[str, Any]) -> None:
     """Makes ``group["params"]`` a list of tensors, and splits names off into ``param_names``."""
-    given = group["params"]
+    given: Any = group["params"]
     if isinstance(given, Tensor):
         given = [given]
     elif isinstance(given, set):
@@ -345,7 +345,8 @@ def _cast(parameter: Tensor, value: Any, options: dict[str, Any], key: Any = Non
     if isinstance(value, dict):
         return {k: _cast(parameter, v, options, k) for k, v in value.items()}
     if isinstance(value, Iterable) and not isinstance(value, (str, bytes)):
-        return type(value)(_cast(parameter, v, options) for v in value)
+        kind: Any = type(value)
+        return kind(_cast(parameter, v, options) for v in value)
     return value
 
 

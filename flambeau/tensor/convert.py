@@ -16,6 +16,8 @@ __all__ = ["can_cast", "is_nonzero", "meshgrid", "promote_types", "result_type",
 
 def _conversion(name: str, goal: DType):
     def convert(self, memory_format=None):
+        if memory_format is None and self._layout.dtype is goal:
+            return self
         return self.to(goal, memory_format=memory_format)
 
     convert.__name__ = convert.__qualname__ = name

@@ -8,7 +8,8 @@ from ..base.dtype import result_dtype, scalar_dtype, type_name
 from ..base.errors import explained
 from ..base.layout import Layout, broadcast_shapes, broadcast_strides, contiguous_layout, layout, strides_in_order
 from ..ir.expr import Expr, Pair, convert
-from ..ops.define import Operator, call_rule
+from ..base.rules import call_rule
+from ..ops.define import Operator
 
 NUMBERS = frozenset((int, float, bool, complex))
 

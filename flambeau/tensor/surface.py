@@ -337,7 +337,7 @@ def expand(self, *sizes, implicit: bool = False):
 @method
 def contiguous(self, memory_format=None):
     """This tensor where it is contiguous already, else a contiguous copy."""
-    if self.is_contiguous(memory_format):
+    if memory_format is None and self._layout.contiguous or self.is_contiguous(memory_format):
         return self
     return ops.to_copy(self, memory_format=memory_format or "contiguous_format")
 

@@ -17,8 +17,14 @@ RANDOM = {n for n in ALL if "rand" in n or "dropout" in n or "empty" in n} | {
 }  # fmt: skip
 
 
-def tensors_of(args):
-    return [a for a in args if isinstance(a, torch.Tensor)]
+@pytest.fixture(autouse=True, scope="module")
+def poisoned_memory():
+    """New memory is full of NaN, so that reading what nobody wrote shows."""
+    from flambeau.backend.cpu import runtime
+
+    runtime.poison(True)
+    yield
+    runtime.poison(False)
 
 
 def call(op, args, keywords, variant="function"):

@@ -102,6 +102,8 @@ def _one(b: Builder, e: Expr, inputs, scalars, memo, refuse) -> Value:
         return b.compare(op, *args)
     if op in _INTRINSIC:
         return b.intrinsic(_INTRINSIC[op], *_same_lanes(b, args))
+    if op in ("fmaximum", "fminimum"):  # NaN wins; either zero may win over the other
+        return b.intrinsic(op[1:], *_same_lanes(b, args), flags="nsz")
     if op == "neg":
         return b.negate(args[0])
     if op == "invert":

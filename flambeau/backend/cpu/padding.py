@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ...base.layout import pad_pairs
 from .native import bitcast, independent, native, unroll
 from .types import BY_CODE, f32, f64, i64, ptr
 
@@ -48,14 +49,12 @@ def pad_rows(frame: WORD, params: WORD, begin: i64, end: i64):
 
 
 def constant(call) -> None:
-    from ...ops.pad import pairs_of
-
     where, out = call.inputs[0], call.outputs[0]
     if out.numel == 0:
         return
     code = where.dtype.code
     shape, strides, target = where.shape or (1,), where.strides or (1,), out.shape or (1,)
-    pairs = pairs_of(call.values["pad"], where.ndim) or ((0, 0),)
+    pairs = pad_pairs(call.values["pad"], where.ndim) or ((0, 0),)
     memory = {"c64": f32, "c128": f64}.get(code) or BY_CODE[code]
     words = [call.out(0), call.input(0), call.scalar(0), target[-1], len(shape) - 1, pairs[-1][0], shape[-1], strides[-1]]
     for d in range(len(shape) - 2, -1, -1):

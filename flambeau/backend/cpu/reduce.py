@@ -10,7 +10,7 @@ from math import prod
 
 from ...base.layout import contiguous_strides
 from ...ir.expr import Expr, Pair, convert, leaf
-from ...ops.define import call_rule
+from ...base.rules import call_rule
 from . import jit
 from .emit import ScalarFunction
 from .reduce_kernels import PART_TYPES, Template, columns, final, rows

@@ -35,7 +35,7 @@ def ctc_loss(
     counts = _as_list(target_lengths)
     _check(log_probs, lengths, counts, blank)
     labels = _padded(targets, counts, blank, batch)
-    loss = _losses(log_probs, labels, lengths, counts, blank)
+    loss: Any = _losses(log_probs, labels, lengths, counts, blank)
     loss = loss + _slope_of_softmax(log_probs, lengths)
     if zero_infinity:
         loss = flambeau.where(loss.detach() == float("inf"), flambeau.zeros_like(loss), loss)
@@ -99,15 +99,16 @@ def _losses(log_probs: Tensor, labels: Tensor, lengths: list[int], counts: list[
     if labels.shape[1]:
         extended[:, 1::2] = labels
     scores = log_probs.gather(2, extended.unsqueeze(0).expand(time, -1, -1))  # (T, N, states)
-    low = flambeau.finfo(scores.dtype).min / 4  # stands for -inf where -inf would make gradients nan
+    # Stands for -inf, which would make gradients nan.
+    low = {flambeau.float64: -1e300, flambeau.float16: -3e4}.get(scores.dtype, -1e37)
     skip = flambeau.zeros((batch, states), dtype=flambeau.bool, device=labels.device)
     if states > 2:
         skip[:, 2:] = (extended[:, 2:] != blank) & (extended[:, 2:] != extended[:, :-2])
     place = flambeau.arange(states, device=labels.device)
-    first = flambeau.where(place < 2, scores[0] if time else 0.0, scores.new_full((), low)) if time else None
+    first: Any = flambeau.where(place < 2, scores[0], scores.new_full((), low)) if time else None
     length = flambeau.tensor(lengths, device=labels.device)
     column = scores.new_full((batch, 1), low)
-    alpha = first
+    alpha: Any = first
     for t in range(1, time):
         one = flambeau.cat([column, alpha[:, :-1]], 1)
         two = flambeau.cat([column, column, alpha[:, :-2]], 1)[:, :states]
@@ -117,7 +118,7 @@ def _losses(log_probs: Tensor, labels: Tensor, lengths: list[int], counts: list[
     return _ends(alpha, scores, lengths, counts, low)
 
 
-def _ends(alpha: Tensor | None, scores: Tensor, lengths: list[int], counts: list[int], low: float) -> Tensor:
+def _ends(alpha: Any, scores: Tensor, lengths: list[int], counts: list[int], low: float) -> Tensor:
     """Minus the score of ending in the last label or in the blank behind it."""
     batch = scores.shape[1]
     infinite = scores.new_full((), float("inf"))

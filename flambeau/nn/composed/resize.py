@@ -43,7 +43,7 @@ def interpolate(
             )
     elif align_corners is None:
         align_corners = False
-    spatial = input.dim() - 2
+    spatial: int = input.dim() - 2
     sizes, scales = _target(input, size, scale_factor, recompute_scale_factor, spatial)
     if antialias and not (mode in ("bilinear", "bicubic") and input.ndim == 4):
         raise ValueError(
@@ -57,7 +57,7 @@ def interpolate(
             f"nearest-exact (got {mode})"
         )
     if mode not in _MODES or _SMOOTH.get(mode, spatial) != spatial:
-        needed = {1: "3D", 2: "4D", 3: "5D"}.get(_SMOOTH.get(mode, spatial), "3D, 4D or 5D")
+        needed = f"{_SMOOTH[mode] + 2}D" if mode in _SMOOTH else "3D, 4D or 5D"
         raise NotImplementedError(f"Got {input.dim()}D input, but {mode} mode needs {needed} input")
     _check_sizes(input, sizes)
     if mode == "area":
@@ -95,7 +95,7 @@ def _target(input, size, scale_factor, recompute, spatial: int) -> tuple[list[in
         return sizes, [None] * spatial
     if isinstance(scale_factor, (list, tuple)):
         _check_count(input, scale_factor, spatial, "scale_factor", "scale_factor in (s1, s2, ...,sK)")
-        scales: list[float | None] = list(scale_factor)
+        scales: list[Any] = list(scale_factor)
     else:
         scales = [float(scale_factor)] * spatial
     sizes = [math.floor(float(n) * s) for n, s in zip(input.shape[2:], scales)]
@@ -143,7 +143,7 @@ def _along(
     dtype = input.dtype if input.is_floating_point() else flambeau.float32
     shape = [1] * input.dim()
     shape[dim] = length
-    result = None
+    result: Any = None
     for index, weight in taps(positions, old):
         part = input.index_select(dim, index).to(dtype) * weight.to(dtype).view(shape)
         result = part if result is None else result + part
@@ -181,7 +181,7 @@ def _linear_taps(positions: Tensor, old: int) -> list[tuple[Tensor, Tensor]]:
     return [(low, 1 - share), ((low + 1).clamp(max=old - 1), share)]
 
 
-def _cubic(distance: Tensor, a: float) -> Tensor:
+def _cubic(distance: Tensor, a: float) -> Any:
     """Keys' kernel of two pieces, for distances below 2."""
     x = distance.abs()
     near = ((a + 2) * x - (a + 3)) * x * x + 1

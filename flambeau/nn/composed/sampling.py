@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import warnings
 from collections.abc import Sequence
+from typing import Any
 
 import flambeau
 from flambeau.base.errors import require
@@ -105,7 +106,7 @@ def grid_sample(
     places = [_fold_back(p, n, padding_mode, align_corners) for p, n in zip(places, sizes)]
     if mode == "nearest":
         return _read(input, [p.round() for p in places], padding_mode)
-    result = None
+    result: Any = None
     lows = [p.detach().floor() for p in places]
     for corner in itertools.product((0, 1), repeat=len(sizes)):
         weight = None
@@ -206,7 +207,7 @@ def _cubic_weights(share: Tensor) -> list[Tensor]:
 def _bicubic(input: Tensor, places: list[Tensor], padding_mode: str, align_corners: bool) -> Tensor:
     lows = [p.detach().floor() for p in places]
     weights = [_cubic_weights(p - low) for p, low in zip(places, lows)]
-    result = None
+    result: Any = None
     for i, j in itertools.product(range(4), repeat=2):
         at = [
             _fold_back(low + k - 1, n, padding_mode, align_corners)

@@ -58,7 +58,7 @@ class CrossMapLRN2d(Module):
 
 
 def _as_shape(shape: int | Sequence[int]) -> tuple[int, ...]:
-    return (shape,) if isinstance(shape, numbers.Integral) else tuple(shape)
+    return (int(shape),) if isinstance(shape, numbers.Integral) else tuple(shape)  # type: ignore[arg-type]
 
 
 class LayerNorm(Module):

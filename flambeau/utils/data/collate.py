@@ -51,7 +51,8 @@ def _like_mapping(example: Mapping, entries: dict) -> Any:
             result = copy.copy(example)
             result.update(entries)
             return result
-        return type(example)(entries)
+        kind: Any = type(example)
+        return kind(entries)
     except TypeError:
         return entries
 
@@ -64,7 +65,8 @@ def _like_sequence(example: Sequence, values: list) -> Any:
             for index, value in enumerate(values):
                 result[index] = value
             return result
-        return type(example)(values)
+        kind: Any = type(example)
+        return kind(values)
     except TypeError:
         return values
 

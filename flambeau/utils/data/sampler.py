@@ -212,12 +212,8 @@ class DistributedSampler(Sampler[int]):
         seed: int = 0,
         drop_last: bool = False,
     ) -> None:
-        if num_replicas is None or rank is None:
-            distributed = flambeau.distributed
-            if not distributed.is_available():
-                raise RuntimeError("Requires distributed package to be available")
-            num_replicas = distributed.get_world_size() if num_replicas is None else num_replicas
-            rank = distributed.get_rank() if rank is None else rank
+        num_replicas = _world().get_world_size() if num_replicas is None else num_replicas
+        rank = _world().get_rank() if rank is None else rank
         if rank >= num_replicas or rank < 0:
             raise ValueError(f"Invalid rank {rank}, rank should be in the interval [0, {num_replicas - 1}]")
         self.dataset = dataset
@@ -259,3 +255,11 @@ class DistributedSampler(Sampler[int]):
     def set_epoch(self, epoch: int) -> None:
         """Sets the epoch, on which the order depends."""
         self.epoch = epoch
+
+
+def _world() -> Any:
+    """The processes that train together."""
+    distributed = flambeau.distributed
+    if not distributed.is_available():
+        raise RuntimeError("Requires distributed package to be available")
+    return distributed

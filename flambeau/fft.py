@@ -1,0 +1,20 @@
+"""Fourier transforms: operators whose names start with ``fft.``, looked up when first used."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def __getattr__(name: str) -> Any:
+    if name.startswith("__"):
+        raise AttributeError(name)
+    from .ops.define import public
+
+    found = globals()[name] = public("fft", name)
+    return found
+
+
+def __dir__() -> list[str]:
+    from .ops.define import names
+
+    return names("fft")
