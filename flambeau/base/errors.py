@@ -20,6 +20,10 @@ def by(shape) -> str:
     return "x".join(map(str, shape))
 
 
+class LinAlgError(RuntimeError):
+    """A matrix that an algorithm of linear algebra cannot take, such as a singular one."""
+
+
 class OutOfMemoryError(RuntimeError):
     """An allocation that cannot be met."""
 

@@ -404,15 +404,30 @@ class Linear(Opaque):
         return ops.matmul(g, conj(weight))
 
     def d_weight(g, input, weight_layout):
-        rows = as_rows(conj(input))
         if weight_layout.ndim == 1:
-            return ops.matmul(ops.reshape(g, (-1,)), rows)
-        return ops.mm(ops.t(as_rows(g)), rows)
+            return ops.matmul(ops.reshape(g, (-1,)), as_rows(conj(input)))
+        return ops.linear_weight(g, conj(input))
 
     def d_bias(g, bias_layout):
         if bias_layout.ndim == 0:
             return ops.sum(g)
         return ops.sum(as_rows(g), 0)
+
+
+@op("linear_weight(Tensor grad, Tensor input) -> Tensor", function=False, method=False)
+class LinearWeight(Opaque):
+    """Gradient of a linear layer's weight: ``grad.T @ input`` over all leading dimensions."""
+
+    algorithm = "contract.linear_weight"
+
+    def layouts(grad, input):
+        return result((grad.shape[-1], input.shape[-1]), input)
+
+    def d_grad(g, input):
+        return ops.linear(conj(input), g)
+
+    def d_input(g, grad):
+        return ops.matmul(conj(grad), g)
 
 
 @op("nn.functional.bilinear(Tensor input1, Tensor input2, Tensor weight, Tensor? bias=None) -> Tensor", also="bilinear")

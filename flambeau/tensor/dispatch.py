@@ -283,6 +283,8 @@ def _source_inplace(op: Operator) -> str:
 def _branch_inplace(op, general, target, indent, absent=frozenset(), numbers=()) -> list[str]:
     others = [n for n in op.tensors if n != target and n not in numbers and n not in absent]
     tests = [f"{n}._node is not None" for n in (target, *others)]
+    if op.differentiable:  # a view made in no_grad has no node, but its base may have one
+        tests.append(f"{target}._base is not None and {target}._base._node is not None")
     tests = [f"({' or '.join(tests)}) and mode.grad"] + [f"{n}._memory is {target}._memory" for n in others]
     lines = [
         "try:",
@@ -666,7 +668,7 @@ def invoke_inplace(op: Operator, args: tuple):
         plan.run(*program_arguments(op, ready))
         return target
     if needed_for_any(op, op.tensors[0], ready):  # a derivative names the target's value before the write
-        kept = alias(target) if target._node is not None else alias(target).clone()
+        kept = alias(target).clone()
         kept._node = target._node
     else:
         kept = target

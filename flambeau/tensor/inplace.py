@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import warnings
 
-from ..base.layout import contiguous_layout, layout, overlaps_itself
+from ..base.layout import contiguous_layout, layout
 from ..base.mode import mode
 from ..ops.define import ops
 from ..ops.scatter import cpp_name
 from ..ops.view_strided import strided_gradient
 from . import dispatch
 from .plan import check_no_self_overlap
-from .autograd import AccumulateGrad, Graph, next_number
+from .autograd import AccumulateGrad, Graph, Node, Part, next_number
 from .tensor import Tensor, make
 
 
@@ -19,17 +19,51 @@ def check_writable(target: Tensor, others=()) -> None:
     """Raise unless `target` may be written in place now."""
     if not mode.grad:
         return
-    writes_gradient = target._node is not None or any(
-        isinstance(x, Tensor) and x._node is not None for x in others
-    )
+    base = target._base
+    own = target._node is not None or base is not None and base._node is not None
+    if not own and not any(isinstance(x, Tensor) and x._node is not None for x in others):
+        return
+    if base is not None:
+        check_view(target, base)
+        if own and (base._node is None or type(base._node) is AccumulateGrad):
+            raise RuntimeError("a view of a leaf Variable that requires grad is being used in an in-place operation.")
     if type(target._node) is AccumulateGrad:
         raise RuntimeError("a leaf Variable that requires grad is being used in an in-place operation.")
-    base = target._base
-    if base is not None and writes_gradient:
-        if type(base._node) is AccumulateGrad:
-            raise RuntimeError(
-                "a view of a leaf Variable that requires grad is being used in an in-place operation."
+
+
+SEVERAL = (
+    " This view is the output of a function that returns multiple views. Such functions do not allow the output views to be "
+    "modified inplace. You should replace the inplace operation by an out-of-place one."
+)
+WITHOUT_RECORDING = (
+    "A view was created in no_grad mode and is being modified inplace with grad mode enabled."
+)
+AMBIGUOUS = (
+    " Given that this use case is ambiguous and error-prone, it is forbidden. You can clarify your code by moving both the "
+    "view and the inplace either both inside the no_grad block (if you don't want the inplace to be tracked) or both outside "
+    "(if you want the inplace to be tracked)."
+)
+
+
+def check_view(view: Tensor, base: Tensor) -> None:
+    """Raise where a view may not be written: one of several made at once, or one made while nothing was recorded."""
+    if type(view._views) is tuple or one_of_several(view._node):
+        node = view._node
+        header = WITHOUT_RECORDING
+        if node is not None:
+            header = (
+                f"Output {node.index()} of {node.name().removesuffix('Backward0')} is a view and is being modified inplace."
             )
+        raise RuntimeError(header + SEVERAL)
+    if view._node is None and not any(known() is view for known in base._views or ()):
+        raise RuntimeError(WITHOUT_RECORDING + AMBIGUOUS)
+
+
+def one_of_several(node) -> bool:
+    """Whether a view's history leads through views to an output of unbind, split or chunk."""
+    while type(node) is Node and node.op.kind == "View":
+        (node,) = node.edges
+    return type(node) is Part and type(node.node) is not Node and getattr(node.node, "several_views", False)
 
 
 def overlap(a: Tensor, b: Tensor) -> bool:
@@ -100,49 +134,57 @@ class CopySlices(Graph):
     __slots__ = ("inner", "base_layout", "view_layout", "move")
 
     def __init__(self, base: Tensor, view: Tensor, inner):
-        self.inner, self.base_layout, self.view_layout = inner, base._layout, view._layout
-        self.move = (view._offset - base._offset) // view._layout.dtype.itemsize
+        self.inner, self.base_layout, self.view_layout = inner, base._layout.plain, view._layout.plain
+        self.move = places_between(base, view)
         # The inner node's first edge (the view before the write) is reached through the base's old history.
         self.edges = (base._node, *inner.edges[1:])
         self.number = next_number()
         self.extra = None
+
+    def name(self) -> str:
+        return "CopySlices"
 
     def release(self) -> None:
         self.inner.release()
 
     def run(self, gradients: list, create_graph: bool) -> list:
         (g,) = gradients
-        base, view = self.base_layout, self.view_layout
-        whole = ops.zeros(base.shape, dtype=base.dtype) if g is None else g.clone()
-        whole = as_base(whole, base)
-        part = ops.as_strided(whole, view.shape, view.strides, self.move + whole_offset(whole))
+        whole = as_base(g, self.base_layout)
+        part = region(whole, self.view_layout, self.move)
         inner = self.inner
         edges, wanted = inner.edges, self.edges[0] is not None
-        if wanted and edges and edges[0] is None:
+        if wanted and edges[0] is None:
             inner.edges = (self.edges[0], *edges[1:])
-        flows = inner.run([part.clone()], create_graph)
-        inner.edges = edges
-        if wanted:
-            first = flows[0]
-            if first is None:
-                ops.zero_(part)
-            else:
-                ops.copy_(part, first)
-        return [whole if wanted else None, *flows[1:]]
+        try:
+            flows = inner.run([part.clone()], create_graph)
+        finally:
+            inner.edges = edges
+        if not wanted:
+            return [None, *flows[1:]]
+        if flows[0] is None:
+            ops.zero_(part)
+        else:
+            ops.copy_(part, flows[0])
+        return [whole, *flows[1:]]
 
 
-def whole_offset(t: Tensor) -> int:
-    return t._offset // t._layout.dtype.itemsize
+def places_between(base: Tensor, view: Tensor) -> int:
+    """Elements (of the view's type) between the first elements of a base and of its view."""
+    return (view._offset - base._offset) // view._layout.dtype.itemsize
 
 
-def as_base(t: Tensor, base) -> Tensor:
-    """A gradient laid out like the base, so that the view's strides reach the same elements."""
-    if t._layout.strides == base.strides and t._layout.dense:
-        return t
-    if not base.dense:
-        return t.contiguous()
-    fresh = make(dispatch.runtime().allocate(base.nbytes), layout(base.shape, base.strides, t._layout.dtype, base.device))
-    return ops.copy_(fresh, t)
+def as_base(g: Tensor, base) -> Tensor:
+    """A copy of a gradient laid out like the base, so that the view's strides reach the same elements."""
+    memory = dispatch.runtime().allocate(base.extent * base.dtype.itemsize) if g._memory is not None else None
+    fresh = make(memory, layout(base.shape, base.strides, g._layout.dtype, base.device))
+    return ops.copy_(fresh, g)
+
+
+def region(whole: Tensor, view, move: int) -> Tensor:
+    """The part of a gradient that a view covers; the view may read the elements as real or complex numbers."""
+    if view.dtype is not whole._layout.dtype:
+        whole = ops.view_as_real(whole) if whole._layout.dtype.is_complex else ops.view_as_complex(whole)
+    return ops.strided_at(whole, view.shape, view.strides, move)
 
 
 class Restrided(Graph):
@@ -151,8 +193,8 @@ class Restrided(Graph):
     __slots__ = ("base_layout", "view_layout", "move")
 
     def __init__(self, base: Tensor, view: Tensor):
-        self.base_layout, self.view_layout = base._layout, view._layout
-        self.move = (view._offset - base._offset) // view._layout.dtype.itemsize
+        self.base_layout, self.view_layout = base._layout.plain, view._layout.plain
+        self.move = places_between(base, view)
         self.edges = (base._node,)
         self.number = next_number()
         self.extra = None
@@ -161,48 +203,56 @@ class Restrided(Graph):
         return "AsStridedBackward0"
 
     def run(self, gradients: list, create_graph: bool) -> list:
-        return [spread(gradients[0], self.base_layout, self.view_layout, self.move)]
-
-
-def spread(g: Tensor, base, view, move: int) -> Tensor:
-    """Gradient of a base from the gradient of the view (strides of `view`, `move` elements in)."""
-    if overlaps_itself(view.shape, view.strides) or not base.dense:
-        return strided_gradient(g, base, view.strides, move)
-    return ops.strided_sum(g, base.shape, base.strides, view.strides, move)
+        (g,), base, view = gradients, self.base_layout, self.view_layout
+        if view.dtype is base.dtype:
+            return [strided_gradient(g, base, view.strides, self.move)]
+        # The view reads the base's elements as parts of complex numbers, or pairs of them as one.
+        if base.dtype.is_complex:
+            parts = layout((*base.shape, 2), (*(2 * s for s in base.strides), 1), view.dtype, base.device)
+            return [ops.view_as_complex(strided_gradient(g, parts, view.strides, self.move).contiguous())]
+        pairs = layout(base.shape[:-1], [s // 2 for s in base.strides[:-1]], view.dtype, base.device)
+        return [ops.view_as_real(strided_gradient(g, pairs, view.strides, self.move))]
 
 
 def rewrite_history(target: Tensor, node) -> None:
     """Make `node`, which computed what was just written into `target`, part of the history of everything it touches."""
     base = target._base
     if base is None:
+        keep_retained(target, target._node, node)
         target._node = node
-        renew_views(target, None)
+        renew_views(target)
         return
-    old = base._node
-    move_hooks(old, None)
     copied = CopySlices(base, target, node)
+    keep_retained(base, base._node, copied)
     base._node = copied
-    renew_views(base, None)
-    if target._node is node or target._node is None or type(target._node) is not Restrided:
+    renew_views(base)
+    if type(target._node) is not Restrided:  # a view that the base does not list
         target._node = Restrided(base, target)
 
 
-def move_hooks(old, new) -> None:
-    """Hooks stay with the value they were registered on."""
+def keep_retained(tensor: Tensor, old, new) -> None:
+    """`retain_grad` follows the tensor to its new node; hooks stay with the value they were registered on."""
+    if old is None or not old.extra or "retain" not in old.extra:
+        return
+    mine = [reference for reference in old.extra["retain"] if reference() is tensor]
+    if mine:
+        old.extra["retain"] = [reference for reference in old.extra["retain"] if reference() is not tensor]
+        new._extra().setdefault("retain", []).extend(mine)
 
 
-def renew_views(base: Tensor, skip) -> None:
+def renew_views(base: Tensor) -> None:
     """Give every live view of `base` a history that starts at the base as it is now."""
     views = base._views
-    if not views:
+    if not views or type(views) is tuple:
         return
     alive = []
     for reference in views:
         view = reference()
         if view is not None:
             alive.append(reference)
-            if view is not skip:
-                view._node = Restrided(base, view)
+            fresh = Restrided(base, view)
+            keep_retained(view, view._node, fresh)
+            view._node = fresh
     base._views = alive
 
 
@@ -245,3 +295,12 @@ def resize_for_out(out: Tensor, shape) -> None:
             raise RuntimeError("Trying to resize storage that is not resizable")
     out._memory = dispatch.runtime().allocate(where.nbytes) if where.device.type == "cpu" else None
     out._offset, out._layout, out._base = 0, where, None
+
+
+def without_version(t: Tensor) -> Tensor:
+    """The same elements outside the graph, with a version counter of their own: what `x.data` gives."""
+    if t._memory is None:
+        return make(None, t._layout.plain, t._offset)
+    runtime = dispatch.runtime()
+    memory = runtime.wrap(runtime.address(t._memory), runtime.nbytes(t._memory), t._memory)
+    return make(memory, t._layout.plain, t._offset)

@@ -34,7 +34,9 @@ def source_of(op: Operator, inplace: bool) -> str:
         lines += ["    if out is not None:", f"        return {general}"]
     if inplace:
         tests = [f"{n}._memory is {target}._memory" for n in op.tensors[1:] if n != "indices"]
-        tests += [f"({' or '.join(f'{n}._node is not None' for n in op.tensors if n != 'indices')}) and mode.grad"]
+        nodes = [f"{n}._node is not None" for n in op.tensors if n != "indices"]
+        nodes.append(f"{target}._base is not None and {target}._base._node is not None")
+        tests += [f"({' or '.join(nodes)}) and mode.grad"]
         lines += ["    try:", f"        if {' or '.join(tests)}:", f"            return {general}"]
         lines += [f"        plan = inplace_plans[{', '.join(key)}]"]
     else:

@@ -14,6 +14,7 @@ class PiecesNode(Node):
     """The node of a call with several views: its rule receives the list of the pieces' gradients (None where unused)."""
 
     __slots__ = ()
+    several_views = True
 
     def gather(self, arrived: dict) -> list:
         return [arrived.get(k) for k in range(self.plan.count)]

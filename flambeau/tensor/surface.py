@@ -102,8 +102,10 @@ Tensor.grad = property(_get_grad, _set_grad, _delete_grad)  # type: ignore[attr-
 
 
 def _get_data(self):
-    """The elements outside the gradient graph, sharing memory (versions included)."""
-    return make(self._memory, self._layout.plain, self._offset)
+    """The elements outside the gradient graph, sharing memory; writes to them are not counted as versions of it."""
+    from .inplace import without_version
+
+    return without_version(self)
 
 
 def _set_data(self, value) -> None:
@@ -130,7 +132,12 @@ def detach(self):
 def detach_(self):
     """Leave the gradient graph, in place."""
     if self._base is not None and self._node is not None:
-        raise RuntimeError("Can't detach views in-place. Use detach() instead.")
+        raise RuntimeError(
+            "Can't detach views in-place. Use detach() instead. If you are using DistributedDataParallel (DDP) for training, "
+            "and gradient_as_bucket_view is set as True, gradients are views of DDP buckets, and hence detach_() cannot be "
+            "called on these gradients. To fix this error, please refer to the Optimizer.zero_grad() function in "
+            "torch/optim/optimizer.py as the solution."
+        )
     self._node = None
     return self
 
@@ -302,10 +309,10 @@ class UntypedStorage:
         return self.data_ptr()
 
     def __eq__(self, other) -> bool:
-        return isinstance(other, UntypedStorage) and other._memory is self._memory
+        return isinstance(other, UntypedStorage) and other.data_ptr() == self.data_ptr()
 
     def __hash__(self) -> int:
-        return id(self._memory)
+        return hash(self.data_ptr())
 
 
 @method

@@ -346,3 +346,37 @@ def test_warnings_are_not_needed():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         optim.Adam(p1()).step()
+
+
+@pytest.mark.parametrize(("kind", "options"), NATIVE)
+def test_results_do_not_depend_on_the_number_of_threads(kind, options):
+    before = flambeau.get_num_threads()
+    results = []
+    try:
+        for threads in (1, 2):
+            flambeau.set_num_threads(threads)
+            made = parameters(flambeau.float32, [(300, 700), (5,), (40000,)])
+            optimizer = kind(made, **options)
+            for step in range(3):
+                give_gradients(made, step)
+                optimizer.step()
+            results.append(made)
+    finally:
+        flambeau.set_num_threads(before)
+    assert all(flambeau.equal(a, b) for a, b in zip(*results))
+
+
+def test_the_operator_refuses_tensors_that_do_not_belong_together():
+    from flambeau.ops import define, optimise
+
+    step = define.function_of(optimise.Sgd.operator)
+    a, b = flambeau.ones(3), flambeau.ones(4)
+    with pytest.raises(RuntimeError, match="differ in layout"):
+        step([a], [b], [], False, False, False, 0.1, 0.0, 0.0, 0.0)
+    with pytest.raises(RuntimeError, match="expected 1 tensors for as many parameters, got 2"):
+        step([a], [a, a], [], False, False, False, 0.1, 0.0, 0.0, 0.0)
+    apart = flambeau.ones(6)[::2]
+    with pytest.raises(RuntimeError, match="lie apart or overlap"):
+        step([apart], [apart], [], False, False, False, 0.1, 0.0, 0.0, 0.0)
+    step([a], [flambeau.ones(3)], [], False, False, False, 0.5, 0.0, 0.0, 0.0)
+    assert a.tolist() == [0.5, 0.5, 0.5]

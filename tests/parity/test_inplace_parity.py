@@ -725,3 +725,69 @@ def close(a, b):
 def test_same_as_pytorch(case):
     expected, found = outcome(case, torch), outcome(case, flambeau)
     assert close(expected, found), f"\nPyTorch:  {expected}\nFlambeau: {found}"
+
+
+# -- random programs -------------------------------------------------------------------------------------------
+
+from hypothesis import given, settings  # noqa: E402
+from hypothesis import strategies as st  # noqa: E402
+
+VIEWS = [
+    lambda t, k: t[k % t.shape[0]] if t.ndim else t.view(1),
+    lambda t, k: t[k % 2 :] if t.ndim else t[None],
+    lambda t, k: t[..., k % 2 :: 2] if t.ndim else t[None],
+    lambda t, k: t.transpose(0, -1) if t.ndim else t.unsqueeze(0),
+    lambda t, k: t.unsqueeze(k % (t.ndim + 1)),
+    lambda t, k: t.diagonal() if t.ndim > 1 else t,
+    lambda t, k: t.reshape(-1) if t.is_contiguous() else t,
+    lambda t, k: t.narrow(0, 0, max(1, t.shape[0] - 1)) if t.ndim else t,
+    lambda t, k: t.detach(),
+]
+WRITES = [
+    lambda m, t, o, k: t.mul_(k - 2.5),
+    lambda m, t, o, k: t.add_(o.sum()),
+    lambda m, t, o, k: t.mul_(o.mean()),
+    lambda m, t, o, k: t.zero_(),
+    lambda m, t, o, k: t.copy_(o.sum() * 0.5),
+    lambda m, t, o, k: t.sigmoid_(),
+    lambda m, t, o, k: t.add_(t.detach().clone(), alpha=0.5),
+    lambda m, t, o, k: t.__setitem__(k % t.shape[0], o.mean()) if t.ndim else t.fill_(0.25),
+    lambda m, t, o, k: t.__setitem__(m.tensor([0, -1]), 0.5) if t.ndim else t,
+    lambda m, t, o, k: t.clamp_(-1, 1),
+    lambda m, t, o, k: t.masked_fill_(t.detach() > 1, 0.75),
+]
+STEP = st.tuples(st.sampled_from(["view", "view", "write", "write", "read", "quiet", "new"]), st.integers(0, 10), st.integers(0, 10),
+                 st.integers(0, 10))  # fmt: skip
+
+
+def run_program(m, steps, plain_base: bool):
+    """The gradients of two leaves and the values of all tensors after a list of steps."""
+    a = (m.arange(12.0, dtype=m.float64).reshape(3, 4) / 7 - 0.8).requires_grad_()
+    b = m.tensor([0.5, -1.5], dtype=m.float64, requires_grad=True)
+    tensors = [m.ones(3, 4, dtype=m.float64) if plain_base else a * 1, b * 1]
+    loss = (b * b).sum() + a.sum()
+    for what, i, j, k in steps:
+        t, o = tensors[i % len(tensors)], tensors[j % len(tensors)]
+        if what == "view":
+            tensors.append(VIEWS[k % len(VIEWS)](t, j))
+        elif what == "write":
+            WRITES[k % len(WRITES)](m, t, o, j)
+        elif what == "read":
+            loss = loss + (t * t).sum() * (1 + k / 10)
+        elif what == "quiet":
+            with m.no_grad():
+                t.mul_(0.9)
+        else:
+            tensors.append(t * (a[0, 0] if k % 2 else 1.0) + 0.1)
+    for t in tensors:
+        loss = loss + t.sin().sum()
+    loss.backward()
+    return [a.grad, b.grad, *tensors, *(t.requires_grad for t in tensors)]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(STEP, min_size=1, max_size=12), st.booleans())
+def test_random_programs(steps, plain_base):
+    expected = outcome(lambda m: run_program(m, steps, plain_base), torch)
+    found = outcome(lambda m: run_program(m, steps, plain_base), flambeau)
+    assert close(expected, found), f"\nPyTorch:  {expected}\nFlambeau: {found}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...base.layout import Layout, broadcast_strides
+from ...base.layout import Layout, broadcast_strides, view_strides
 from . import gemm
 from .gemm import Operand, Slot
 
@@ -47,6 +47,27 @@ def added(call) -> None:
     run(call, a.dtype.code, a.shape[-2], b.shape[-1], a.shape[-1], matrix(call.input(1), a, batch, row=True),
         matrix(call.input(2), b, batch, row=False), target, batch, bias=bias, beta=Slot(call.scalar(0)),
         alpha=Slot(call.scalar(1)))  # fmt: skip
+
+
+def row_matrix(call, k: int) -> tuple[int, int, int, int]:
+    """Input k as a matrix of its last dimension's rows: frame word, rows, stride of a row, of a column."""
+    where = call.inputs[k]
+    rows = where.numel // max(1, where.shape[-1])
+    lead = view_strides(where.shape[:-1], where.strides[:-1], (rows,)) if where.numel else (1,)
+    if lead is None:
+        return call.contiguous(k), rows, where.shape[-1], 1
+    return call.input(k), rows, lead[0], where.strides[-1]
+
+
+def linear_weight(call) -> None:
+    """result = grad.T @ input, both as matrices of rows."""
+    out = call.outputs[0]
+    g, rows, g_row, g_column = row_matrix(call, 0)
+    x, _, x_row, x_column = row_matrix(call, 1)
+    a = Operand(g, 0, (), g_column, g_row)
+    b = Operand(x, 0, (), x_row, x_column)
+    target = Operand(call.out(0), 0, (), out.strides[0], 1)
+    run(call, out.dtype.code, out.shape[0], out.shape[1], rows, a, b, target)
 
 
 def linear(call) -> None:

@@ -13,13 +13,14 @@ from ...ir.expr import Expr, Pair, convert, leaf
 from ...base.rules import call_rule
 from . import jit
 from .emit import ScalarFunction
-from .reduce_kernels import PART_TYPES, Template, columns, final, rows
-from .schedule import compute_code, flatten, input_leaves, scalar_leaves
+from .reduce_kernels import PART_TYPES, Template, columns, final, rows, short_rows
+from .schedule import compute_code, cost_of, flatten, input_leaves, scalar_leaves
 from .types import BY_CODE
 
 PIECE = 8192  # elements of a row that one partial state covers: about 100 additions a lane
 SHORT = 1024  # the same where pieces jump through memory
 WIDTH = 1024  # columns of a block: its states stay in the first-level cache
+LIGHT = 8  # operations an element up to which a reduction waits for memory
 NARROW = 48  # fewer columns than this are widened: several rows side by side
 ROWS = 32768  # elements of a block of columns that one partial state covers
 CHUNK = 131072  # elements that one thread takes at a time
@@ -160,6 +161,18 @@ def _dims(call, shape, strides) -> tuple[list[Dim], list[Dim]]:
     return merged(kept), merged(reduced)
 
 
+def lanes_and_flight(meaning: Meaning, memory, types, short: bool) -> tuple[int, int]:
+    """Lanes of a vector of elements, and how many vectors are in flight.
+
+    What only waits for memory reads 32 bytes at a time: processors that split wider loads stream faster so.
+    """
+    widest = max(t.bytes for t in types)
+    light = len(types) == 1 and not short and cost_of(meaning.map)[0] + cost_of(meaning.combine)[0] <= LIGHT
+    width = min(32, jit.vector_bytes()) if light else jit.vector_bytes()
+    lanes = max(1, width // max(memory.register.bytes, widest // 2))
+    return lanes, 8 if light else 4 if len(types) == 1 else 2
+
+
 class Job:
     """One reduction being scheduled."""
 
@@ -170,10 +183,13 @@ class Job:
         source = call.inputs[0].dtype.code
         self.memory = PART_TYPES.get(source) or BY_CODE[source]
         self.types = [BY_CODE[c] for c in meaning.codes]
-        widest = max(t.bytes for t in self.types)
-        self.lanes = max(1, jit.vector_bytes() // max(self.memory.register.bytes, widest // 2))
-        self.flight = 4 if len(self.types) == 1 else 2
+        self.lanes, self.flight = lanes_and_flight(meaning, self.memory, self.types, self.short)
         self.statics = {"R": self.template()}
+
+    @property
+    def short(self) -> bool:
+        """Whether the reduced rows may fit into one vector."""
+        return bool(self.reduced) and self.reduced[-1].size <= jit.vector_bytes() // self.memory.register.bytes
 
     def build(self) -> None:
         inner = self.kept[-1] if self.kept else None
@@ -213,6 +229,10 @@ class Job:
         inner = self.reduced[-1] if self.reduced else Dim(self.count, 1, 1)
         outer = self.reduced[:-1]
         outer_total = prod(d.size for d in outer)
+        if not outer and inner.size <= self.lanes and inner.other == 1 and len(self.kept) == 1 and self.kept[0].other == 1:
+            geometry = [self.count, self.kept[0].stride]
+            self.call.native(short_rows, self.statics, self.words([]) + geometry, self.places, CHUNK // 64)
+            return
         # Where kept dimensions lie between the reduced ones, items follow the memory: short pieces, kept places inside.
         between = bool(self.kept and outer and self.kept[-1].stride < outer[-1].stride)
         group, inner_pieces = outer_total, 1

@@ -178,12 +178,34 @@ def fold(R, states):
     STATE = [s[0] for s in states]
     for K in unroll(1, R.flight):
         STATE = list(R.combine(STATE + [s[K] for s in states]))
+    return fold_lanes(R, STATE)
+
+
+@native
+def fold_lanes(R, STATE):
+    """The lanes of a vector of states combined into one, by halves."""
     for K in unroll(R.log_lanes):
         WIDE = R.lanes >> (K + 1)
         LOW = [shuffle(x, x, [J for J in range(WIDE)]) for x in STATE]
         HIGH = [shuffle(x, x, [WIDE + J for J in range(WIDE)]) for x in STATE]
         STATE = list(R.combine(LOW + HIGH))
     return [x[0] for x in STATE]
+
+
+@native
+def short_rows(frame: WORD, params: WORD, begin: i64, end: i64):
+    """Rows that fit into one vector. Geometry: count, stride between rows."""
+    source = bitcast(frame[params[0]], ptr(R.memory))
+    numbers = numbers_of(frame, params, R.head - len(R.codes), R.codes)
+    g = params + R.head
+    count, stride = g[0], g[1]
+    FIRST = [spread(R.types[J](R.identity[J]), R.lanes) for J in range(len(R.types))]
+    for row in range(begin, end):
+        MASK = first_lanes(count, R.lanes)
+        found = lanes_at(R, source + row * stride * R.parts, count, True) + position(R, i64(0), i64(1))
+        STATE = [spread(x, R.lanes) for x in R.map(found, numbers)]
+        STATE = [select(MASK, STATE[J], FIRST[J]) for J in range(len(R.types))]
+        write_result(R, frame, params, fold_lanes(R, STATE), count, numbers, row)
 
 
 @native
