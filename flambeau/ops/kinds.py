@@ -27,10 +27,14 @@ class Pointwise(Kind):
 
 
 class Reduction(Kind):
-    """Combines the elements along dimensions `dim`.
+    """Combines the elements along the dimensions `dim` (all of them when it is None or absent).
 
-    identity: start. map(input): what is combined. combine(a, b). finish(a, count): the result's element.
-    accumulate: rule from the input's type to (type combined in, type of the result).
+    map(input, index, ...): the state of one element: a value, or a tuple such as (value, index); `index` is its position
+    among the reduced ones. combine(a, b): one state of two; it must not matter in which order or grouping.
+    identity: the state of no element; a function of the element's type code where that decides it.
+    finish(state, count, ...): the result, or one for each output. accumulate: rule from the input's type (or `dtype`) to
+    (type combined in, type or types of the results). Rules may name any argument; a `Scalar` is a run-time number.
+    empty_is_none: an empty `dim` reduces nothing rather than everything.
     """
 
     is_kind = True

@@ -280,8 +280,9 @@ def check_version(node, tensor: Tensor, then: int, place: int) -> None:
         output = maker.index()
     origin = ""
     if maker is not None and type(maker) is not AccumulateGrad:
-        head, _, number = maker.name().rpartition("Backward")
-        origin = f", which is output {output} of {(head or maker.name()) + (number if number != '0' else '')},"
+        head, found, number = maker.name().rpartition("Backward")
+        made_by = head + (number if number != "0" else "") if found else maker.name()
+        origin = f", which is output {output} of {made_by},"
     hint = (
         "the backtrace further above shows the operation that failed to compute its gradient. The variable in question "
         "was changed in there or anywhere later. Good luck!"

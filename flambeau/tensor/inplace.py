@@ -142,7 +142,10 @@ class CopySlices(Graph):
         self.extra = None
 
     def name(self) -> str:
-        return "CopySlices"
+        return "torch::autograd::CopySlices"
+
+    def __repr__(self) -> str:
+        return f"<CopySlices object at {hex(id(self))}>"
 
     def release(self) -> None:
         self.inner.release()
@@ -302,5 +305,4 @@ def without_version(t: Tensor) -> Tensor:
     if t._memory is None:
         return make(None, t._layout.plain, t._offset)
     runtime = dispatch.runtime()
-    memory = runtime.wrap(runtime.address(t._memory), runtime.nbytes(t._memory), t._memory)
-    return make(memory, t._layout.plain, t._offset)
+    return make(runtime.uncounted(t._memory), t._layout.plain, t._offset)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-import ctypes
-
 from ..base import dtype as types
 from ..base.device import device as Device
 from ..base.dtype import dtype as DType
@@ -85,13 +82,43 @@ def _get_grad(self):
 
 def _set_grad(self, value) -> None:
     if value is not None:
-        if not isinstance(value, Tensor):
-            raise TypeError(f"assigned grad expected to be a Tensor or None but got grad of type {type(value).__name__}")
-        if value._layout.shape != self._layout.shape:
-            raise RuntimeError("assigned grad has data of a different size")
-        if value._layout.dtype is not self._layout.dtype:
-            raise RuntimeError("assigned grad has data of a different type")
+        _check_grad(self, value)
     self._grad = value
+
+
+def _check_grad(self, value) -> None:
+    """Raise unless `value` fits as the gradient of this tensor."""
+    if not isinstance(value, Tensor):
+        raise TypeError(f"assigned grad expected to be a Tensor or None but got grad of type {type(value).__name__}")
+    if value is self:
+        raise RuntimeError("can't assign Variable as its own grad")
+    own, given = self._layout, value._layout
+    if given.dtype is not own.dtype:
+        raise RuntimeError(
+            f"attempting to assign a gradient with dtype '{scalar_name(given.dtype)}' to a tensor with grad_dtype "
+            f"'{types.type_name(own.dtype)}'. The gradient must match the tensor's grad_dtype (defaults to the tensor's "
+            "dtype). You can set the tensor's grad_dtype attribute with a specific dtype, or None to allow any dtype. Set "
+            "grad_dtype with caution. Diverging the dtypes of a tensor and its gradient may break downstream systems that "
+            "assume they match."
+        )
+    if given.device.type != own.device.type:
+        raise RuntimeError(
+            f"attempting to assign a gradient with device type '{given.device.type}' to a tensor with device type "
+            f"'{own.device.type}'. Please ensure that the gradient and the tensor are on the same device"
+        )
+    if given.shape != own.shape:
+        raise RuntimeError(
+            f"attempting to assign a gradient of size '{list(given.shape)}' to a tensor of size '{list(own.shape)}'. Please "
+            "ensure that the gradient and the tensor are the same size"
+        )
+
+
+def scalar_name(kind: DType) -> str:
+    """The name that C++ gives a type: ``double`` for float64."""
+    names = {"float32": "float", "float64": "double", "float16": "c10::Half", "bfloat16": "c10::BFloat16", "int64": "long",
+             "int32": "int", "int16": "short", "int8": "signed char", "uint8": "unsigned char",
+             "complex64": "c10::complex<float>", "complex128": "c10::complex<double>"}  # fmt: skip
+    return names.get(kind.name, kind.name)
 
 
 def _delete_grad(self) -> None:
@@ -109,6 +136,10 @@ def _get_data(self):
 
 
 def _set_data(self, value) -> None:
+    if not isinstance(value, Tensor):
+        raise TypeError(f"Variable data has to be a tensor, but got {type(value).__name__}")
+    if self._node is not None and value._layout.dtype.kind < 2:
+        raise RuntimeError("data set to a tensor that requires gradients must be floating point or complex dtype")
     self._memory, self._offset, self._layout = value._memory, value._offset, value._layout.plain
 
 
@@ -286,39 +317,28 @@ def is_contiguous(self, memory_format=None) -> bool:
     return is_channels_last(self._layout.shape, self._layout.strides, 5 if name == "channels_last_3d" else 4)
 
 
-class UntypedStorage:
-    """The memory of a tensor, shared with its views."""
+@method
+def untyped_storage(self):
+    """The memory that this tensor views, as bytes."""
+    from .storage import storage_of
 
-    __slots__ = ("_memory", "device")
-
-    def __init__(self, memory, device: Device):
-        self._memory, self.device = memory, device
-
-    def nbytes(self) -> int:
-        """Size in bytes."""
-        return 0 if self._memory is None else dispatch.runtime().nbytes(self._memory)
-
-    size = __len__ = nbytes
-
-    def data_ptr(self) -> int:
-        """Address of the first byte."""
-        return 0 if self._memory is None else dispatch.runtime().address(self._memory)
-
-    @property
-    def _cdata(self) -> int:
-        return self.data_ptr()
-
-    def __eq__(self, other) -> bool:
-        return isinstance(other, UntypedStorage) and other.data_ptr() == self.data_ptr()
-
-    def __hash__(self) -> int:
-        return hash(self.data_ptr())
+    return storage_of(self)
 
 
 @method
-def untyped_storage(self) -> UntypedStorage:
-    """The memory that this tensor views."""
-    return UntypedStorage(self._memory, self._layout.device)
+def storage(self):
+    """The memory that this tensor views, as numbers of its type. Deprecated: use `untyped_storage`."""
+    from .storage import TypedStorage
+
+    return TypedStorage(wrap_storage=self.untyped_storage(), dtype=self._layout.dtype)
+
+
+@method
+def storage_type(self) -> type:
+    """PyTorch's old class of storages of this type of element."""
+    from . import storage as storages
+
+    return storages.CLASSES[types.type_name(self._layout.dtype) + "Storage"]
 
 
 @method
@@ -598,67 +618,16 @@ def __dir__(self):
 
 @method
 def __deepcopy__(self, memo):
-    if id(self) in memo:
-        return memo[id(self)]
-    if self._node is not None and not isinstance(self._node, AccumulateGrad):
-        raise RuntimeError(
-            "Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol at the moment.  If "
-            "you were attempting to deepcopy a module, this may be because of a torch.nn.utils.weight_norm usage, see "
-            "https://github.com/pytorch/pytorch/pull/103001"
-        )
-    made = copied_storage(self, memo)
-    if self._node is not None:
-        interop.set_requires_grad(made, True)
-    if self._grad is not None:
-        made._grad = self._grad.__deepcopy__(memo)
-    made.__dict__.update(copy.deepcopy(self.__dict__, memo))
-    memo[id(self)] = made
-    return made
+    from .copying import deepcopy
 
-
-def copied_storage(self, memo) -> Tensor:
-    """A tensor over a copy of the whole storage, so that views copied together stay views of one memory."""
-    key = ("storage", id(self._memory))
-    if self._memory is None:
-        return make(None, self._layout, self._offset, self.__class__)
-    memory = memo.get(key)
-    if memory is None:
-        size = dispatch.runtime().nbytes(self._memory)
-        memory = dispatch.runtime().allocate(size)
-        ctypes.memmove(dispatch.runtime().address(memory), dispatch.runtime().address(self._memory), size)
-        memo[key] = memory
-        memo.setdefault("kept storages", []).append(self._memory)
-    return make(memory, self._layout.plain, self._offset, self.__class__)
-
-
-def _restore(cls, data: bytes, where, offset: int, requires_grad: bool, attributes: dict):
-    """Rebuild a pickled tensor."""
-    if data is None:
-        made = make(None, where, 0, cls)
-    else:
-        memory = dispatch.runtime().allocate(len(data))
-        ctypes.memmove(dispatch.runtime().address(memory), data, len(data))
-        made = make(memory, where, offset, cls)
-    if requires_grad:
-        interop.set_requires_grad(made, True)
-    made.__dict__.update(attributes)
-    return made
+    return deepcopy(self, memo)
 
 
 @method
 def __reduce_ex__(self, protocol):
-    if self._node is not None and not isinstance(self._node, AccumulateGrad):
-        raise RuntimeError(
-            "Pickling a tensor that is part of a gradient graph is not supported: detach() it first."
-        )
-    data = None
-    offset = 0
-    where = self._layout.plain
-    if self._memory is not None:
-        source = self if where.dense else self.detach().contiguous()
-        where = source._layout.plain
-        data = ctypes.string_at(interop.address(source), where.extent * where.dtype.itemsize)
-    return (_restore, (self.__class__, data, where, offset, self._node is not None, self.__dict__))
+    from .copying import reduce
+
+    return reduce(self, protocol)
 
 
 @method

@@ -11,7 +11,7 @@ from ..ops.define import OPERATORS, function_of, ops
 from ..ops.view_strided import strided_arguments
 from . import dispatch, indexing, lists, pieces
 from .inplace import check_writable, restride
-from .surface import UntypedStorage, attribute, method
+from .surface import attribute, method
 from .tensor import Tensor, new_object, track_view
 
 pieces.install()
@@ -210,7 +210,6 @@ def set_(self, source=None, storage_offset: int = 0, size=None, stride=None):
         return self
     kind, place = self._layout.dtype, self._layout.device
     memory = source._memory if isinstance(source, Tensor) else storage._memory
-    assert isinstance(storage, (UntypedStorage, Tensor))
     nbytes = 0 if memory is None else dispatch.runtime().nbytes(memory)
     if size is None:
         size = ((nbytes - storage_offset * kind.itemsize) // kind.itemsize,)

@@ -66,6 +66,9 @@ def test_results_and_gradients(oracle, name, shapes, args, kwargs):
     (wanted * weight).sum().backward()
     (got * flambeau.from_numpy(weight.numpy())).sum().backward()
     for a, b in zip(ours, theirs):
+        if a.grad is None:  # nothing depends on it, which PyTorch says with zeros
+            assert b.grad.abs().max() == 0
+            continue
         assert numbers(a.grad) == pytest.approx(numbers(b.grad), rel=1e-5, abs=1e-6)
 
 

@@ -53,8 +53,9 @@ class Native:
         code = self.function.__code__
         parts = [code.co_code.hex(), repr(_plain_constants(code.co_consts)), repr(code.co_names), repr(code.co_varnames)]
         parts.append(repr(sorted(self.function.__annotations__.items(), key=lambda kv: kv[0])))
-        for name in code.co_names:
-            found = self.function.__globals__.get(name)
+        cells = dict(zip(code.co_freevars, (c.cell_contents for c in self.function.__closure__ or ())))
+        for name in (*code.co_names, *code.co_freevars):
+            found = cells.get(name, self.function.__globals__.get(name))
             if isinstance(found, Native):
                 parts.append(found.fingerprint(seen))
             elif isinstance(found, Static):

@@ -92,6 +92,15 @@ def bump(memory) -> None:
     set_version(memory, version(memory) + 1)
 
 
+def uncounted(memory) -> object:
+    """A handle on the same bytes with a count of writes of its own, as `Tensor.data` has it."""
+    if word(memory, 3) < 0:  # foreign bytes, or such a handle already: keep the first owner, so that none chains
+        owner = ctypes.cast(word(memory, 4), ctypes.py_object).value
+        if type(owner) is type(memory):
+            memory = owner
+    return wrap(word(memory, 0), word(memory, 1), memory)
+
+
 def memory_stats() -> dict[str, int]:
     """Bytes in use, the peak, bytes kept for reuse, and how many allocations were served (from the pool)."""
     return dict(zip(("in_use", "peak", "cached", "cache_limit", "allocations", "reused"), _pool[:6]))
