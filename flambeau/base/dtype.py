@@ -6,10 +6,10 @@ Source of the promotion lattice: the Python array API standard's table, extended
 from __future__ import annotations
 
 KINDS = ("bool", "integer", "float", "complex")
-DTYPES: dict[str, "dtype"] = {}
+DTYPES: dict[str, dtype] = {}
 
 
-class dtype:  # noqa: N801 (PyTorch's public name)
+class dtype:
     """Type of the elements of a tensor, such as ``float32``.
 
     Attributes: ``itemsize`` (bytes an element), ``is_floating_point``, ``is_complex``, ``is_signed``.
@@ -42,11 +42,11 @@ class dtype:  # noqa: N801 (PyTorch's public name)
     def __deepcopy__(self, memo):
         return self
 
-    def to_real(self) -> "dtype":
+    def to_real(self) -> dtype:
         """The real type of a complex type's parts; other types unchanged."""
         return {"complex64": float32, "complex128": float64}.get(self.name, self)
 
-    def to_complex(self) -> "dtype":
+    def to_complex(self) -> dtype:
         """The complex type whose parts have this float type (float64 -> complex128, float32 and half -> complex64)."""
         if self.kind == 3:
             return self
@@ -142,7 +142,15 @@ def scalar_dtype(value) -> dtype:
     """The type a Python number has on its own: bool, int64, the default float or the default complex type."""
     kind = _BY_PYTHON.get(type(value))
     if kind is None:
-        kind = 0 if isinstance(value, bool) else 1 if isinstance(value, int) else 2 if isinstance(value, float) else 3
+        kind = (
+            0
+            if isinstance(value, bool)
+            else 1
+            if isinstance(value, int)
+            else 2
+            if isinstance(value, float)
+            else 3
+        )
     return (bool_, int64, default_float(), default_complex())[kind]
 
 

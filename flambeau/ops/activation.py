@@ -5,7 +5,23 @@ from __future__ import annotations
 import math
 
 from ..base.errors import check_dim, require
-from ..ir.expr import Expr, Pair, constant, copysign, erf, exp, expm1, fabs, is_symbolic, log1p, maximum, minimum, real, tanh, where
+from ..ir.expr import (
+    Expr,
+    Pair,
+    constant,
+    copysign,
+    erf,
+    exp,
+    expm1,
+    fabs,
+    is_symbolic,
+    log1p,
+    maximum,
+    minimum,
+    real,
+    tanh,
+    where,
+)
 from ..ir.math_parts import polynomial
 from .define import op, ops
 from .kinds import Composite, Pointwise, int_to_float
@@ -14,7 +30,11 @@ from .pointwise_types import BOOL, COMPLEX, FLOAT, INTEGER, accepting, zero_like
 SQRT_HALF = math.sqrt(0.5)
 
 
-@op("relu(Tensor input, bool inplace=False) -> Tensor", inplace=True, also="nn.functional.relu nn.functional.relu_")
+@op(
+    "relu(Tensor input, bool inplace=False) -> Tensor",
+    inplace=True,
+    also="nn.functional.relu nn.functional.relu_",
+)
 class Relu(Pointwise):
     """``max(input, 0)``; NaN stays NaN.
 
@@ -51,7 +71,10 @@ class Relu6(Pointwise):
         return where((input > 0) & (input < 6), g, zero_like(g))
 
 
-@op("nn.functional.leaky_relu(Tensor input, Scalar negative_slope=0.01, bool inplace=False) -> Tensor", inplace=True)
+@op(
+    "nn.functional.leaky_relu(Tensor input, Scalar negative_slope=0.01, bool inplace=False) -> Tensor",
+    inplace=True,
+)
 class LeakyRelu(Pointwise):
     """``input`` where positive, else ``negative_slope * input``."""
 
@@ -88,7 +111,11 @@ def minimum_of(x, number):
     return minimum(x, number) if is_symbolic(x) else x.clamp(max=number)
 
 
-@op("nn.functional.celu(Tensor input, Scalar alpha=1.0, bool inplace=False) -> Tensor", inplace=True, also="celu celu_")
+@op(
+    "nn.functional.celu(Tensor input, Scalar alpha=1.0, bool inplace=False) -> Tensor",
+    inplace=True,
+    also="celu celu_",
+)
 class Celu(Pointwise):
     """``max(0, input) + min(0, alpha * (exp(input / alpha) - 1))``.
 
@@ -413,7 +440,10 @@ class Prelu(Composite):
     """
 
     def body(input, weight):
-        require(weight.ndim <= 1, f"prelu: Expected `weight` to be a scalar or 1D tensor, but got: ndim = {weight.ndim}")
+        require(
+            weight.ndim <= 1,
+            f"prelu: Expected `weight` to be a scalar or 1D tensor, but got: ndim = {weight.ndim}",
+        )
         if weight.numel() != 1:
             require(input.ndim > 0, "Not allow zero-dim input tensor.")
             channels = input.shape[1] if input.ndim > 1 else 1
@@ -490,7 +520,10 @@ class Rrelu(Composite):
     """
 
     def body(input, lower, upper, training, inplace):
-        require(lower <= upper, f"Lower bound should be less than or equal to the upper bound, got {lower} and {upper}")
+        require(
+            lower <= upper,
+            f"Lower bound should be less than or equal to the upper bound, got {lower} and {upper}",
+        )
         if training:
             noise = ops.empty_like(input).uniform_(lower, upper)
             found = ops.rrelu_with_noise(input, noise)
@@ -499,10 +532,12 @@ class Rrelu(Composite):
         return ops.copy_(input, found) if inplace else found
 
 
-@op("nn.functional.rrelu_(Tensor input, float lower=1/8, float upper=1/3, bool training=False) -> Tensor", also="rrelu_")
+@op(
+    "nn.functional.rrelu_(Tensor input, float lower=1/8, float upper=1/3, bool training=False) -> Tensor",
+    also="rrelu_",
+)
 class RreluInPlace(Composite):
     """`rrelu` in place."""
 
     def body(input, lower, upper, training):
         return ops.rrelu(input, lower, upper, training, True)
-

@@ -44,7 +44,12 @@ class Eq(Pointwise):
         return input == other
 
 
-@op("ne(Tensor input, Operand other, *, Tensor? out=None) -> Tensor", inplace=True, methods="__ne__", also="not_equal")
+@op(
+    "ne(Tensor input, Operand other, *, Tensor? out=None) -> Tensor",
+    inplace=True,
+    methods="__ne__",
+    also="not_equal",
+)
 class Ne(Pointwise):
     """``input != other``."""
 
@@ -54,7 +59,12 @@ class Ne(Pointwise):
         return input != other
 
 
-@op("lt(Tensor input, Operand other, *, Tensor? out=None) -> Tensor", inplace=True, methods="__lt__", also="less")
+@op(
+    "lt(Tensor input, Operand other, *, Tensor? out=None) -> Tensor",
+    inplace=True,
+    methods="__lt__",
+    also="less",
+)
 class Lt(Pointwise):
     """``input < other``."""
 
@@ -64,7 +74,12 @@ class Lt(Pointwise):
         return input < other
 
 
-@op("le(Tensor input, Operand other, *, Tensor? out=None) -> Tensor", inplace=True, methods="__le__", also="less_equal")
+@op(
+    "le(Tensor input, Operand other, *, Tensor? out=None) -> Tensor",
+    inplace=True,
+    methods="__le__",
+    also="less_equal",
+)
 class Le(Pointwise):
     """``input <= other``."""
 
@@ -74,7 +89,12 @@ class Le(Pointwise):
         return input <= other
 
 
-@op("gt(Tensor input, Operand other, *, Tensor? out=None) -> Tensor", inplace=True, methods="__gt__", also="greater")
+@op(
+    "gt(Tensor input, Operand other, *, Tensor? out=None) -> Tensor",
+    inplace=True,
+    methods="__gt__",
+    also="greater",
+)
 class Gt(Pointwise):
     """``input > other``."""
 
@@ -84,7 +104,12 @@ class Gt(Pointwise):
         return input > other
 
 
-@op("ge(Tensor input, Operand other, *, Tensor? out=None) -> Tensor", inplace=True, methods="__ge__", also="greater_equal")
+@op(
+    "ge(Tensor input, Operand other, *, Tensor? out=None) -> Tensor",
+    inplace=True,
+    methods="__ge__",
+    also="greater_equal",
+)
 class Ge(Pointwise):
     """``input >= other``."""
 
@@ -102,7 +127,9 @@ class IsClose(Pointwise):
         return (types.float64 if common.kind <= INTEGER else common), types.bool_
 
     def check(input, other, rtol, atol):
-        require(input.dtype is other.dtype, f"{type_name(input.dtype)} did not match {type_name(other.dtype)}")
+        require(
+            input.dtype is other.dtype, f"{type_name(input.dtype)} did not match {type_name(other.dtype)}"
+        )
         require(rtol >= 0, f"rtol must be greater than or equal to zero, but got {rtol}")
         require(atol >= 0, f"atol must be greater than or equal to zero, but got {atol}")
 

@@ -112,7 +112,9 @@ def resized(input: Layout, dtype: DType, have: int, want: int):
         shape[-1] *= ratio
         return shape, [s * ratio for s in strides[:-1]] + [1]
     ratio = want // have
-    require(shape[-1] % ratio == 0, f"self.size(-1) must be divisible by {ratio} {names}, but got {shape[-1]}")
+    require(
+        shape[-1] % ratio == 0, f"self.size(-1) must be divisible by {ratio} {names}, but got {shape[-1]}"
+    )
     for d, s in enumerate(strides[:-1]):
         require(s % ratio == 0, f"self.stride({d}) must be divisible by {ratio} {names}, but got {s}")
     shape[-1] //= ratio
@@ -232,4 +234,3 @@ class Angle(Pointwise):
         size = re * re + im * im
         scale = where(size == 0, zero_like(g), g / size)
         return make_complex(-(im * scale), re * scale)
-

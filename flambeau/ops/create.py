@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from ..base import dtype as types
-from ..base.device import default_device, device as Device
+from ..base.device import default_device
+from ..base.device import device as Device
 from ..base.errors import require
-from ..base.layout import Layout, contiguous_layout, layout as make_layout, strides_in_order
+from ..base.layout import Layout, contiguous_layout, strides_in_order
+from ..base.layout import layout as make_layout
 from .copy import strides_for
 from .define import op, ops
 from .kinds import Composite, Opaque
@@ -19,7 +21,11 @@ def check_sizes(size) -> tuple[int, ...]:
     return size
 
 
-@op("empty_strided_raw(int[] size, int[]? stride, any dtype, any device) -> Tensor", function=False, method=False)
+@op(
+    "empty_strided_raw(int[] size, int[]? stride, any dtype, any device) -> Tensor",
+    function=False,
+    method=False,
+)
 class EmptyRaw(Opaque):
     """Uninitialised memory of exactly this layout."""
 
@@ -68,7 +74,10 @@ class EmptyStrided(Composite):
 
     def body(size, stride, dtype, layout, device, pin_memory, requires_grad):
         size, stride = tuple(size), tuple(stride)
-        require(len(size) == len(stride), f"mismatch in length of strides and shape. Got {len(stride)} and {len(size)}")
+        require(
+            len(size) == len(stride),
+            f"mismatch in length of strides and shape. Got {len(stride)} and {len(size)}",
+        )
         extent = 0 if 0 in size else 1 + sum((n - 1) * s for n, s in zip(size, stride))
         if not any(s < 0 for s in stride):
             base = new((extent,), dtype, device)
@@ -86,9 +95,11 @@ class EmptyPermuted(Composite):
                 "Number of dimensions in size does not match the length of the physical_layout; i.e. len(size) = "
                 f"{len(size)} is not equal to len(physical_layout) = {len(order)}")  # fmt: skip
         for d in order:
-            require(0 <= d < len(size),
-                    f"Dimension out of range (expected to be between 0 and {len(size) - 1}, but got {d} at index "
-                    f"{order.index(d)}).  NB: negative dims not currently supported; file an issue if you want it.")
+            require(
+                0 <= d < len(size),
+                f"Dimension out of range (expected to be between 0 and {len(size) - 1}, but got {d} at index "
+                f"{order.index(d)}).  NB: negative dims not currently supported; file an issue if you want it.",
+            )
         require(len(set(order)) == len(order), "Duplicate dim not allowed")
         return new(size, dtype, device, requires_grad, stride=strides_in_order(size, order))
 
@@ -143,8 +154,10 @@ class Full(Opaque):
 
 def check_value(value, dtype) -> None:
     """Refuse a complex fill of a real tensor."""
-    require(value.kind < 3 or dtype.kind == 3,
-            f"value cannot be converted to type {_C_NAMES.get(dtype.name, dtype.name)} without overflow")
+    require(
+        value.kind < 3 or dtype.kind == 3,
+        f"value cannot be converted to type {_C_NAMES.get(dtype.name, dtype.name)} without overflow",
+    )
 
 
 _C_NAMES = {"float32": "float", "float64": "double", "int64": "int64_t", "int32": "int", "uint8": "uint8_t"}
@@ -212,7 +225,9 @@ class FullLike(Opaque):
 
 def new_of(input, size, dtype, device) -> Layout:
     """The layout of a new tensor of a shape, with the type and device of `input` unless others are given."""
-    return contiguous_layout(check_sizes(size), dtype or input.dtype, input.device if device is None else Device(device))
+    return contiguous_layout(
+        check_sizes(size), dtype or input.dtype, input.device if device is None else Device(device)
+    )
 
 
 @op(f"new_empty(Tensor input, int[*] size, *, {_FACTORY}) -> Tensor", function=False)
@@ -270,4 +285,6 @@ class ScalarTensor(Composite):
     """A 0-d tensor of one number. Dtype: the default float type, unless ``dtype`` says otherwise."""
 
     def body(s, dtype, layout, device, pin_memory, requires_grad):
-        return ops.full((), s, dtype=dtype or types.default_float(), device=device, requires_grad=requires_grad)
+        return ops.full(
+            (), s, dtype=dtype or types.default_float(), device=device, requires_grad=requires_grad
+        )

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 
 from ..base import dtype as types
-from ..base.device import default_device, device as Device
+from ..base.device import default_device
+from ..base.device import device as Device
 from ..base.dtype import dtype as DType
 from ..base.errors import require
 from ..base.layout import contiguous_layout
@@ -24,7 +25,11 @@ def place_of(device) -> Device:
     return default_device() if device is None else Device(device)
 
 
-@op("arange_raw(Scalar start, Scalar step, int n, any dtype, any device, bool requires_grad=False) -> Tensor", function=False, method=False)
+@op(
+    "arange_raw(Scalar start, Scalar step, int n, any dtype, any device, bool requires_grad=False) -> Tensor",
+    function=False,
+    method=False,
+)
 class ArangeRaw(Opaque):
     """``n`` numbers ``start + i * step``."""
 
@@ -34,7 +39,10 @@ class ArangeRaw(Opaque):
         return contiguous_layout((n,), dtype, device)
 
 
-@op(f"arange(Scalar start=0, Scalar end=None, Scalar step=1, *, {_FACTORY}, Tensor? out=None) -> Tensor", method=False)
+@op(
+    f"arange(Scalar start=0, Scalar end=None, Scalar step=1, *, {_FACTORY}, Tensor? out=None) -> Tensor",
+    method=False,
+)
 class Arange(Composite):
     """Numbers from ``start`` up to, not including, ``end``, ``step`` apart.
 
@@ -48,12 +56,23 @@ class Arange(Composite):
     def body(start, end, step, dtype, layout, device, pin_memory, requires_grad):
         if end is None:
             start, end = 0, start
-        if type(start) is int and type(end) is int and type(step) is int and dtype is None and step == 1 and end >= start:
+        if (
+            type(start) is int
+            and type(end) is int
+            and type(step) is int
+            and dtype is None
+            and step == 1
+            and end >= start
+        ):
             place = default_device() if device is None else device
             return ops.arange_raw(start, 1, end - start, types.int64, place, requires_grad)
         start, end, step = number(start), number(end), number(step)
         if dtype is None:
-            dtype = types.default_float() if any(isinstance(x, float) for x in (start, end, step)) else types.int64
+            dtype = (
+                types.default_float()
+                if any(isinstance(x, float) for x in (start, end, step))
+                else types.int64
+            )
         if dtype.kind in (BOOL, COMPLEX):
             raise not_implemented("arange_cpu", dtype)
         n = range_length(start, end, step, dtype)
@@ -65,7 +84,10 @@ def range_length(start, end, step, dtype: DType) -> int:
     """Count of numbers of a half-open range."""
     require(step != 0, "step must be nonzero")
     require(math.isfinite(start) and math.isfinite(end), f"unsupported range: {start:g} -> {end:g}")
-    require((step > 0) == (end >= start) or start == end, "upper bound and lower bound inconsistent with step sign")
+    require(
+        (step > 0) == (end >= start) or start == end,
+        "upper bound and lower bound inconsistent with step sign",
+    )
     if dtype is types.int64:
         start, end, step = int(start), int(end), int(step)
         require(step != 0, "step must be nonzero", ValueError)
@@ -73,7 +95,10 @@ def range_length(start, end, step, dtype: DType) -> int:
     return math.ceil((end - start) / step)
 
 
-@op(f"range(Scalar start=0, Scalar end=None, Scalar step=1, *, {_FACTORY}, Tensor? out=None) -> Tensor", method=False)
+@op(
+    f"range(Scalar start=0, Scalar end=None, Scalar step=1, *, {_FACTORY}, Tensor? out=None) -> Tensor",
+    method=False,
+)
 class Range(Composite):
     """As `arange`, but including ``end``; deprecated. Dtype: the default float type."""
 
@@ -81,7 +106,10 @@ class Range(Composite):
         start, end, step = (number(x) for x in ((0, start, step) if end is None else (start, end, step)))
         dtype = dtype or types.default_float()
         require(step != 0, "step must be nonzero")
-        require((step > 0) == (end >= start) or start == end, "upper bound and lower bound inconsistent with step sign")
+        require(
+            (step > 0) == (end >= start) or start == end,
+            "upper bound and lower bound inconsistent with step sign",
+        )
         n = math.floor((end - start) / step) + 1
         kind = int if dtype.kind < FLOAT else float
         start, step = kind(start), kind(step)
@@ -106,8 +134,10 @@ def space_type(start, end, dtype: DType | None) -> DType:
     whole = any(isinstance(x, complex) for x in (start, end))
     if dtype is None:
         return types.default_complex() if whole else types.default_float()
-    require(not whole or dtype.kind == COMPLEX,
-            f"linspace(): inferred dtype {types.default_complex()} can't be safely cast to passed dtype {dtype}")
+    require(
+        not whole or dtype.kind == COMPLEX,
+        f"linspace(): inferred dtype {types.default_complex()} can't be safely cast to passed dtype {dtype}",
+    )
     return dtype
 
 
@@ -122,7 +152,10 @@ def space_end(name: str, which: str, x):
     if type(x) is int or type(x) is float:
         return x
     ndim = getattr(x, "ndim", 0)
-    require(ndim == 0, f"{name} only supports 0-dimensional start and end tensors, but got {which} with {ndim} dimension(s).")
+    require(
+        ndim == 0,
+        f"{name} only supports 0-dimensional start and end tensors, but got {which} with {ndim} dimension(s).",
+    )
     return number(x)
 
 
@@ -153,7 +186,10 @@ class Linspace(Composite):
         return finish(linear(start, end, step_count(steps), dtype, place_of(device)), requires_grad)
 
 
-@op(f"logspace(Scalar start, Scalar end, int steps, float base=10.0, *, {_FACTORY}, Tensor? out=None) -> Tensor", method=False)
+@op(
+    f"logspace(Scalar start, Scalar end, int steps, float base=10.0, *, {_FACTORY}, Tensor? out=None) -> Tensor",
+    method=False,
+)
 class Logspace(Composite):
     """``base`` to the power of ``steps`` evenly spaced numbers from ``start`` to ``end``."""
 
@@ -167,7 +203,11 @@ class Logspace(Composite):
         return finish(ops.to_copy(ops.pow(float(base), exponents), dtype=dtype), requires_grad)
 
 
-@op("eye_raw(int n, int m, any dtype, any device, bool requires_grad=False) -> Tensor", function=False, method=False)
+@op(
+    "eye_raw(int n, int m, any dtype, any device, bool requires_grad=False) -> Tensor",
+    function=False,
+    method=False,
+)
 class EyeRaw(Opaque):
     """Ones on the diagonal."""
 
@@ -235,7 +275,11 @@ def triangle_indices(name: str, row: int, col: int, offset: int, dtype, device):
     require(row >= 0, f"row must be non-negative, got{row}")
     require(col >= 0, f"col must be non-negative, got{col}")
     dtype = dtype or types.int64
-    require(dtype.kind == 1, f"\"{name}_indices\" not implemented for '{types.type_name(dtype)}'", NotImplementedError)
+    require(
+        dtype.kind == 1,
+        f"\"{name}_indices\" not implemented for '{types.type_name(dtype)}'",
+        NotImplementedError,
+    )
     mask = ops.ones((row, col), dtype=types.bool_, device=device)
     kept = getattr(ops, name)(mask, offset)
     return ops.to_copy(ops.t(ops.nonzero(kept)), dtype=dtype, memory_format="contiguous_format")
@@ -267,8 +311,10 @@ class Meshgrid(Composite):
             require(t.ndim <= 1, f"Expected 0D or 1D tensor in the tensor list but got: {_printed(t)}")
             require(t.dtype is tensors[0].dtype, "meshgrid expects all tensors to have the same dtype")
             require(t.device is tensors[0].device, "meshgrid expects all tensors to have the same device")
-        require(indexing in (None, "ij", "xy"),
-                f"torch.meshgrid: indexing must be one of \"xy\" or \"ij\", but received: {indexing}")
+        require(
+            indexing in (None, "ij", "xy"),
+            f'torch.meshgrid: indexing must be one of "xy" or "ij", but received: {indexing}',
+        )
         order = list(range(len(tensors)))
         if indexing == "xy" and len(order) > 1:
             order[:2] = [1, 0]

@@ -230,7 +230,7 @@ class IndexPutInPlace(Composite):
 
 
 def put_indices(input, indices, values, accumulate: bool, in_place: bool):
-    """index_put with a tuple of index tensors (None for a whole dimension) for the leading dimensions."""
+    """index_put with a tuple of index tensors for the leading dimensions."""
     name = "index_put_" if in_place else "index_put"
     if not isinstance(indices, (list, tuple)):
         raise TypeError(
@@ -238,6 +238,9 @@ def put_indices(input, indices, values, accumulate: bool, in_place: bool):
         )
     if not hasattr(values, "_layout"):
         raise TypeError(f"{name}(): argument 'values' (position 2) must be Tensor, not {type(values).__name__}")
+    for k, one in enumerate(indices):
+        if not hasattr(one, "_layout"):
+            raise TypeError(f"expected Tensor as element {k} in argument 0, but got {type(one).__name__}")
     dims, found = resolve_indices(input, tuple(indices))
     return written(input, dims, found, values, accumulate, in_place)
 
@@ -396,7 +399,8 @@ class TakeAlongDim(Composite):
         if given.dtype.name not in INDEX_TYPES:
             raise RuntimeError("gather(): Expected dtype int32/int64 for index")
         if dim is None:
-            return ops.gather_wrapped(ops.reshape(input, (-1,)), 0, ops.reshape(indices, (-1,)))
+            flat = ops.reshape(input, (-1,))
+            return ops.gather(flat, 0, ops.remainder(ops.reshape(indices, (-1,)), max(1, have.numel)))
         if have.ndim != given.ndim:
             raise RuntimeError(
                 "torch.take_along_dim(): input and indices should have the same number of dimensions, but got "
@@ -406,7 +410,7 @@ class TakeAlongDim(Composite):
         one = common_shape([[1 if d == at else n for d, n in enumerate(s)] for s in (have.shape, given.shape)])
         input = ops.expand(input, tuple(have.shape[at] if d == at else n for d, n in enumerate(one)))
         indices = ops.expand(indices, tuple(given.shape[at] if d == at else n for d, n in enumerate(one)))
-        return ops.gather_wrapped(input, at, indices)
+        return ops.gather(input, at, ops.remainder(indices, max(1, have.shape[at] if have.ndim else 1)))
 
 
 # -- masks ---------------------------------------------------------------------------------------------------
@@ -456,7 +460,7 @@ class MaskedSelect(Composite):
     def body(input, mask):
         if mask._layout.dtype.name != "bool":
             raise RuntimeError("masked_select: expected BoolTensor for mask")
-        shape = common_shape([input._layout.shape, mask._layout.shape])
+        shape = common_shape([mask._layout.shape, input._layout.shape])
         flat = ops.reshape(ops.expand(input, shape), (-1,)) if 0 not in shape else ops.reshape(input, (0,))
         return pick(flat, ops.true_positions(ops.expand(mask, shape)), 0)
 

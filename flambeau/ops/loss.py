@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from functools import lru_cache
 
 from ..base import dtype as types
 from ..base.errors import require
@@ -203,18 +204,24 @@ def class_rows(input, target):
 
 
 def check_class_shapes(input, target, weight) -> None:
-    require(input.dim() >= 1, "Expected input to have at least one dimension")
-    classes = input.shape[0] if input.dim() == 1 else input.shape[1]
-    if input.dim() == 1:
-        require(target.dim() <= 1 and target.numel() == 1 or target.dim() == 0,
+    check_class_layouts(input._layout, target._layout, None if weight is None else weight._layout)
+
+
+@lru_cache(4096)
+def check_class_layouts(input, target, weight) -> None:
+    """Checks scores, targets and class weights (once for each combination of layouts)."""
+    require(input.ndim >= 1, "Expected input to have at least one dimension")
+    classes = input.shape[0] if input.ndim == 1 else input.shape[1]
+    if input.ndim == 1:
+        require(target.ndim <= 1 and target.numel == 1 or target.ndim == 0,
                 f"size mismatch (got input: {list(input.shape)}, target: {list(target.shape)})")  # fmt: skip
     else:
-        require(input.shape[0] == (target.shape[0] if target.dim() else -1),
+        require(input.shape[0] == (target.shape[0] if target.ndim else -1),
                 f"Expected input batch_size ({input.shape[0]}) to match target batch_size "
-                f"({target.shape[0] if target.dim() else 0}).", ValueError)  # fmt: skip
+                f"({target.shape[0] if target.ndim else 0}).", ValueError)  # fmt: skip
         require(tuple(target.shape[1:]) == tuple(input.shape[2:]),
                 f"Expected target size {[input.shape[0], *input.shape[2:]]}, got {list(target.shape)}")  # fmt: skip
-    require(weight is None or weight.dim() == 1 and weight.numel() == classes,
+    require(weight is None or weight.ndim == 1 and weight.numel == classes,
             f"weight tensor should be defined either for all {classes} classes or no classes but got weight tensor of "
             f"shape: {list(weight.shape) if weight is not None else ()}")  # fmt: skip
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from ..base import dtype as types
 from ..base.errors import require
 from ..base.layout import contiguous_layout, layout
@@ -75,6 +77,21 @@ class LayerNormBackward(Opaque):
         return [first, kept, kept] if affine else [first]
 
 
+@lru_cache(4096)
+def check_layer_norm(where, weight, bias, shape) -> None:
+    """Checks the layouts of a layer norm's operands (once for each combination)."""
+    require(len(shape) >= 1, "Expected normalized_shape to be at least 1-dimensional, i.e., containing at least one "
+            f"element, but got normalized_shape = {list(shape)}")  # fmt: skip
+    for name, one in (("weight", weight), ("bias", bias)):
+        require(one is None or one.shape == shape,
+                f"Expected {name} to be of same shape as normalized_shape, but got {name} of shape "
+                f"{list(one.shape) if one is not None else ()} and normalized_shape = {list(shape)}")  # fmt: skip
+    require(where.ndim >= len(shape) and where.shape[where.ndim - len(shape) :] == shape,
+            f"Given normalized_shape={list(shape)}, expected input with shape [*, {', '.join(map(str, shape))}], but "
+            f"got input of size{list(where.shape)}")  # fmt: skip
+    check_float(where, "LayerNormKernelImpl")
+
+
 @op(
     "layer_norm(Tensor input, int[] normalized_shape, Tensor? weight=None, Tensor? bias=None, float eps=1e-05, "
     "bool cudnn_enable=True) -> Tensor",
@@ -85,17 +102,8 @@ class LayerNorm(Composite):
 
     def body(input, normalized_shape, weight, bias, eps, cudnn_enable):
         shape = tuple(normalized_shape)
-        where = input._layout
-        require(len(shape) >= 1, f"Expected normalized_shape to be at least 1-dimensional, i.e., containing at least one "
-                f"element, but got normalized_shape = {list(shape)}")  # fmt: skip
-        for name, one in (("weight", weight), ("bias", bias)):
-            require(one is None or one._layout.shape == shape,
-                    f"Expected {name} to be of same shape as normalized_shape, but got {name} of shape "
-                    f"{list(one._layout.shape) if one is not None else ()} and normalized_shape = {list(shape)}")  # fmt: skip
-        require(where.ndim >= len(shape) and where.shape[where.ndim - len(shape) :] == shape,
-                f"Given normalized_shape={list(shape)}, expected input with shape [*, {', '.join(map(str, shape))}], but "
-                f"got input of size{list(where.shape)}")  # fmt: skip
-        check_float(input, "LayerNormKernelImpl")
+        layouts = [None if t is None else t._layout for t in (input, weight, bias)]
+        check_layer_norm(*layouts, shape)
         return ops.layer_norm_rows(input, weight, bias, shape, eps)[0]
 
 
@@ -220,23 +228,30 @@ class BatchNorm(Composite):
         return normalise_channels(input, running_mean, running_var, weight, bias, training, momentum, eps)
 
 
-def normalise_channels(input, running_mean, running_var, weight, bias, training, momentum, eps, check=True):
-    shape = input._layout.shape
-    if input._layout.numel == 0 and len(shape) < 2:
-        return ops.clone(input)
+@lru_cache(4096)
+def check_batch_norm(where, running_mean, running_var, weight, bias, training: bool) -> int:
+    """Checks a batch norm's operands (layout of the input, elements of the others); gives the elements of a channel."""
+    shape = where.shape
     require(len(shape) >= 2, f"Expected 2D or more dimensions input (got {len(shape)}D input)" if len(shape) else
             "Expected more than 1 value per channel when training, got input size torch.Size([])", ValueError)  # fmt: skip
     count = 1
     for d, n in enumerate(shape):
         count *= n if d != 1 else 1
-    if training and check:
-        require(count != 1, f"Expected more than 1 value per channel when training, got input size {shape}", ValueError)
+    require(not training or count != 1, f"Expected more than 1 value per channel when training, got input size {shape}", ValueError)
     for name, one in (("running_mean", running_mean), ("running_var", running_var), ("weight", weight), ("bias", bias)):
-        require(one is None or one._layout.numel == shape[1],
-                f"{name} should contain {shape[1]} elements not {one._layout.numel if one is not None else 0}")  # fmt: skip
+        require(one is None or one == shape[1], f"{name} should contain {shape[1]} elements not {one}")
     require(training or running_mean is not None, "Expected running_mean to be defined when training=False")
     require(training or running_var is not None, "Expected running_var to be defined when training=False")
-    check_float(input, "batch_norm")
+    check_float(where, "batch_norm")
+    return count
+
+
+def normalise_channels(input, running_mean, running_var, weight, bias, training, momentum, eps):
+    where = input._layout
+    if where.numel == 0 and where.ndim < 2:
+        return ops.clone(input)
+    sizes = [None if t is None else t._layout.numel for t in (running_mean, running_var, weight, bias)]
+    count = check_batch_norm(where, *sizes, bool(training))
     if training:
         found, mean, scale = ops.batch_norm_train(input, weight, bias, eps)
         if running_mean is not None:

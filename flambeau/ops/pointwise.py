@@ -6,13 +6,36 @@ from ..base import dtype as types
 from ..base.dtype import dtype as DType
 from ..base.errors import require
 from ..ir.expr import (
-    Expr, Pair, conj, constant, copysign, floor, fmod, is_symbolic, pow, refuse_if, sqrt, trunc, where,
+    Expr,
+    Pair,
+    conj,
+    constant,
+    copysign,
+    floor,
+    fmod,
+    is_symbolic,
+    pow,
+    refuse_if,
+    sqrt,
+    trunc,
+    where,
 )  # fmt: skip
 from .define import op, ops
 from .kinds import Composite, Pointwise, complex_to_real, int_to_float, promote
 from .pointwise_types import (
-    BOOL, COMPLEX, DIVISION_BY_ZERO, FLOAT, INTEGER, accepting, bool_to_int64, is_integer, kind_of, log_of,
-    not_implemented, sgn, zero_like,
+    BOOL,
+    COMPLEX,
+    DIVISION_BY_ZERO,
+    FLOAT,
+    INTEGER,
+    accepting,
+    bool_to_int64,
+    is_integer,
+    kind_of,
+    log_of,
+    not_implemented,
+    sgn,
+    zero_like,
 )  # fmt: skip
 
 
@@ -184,8 +207,10 @@ class Div(Pointwise):
     """
 
     def check(rounding_mode):
-        require(rounding_mode in (None, "trunc", "floor"),
-                f"div expected rounding_mode to be one of None, 'trunc', or 'floor' but found '{rounding_mode}'")
+        require(
+            rounding_mode in (None, "trunc", "floor"),
+            f"div expected rounding_mode to be one of None, 'trunc', or 'floor' but found '{rounding_mode}'",
+        )
 
     def dtype(common, rounding_mode):
         if rounding_mode is None:
@@ -204,7 +229,12 @@ class Div(Pointwise):
         return zero_like(g) if rounding_mode else -(g * conj(input / other / other))
 
 
-@op("rdiv(Tensor input, Operand other) -> Tensor", function=False, method=False, methods="__rtruediv__ __rdiv__")
+@op(
+    "rdiv(Tensor input, Operand other) -> Tensor",
+    function=False,
+    method=False,
+    methods="__rtruediv__ __rdiv__",
+)
 class RDiv(Pointwise):
     """Quotient the other way round: ``other / input``."""
 
@@ -443,7 +473,11 @@ class Pow(Composite):
             if integral and kind is int and exponent < 0 and input.dtype.kind == INTEGER:
                 raise RuntimeError("Integers to negative integer powers are not allowed.")
             named = _BY_EXPONENT.get(exponent)
-            if named is not None and not isinstance(input, (int, float, complex)) and (kind is int or not integral):
+            if (
+                named is not None
+                and not isinstance(input, (int, float, complex))
+                and (kind is int or not integral)
+            ):
                 return getattr(ops, named)(input)
         if isinstance(input, (bool, int, float, complex)):
             return ops.power_of(exponent, input)
@@ -463,7 +497,10 @@ class FloatPower(Composite):
     """``input ** exponent`` computed in, and giving, float64 (complex128 where an operand is complex)."""
 
     def body(input, exponent):
-        kinds = [isinstance(x, complex) if isinstance(x, (int, float, complex)) else x.is_complex() for x in (input, exponent)]
+        kinds = [
+            isinstance(x, complex) if isinstance(x, (int, float, complex)) else x.is_complex()
+            for x in (input, exponent)
+        ]
         goal = types.complex128 if any(kinds) else types.float64
         number = complex if any(kinds) else float
         ready = [number(x) if isinstance(x, (int, float, complex)) else x.to(goal) for x in (input, exponent)]
@@ -603,7 +640,10 @@ class Sgn(Pointwise):
 # -- fused products --------------------------------------------------------------------------------------------------
 
 
-@op("addcmul(Tensor input, Tensor tensor1, Tensor tensor2, *, Scalar value=1, Tensor? out=None) -> Tensor", inplace=True)
+@op(
+    "addcmul(Tensor input, Tensor tensor1, Tensor tensor2, *, Scalar value=1, Tensor? out=None) -> Tensor",
+    inplace=True,
+)
 class Addcmul(Pointwise):
     """``input + value * tensor1 * tensor2``."""
 
@@ -622,7 +662,10 @@ class Addcmul(Pointwise):
         return g * conj(tensor1 * value)
 
 
-@op("addcdiv(Tensor input, Tensor tensor1, Tensor tensor2, *, Scalar value=1, Tensor? out=None) -> Tensor", inplace=True)
+@op(
+    "addcdiv(Tensor input, Tensor tensor1, Tensor tensor2, *, Scalar value=1, Tensor? out=None) -> Tensor",
+    inplace=True,
+)
 class Addcdiv(Pointwise):
     """``input + value * tensor1 / tensor2``. Raises: RuntimeError where both tensors are of integers."""
 
@@ -647,4 +690,3 @@ class Addcdiv(Pointwise):
 
     def d_tensor2(g, tensor1, tensor2, value):
         return -(g * conj(tensor1 * value / (tensor2 * tensor2)))
-

@@ -111,8 +111,9 @@ class Lcm(Pointwise):
     def scalar(input, other):
         divisor = greatest_divisor(input, other)
         none = divisor == 0
-        return where(none, constant(0, input.type), abs(input / where(none, constant(1, input.type), divisor) * other))
-
+        return where(
+            none, constant(0, input.type), abs(input / where(none, constant(1, input.type), divisor) * other)
+        )
 
 
 # -- shifts ----------------------------------------------------------------------------------------------------------

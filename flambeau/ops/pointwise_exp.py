@@ -5,7 +5,22 @@ from __future__ import annotations
 import math
 
 from ..base.dtype import dtype as DType
-from ..ir.expr import conj, constant, exp, exp2, expm1, fabs, isnan, log, log1p, log2, log10, maximum, minimum, where
+from ..ir.expr import (
+    conj,
+    constant,
+    exp,
+    exp2,
+    expm1,
+    fabs,
+    isnan,
+    log,
+    log1p,
+    log2,
+    log10,
+    maximum,
+    minimum,
+    where,
+)
 from .define import op, ops
 from .kinds import Composite, Pointwise, int_to_float
 from .pointwise_types import COMPLEX, FLOAT, int_to_float_in_double, not_implemented, zero_like
@@ -129,10 +144,14 @@ class Logaddexp(Pointwise):
     dtype = _log_sum("logaddexp")
 
     def scalar(input, other):
-        if isinstance(input, type(other)) and not hasattr(input, "is_float"):  # complex: by the larger real part
+        if isinstance(input, type(other)) and not hasattr(
+            input, "is_float"
+        ):  # complex: by the larger real part
             larger = input.re >= other.re
             high, low = where(larger, input, other), where(larger, other, input)
-            return where((input.re == other.re) & (fabs(input.re) == math.inf), high, high + log1p(exp(low - high)))
+            return where(
+                (input.re == other.re) & (fabs(input.re) == math.inf), high, high + log1p(exp(low - high))
+            )
         high = maximum(input, other)
         distance = fabs(input - other)
         return where(fabs(high) == math.inf, high, high + log1p(exp(-distance)))
@@ -165,7 +184,11 @@ class Logaddexp2(Pointwise):
         return g * exp2(other - result)
 
 
-@op("sigmoid(Tensor input, *, Tensor? out=None) -> Tensor", inplace=True, also="special.expit nn.functional.sigmoid")
+@op(
+    "sigmoid(Tensor input, *, Tensor? out=None) -> Tensor",
+    inplace=True,
+    also="special.expit nn.functional.sigmoid",
+)
 class Sigmoid(Pointwise):
     """Logistic function ``1 / (1 + exp(-input))``.
 
@@ -204,7 +227,9 @@ class Logit(Pointwise):
         slope = g / (input * (1 - input))
         low, high = (0.0, 1.0) if eps is None else (eps, 1 - eps)
         outside = float("nan") if eps is None else 0.0
-        return where((input < low) | (input > high), slope * 0 + outside if eps is None else zero_like(g), slope)
+        return where(
+            (input < low) | (input > high), slope * 0 + outside if eps is None else zero_like(g), slope
+        )
 
 
 @op("xlogy(Operand input, Operand other, *, Tensor? out=None) -> Tensor", inplace=True, also="special.xlogy")

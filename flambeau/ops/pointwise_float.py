@@ -10,7 +10,14 @@ from ..return_types import structure_of
 from .define import op, ops
 from .kinds import Composite, Pointwise, int_to_float, to_bool
 from .pointwise_types import (
-    COMPLEX, FLOAT, is_finite, is_infinite, is_integer, negative_sign, not_implemented, zero_like,
+    COMPLEX,
+    FLOAT,
+    is_finite,
+    is_infinite,
+    is_integer,
+    negative_sign,
+    not_implemented,
+    zero_like,
 )  # fmt: skip
 
 
@@ -68,7 +75,11 @@ class FrexpParts(Pointwise):
         small = ((bitcast(input, integer) >> shift) & mask) == 0
         x = where(small, lifted, input)
         bits = bitcast(x, integer)
-        exponent = ((bits >> shift) & mask) - half - where(small, constant(54 if wide else 25, integer), constant(0, integer))
+        exponent = (
+            ((bits >> shift) & mask)
+            - half
+            - where(small, constant(54 if wide else 25, integer), constant(0, integer))
+        )
         mantissa = bitcast((bits & ~(mask << shift)) | (half << shift), input.type)
         plain = (input == 0) | ~is_finite(input)
         return where(plain, input, mantissa), convert(where(plain, constant(0, integer), exponent), "i32")
@@ -200,9 +211,10 @@ class Signbit(Pointwise):
     """Whether the sign bit of each element is set (also of -0.0 and NaN)."""
 
     def dtype(common):
-        require(common.kind != COMPLEX, "signbit is not implemented for complex tensors.", NotImplementedError)
+        require(
+            common.kind != COMPLEX, "signbit is not implemented for complex tensors.", NotImplementedError
+        )
         return common, types.bool_
 
     def scalar(input):
         return input < 0 if is_integer(input) else negative_sign(input)
-

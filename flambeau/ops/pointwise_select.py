@@ -9,10 +9,23 @@ from ..base.layout import Layout
 from ..ir.expr import Expr, conj, fabs, isnan, maximum, minimum, where
 from .define import op
 from .kinds import Pointwise, promote
-from .pointwise_types import COMPLEX, FLOAT, INTEGER, as_type_of, is_number, kind_of, not_implemented, zero_like
+from .pointwise_types import (
+    COMPLEX,
+    FLOAT,
+    INTEGER,
+    as_type_of,
+    is_number,
+    kind_of,
+    not_implemented,
+    zero_like,
+)
 
 
-@op("where(Tensor condition, Operand input, Operand other, *, Tensor? out=None) -> Tensor", function=False, method=False)
+@op(
+    "where(Tensor condition, Operand input, Operand other, *, Tensor? out=None) -> Tensor",
+    function=False,
+    method=False,
+)
 class Where(Pointwise):
     """``input`` where ``condition`` holds, else ``other``.
 
@@ -41,11 +54,19 @@ def check_fill_value(input, value) -> None:
     require(not isinstance(value, Layout) or value.ndim == 0,
             "masked_fill_ only supports a 0-dimensional value tensor, but got tensor with "
             f"{value.ndim if isinstance(value, Layout) else 0} dimension(s).")  # fmt: skip
-    require(input.dtype.kind == COMPLEX or kind_of(value) != COMPLEX,
-            f"value cannot be converted to type {_C_NAMES.get(input.dtype.name, input.dtype.name)} without overflow")
+    require(
+        input.dtype.kind == COMPLEX or kind_of(value) != COMPLEX,
+        f"value cannot be converted to type {_C_NAMES.get(input.dtype.name, input.dtype.name)} without overflow",
+    )
 
 
-_C_NAMES = {"float32": "float", "float64": "double", "float16": "Half", "bfloat16": "BFloat16", "uint8": "uint8_t"}
+_C_NAMES = {
+    "float32": "float",
+    "float64": "double",
+    "float16": "Half",
+    "bfloat16": "BFloat16",
+    "uint8": "uint8_t",
+}
 _SPELLED = {"int64": "long int", "int32": "int", "int16": "short int", "uint8": "unsigned char", "int8": "signed char",
             "float32": "float", "float64": "double"}  # fmt: skip
 
@@ -90,7 +111,11 @@ def limit_type(common, input, low, high):
     return common, common
 
 
-@op("clamp(Tensor input, Operand? min=None, Operand? max=None, *, Tensor? out=None) -> Tensor", inplace=True, also="clip")
+@op(
+    "clamp(Tensor input, Operand? min=None, Operand? max=None, *, Tensor? out=None) -> Tensor",
+    inplace=True,
+    also="clip",
+)
 class Clamp(Pointwise):
     """Each element limited to [min, max]; a limit is a number, a tensor, or None for no limit.
 
@@ -102,7 +127,9 @@ class Clamp(Pointwise):
     """
 
     def check(min, max):
-        require(min is not None or max is not None, "torch.clamp: At least one of 'min' or 'max' must not be None")
+        require(
+            min is not None or max is not None, "torch.clamp: At least one of 'min' or 'max' must not be None"
+        )
         for limit in (min, max):
             require(limit is not complex, "value cannot be converted to type double without overflow")
 
@@ -266,8 +293,10 @@ class Lerp(Pointwise):
 
     def check(input, end, weight):
         one = _SPELLED.get(input.dtype.name, input.dtype.name)
-        require(input.dtype is end.dtype,
-                f"expected dtype {one} for `end` but got dtype {_SPELLED.get(end.dtype.name, end.dtype.name)}")
+        require(
+            input.dtype is end.dtype,
+            f"expected dtype {one} for `end` but got dtype {_SPELLED.get(end.dtype.name, end.dtype.name)}",
+        )
         if isinstance(weight, Layout):
             require(weight.dtype is input.dtype or weight.ndim == 0,
                     f"expected dtype {one} for `weight` but got dtype "
@@ -298,9 +327,10 @@ class Heaviside(Pointwise):
     def check(input, values):
         require(input.dtype.kind != COMPLEX and values.dtype.kind != COMPLEX,
                 "heaviside is not yet implemented for complex tensors.")  # fmt: skip
-        require(input.dtype is values.dtype, "heaviside is not yet implemented for tensors with different dtypes.")
+        require(
+            input.dtype is values.dtype, "heaviside is not yet implemented for tensors with different dtypes."
+        )
 
     def scalar(input, values):
         one, zero = zero_like(input) + 1 if input.type != "b1" else input, zero_like(input)
         return where(input == 0, values, where(input > 0, one, zero))
-

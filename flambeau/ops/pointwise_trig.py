@@ -6,7 +6,23 @@ import math
 
 from ..base.dtype import dtype as DType
 from ..ir.expr import (
-    acos, acosh, asin, asinh, atan, atan2, atanh, conj, cos, cosh, hypot, sin, sinh, sqrt, tan, tanh, where,
+    acos,
+    acosh,
+    asin,
+    asinh,
+    atan,
+    atan2,
+    atanh,
+    conj,
+    cos,
+    cosh,
+    hypot,
+    sin,
+    sinh,
+    sqrt,
+    tan,
+    tanh,
+    where,
 )  # fmt: skip
 from .define import op
 from .kinds import Pointwise, int_to_float

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from ..base import dtype as types
 from ..base.errors import require
 from ..base.layout import contiguous_layout, layout
@@ -144,8 +146,21 @@ def sizes(value, dims: int, name: str) -> tuple[int, ...]:
     return found * dims if len(found) == 1 else found
 
 
+def plain(value):
+    """An argument that may be a list, as a key."""
+    return tuple(value) if isinstance(value, list) else value
+
+
 def windows(input, kernel_size, stride, padding, dilation, ceil_mode, dims: int, name: str):
     """Canonical arguments, checked; the input with a batch dimension; whether it had one."""
+    given = (plain(kernel_size), plain(stride), plain(padding), plain(dilation))
+    batched, *rest = checked_windows(input._layout.shape, *given, ceil_mode, dims, name)
+    return input if batched else ops.unsqueeze(input, 0), batched, *rest
+
+
+@lru_cache(4096)
+def checked_windows(given, kernel_size, stride, padding, dilation, ceil_mode, dims: int, name: str):
+    """Whether there is a batch, then kernel, stride, padding and dilation for each dimension."""
     kernel = sizes(kernel_size, dims, f"{name}: kernel_size")
     stride = kernel if stride is None or stride == () or stride == [] else sizes(stride, dims, f"{name}: stride")
     padding = sizes(padding, dims, f"{name}: padding")
@@ -157,16 +172,16 @@ def windows(input, kernel_size, stride, padding, dilation, ceil_mode, dims: int,
     require(all(p <= ((k - 1) * d + 1) // 2 for p, k, d in zip(padding, kernel, dilation)),
             f"pad should be at most half of effective kernel size, but got pad={padding[0]}, kernel_size={kernel[0]} and "
             f"dilation={dilation[0]}")  # fmt: skip
-    ok = input.dim() in (dims + 1, dims + 2) and all(n > 0 for n in input.shape[-dims - 1 :])
+    ok = len(given) in (dims + 1, dims + 2) and all(n > 0 for n in given[-dims - 1 :])
     require(ok, f"{name}(): Expected {dims + 1}D or {dims + 2}D (batch mode) tensor with optional 0 dim batch size for input, "
-            f"but got:{list(input.shape)}")  # fmt: skip
-    batched = input.dim() == dims + 2
-    source = input if batched else ops.unsqueeze(input, 0)
-    shape = pooled_shape(source.shape, kernel, stride, padding, dilation, ceil_mode)
+            f"but got:{list(given)}")  # fmt: skip
+    batched = len(given) == dims + 2
+    full = given if batched else (1, *given)
+    shape = pooled_shape(full, kernel, stride, padding, dilation, ceil_mode)
     require(all(n > 0 for n in shape[2:]),
-            f"Given input size: ({'x'.join(map(str, source.shape[1:]))}). Calculated output size: "
+            f"Given input size: ({'x'.join(map(str, full[1:]))}). Calculated output size: "
             f"({'x'.join(map(str, shape[1:]))}). Output size is too small")  # fmt: skip
-    return source, batched, kernel, stride, padding, dilation
+    return batched, kernel, stride, padding, dilation
 
 
 def _by(values, letter: str, dims: int) -> str:

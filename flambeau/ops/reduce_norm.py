@@ -185,7 +185,13 @@ class Dist(Composite):
     """Norm of order ``p`` of ``input - other``."""
 
     def body(input, other, p):
-        return vector_norm(input - other, p, None, False, None)
+        apart = input - other
+        kind = apart.dtype
+        require(
+            kind.kind >= 2,
+            f"norm(): input dtype should be either floating point or complex. Got {type_name(kind)} instead.",
+        )
+        return vector_norm(apart, p, None, False, None)
 
 
 @op("renorm(Tensor input, Scalar p, int dim, Scalar maxnorm, *, Tensor? out=None) -> Tensor", inplace=True)

@@ -9,7 +9,7 @@ from ..base.errors import check_dim, require
 from ..base.layout import contiguous_layout
 from ..ir.expr import Pair, conj, exp, fabs, isnan, log, maximum, where
 from ..return_types import structure_of
-from .define import op, ops
+from .define import RECORDING, op, ops
 from .kinds import Composite, Opaque
 from .reduce import int_to_int64
 from .reduce_extreme import highest, lowest
@@ -95,17 +95,29 @@ def cumprod_gradient(g, input, result, dim: int):
     """
     if input.ndim == 0 or input.shape[dim] < 2:
         return g if input.numel() else g * 0
-    whole = backwards(g * conj(result), dim) / conj(input)
     zero = input == 0
     if not ops.any(zero).item():
-        return whole
+        return backwards(g * conj(result), dim) / conj(input)
+    if RECORDING[0]():
+        return cumprod_gradient_by_parts(g, input, dim)
     zeros = ops.cumsum(zero, dim)
     first = ops.logical_and(zero, zeros == 1)
-    without = ops.where(first, ops.ones_like(input), input)
-    others = ops.cumprod(without, dim)
+    others = ops.cumprod(ops.where(first, ops.ones_like(input), input), dim)
     at_first = backwards(ops.where(zeros >= 1, g * conj(others), 0), dim)
     before = ops.where(zeros == 0, g * conj(result), 0)
     return ops.where(first, at_first, ops.where(zeros == 0, backwards(before, dim) / conj(input), 0))
+
+
+def cumprod_gradient_by_parts(g, input, dim: int):
+    """The same without a division, so that it can be differentiated again: one step an element of the dimension."""
+    n = input.shape[dim]
+    one = ops.ones_like(ops.narrow(input, dim, 0, 1))
+    before = ops.cumprod(ops.cat([one, ops.narrow(input, dim, 0, n - 1)], dim), dim)
+    parts = []
+    for k in range(n):
+        after = ops.cumprod(ops.cat([one, ops.narrow(input, dim, k + 1, n - k - 1)], dim), dim)
+        parts.append(ops.sum(ops.narrow(g, dim, k, n - k) * conj(after), dim, True))
+    return ops.cat(parts, dim) * conj(before)
 
 
 @op("cumprod(Tensor input, int dim, *, ScalarType? dtype=None, Tensor? out=None) -> Tensor", inplace=True)
@@ -243,7 +255,8 @@ def logcumsumexp_gradient(g, input, result, dim: int):
     low = float("-inf")
 
     def part(flow):
-        logs = ops.where(flow > 0, ops.log(flow), low) - result
+        there = ops.logical_and(flow > 0, result > low)
+        logs = ops.where(there, ops.log(ops.where(there, flow, 1)) - result, low)
         return exp(ops.flip(ops.logcumsumexp(ops.flip(logs, (dim,)), dim), (dim,)) + input)
 
     return part(g) - part(-g)

@@ -237,7 +237,8 @@ class Histc(Composite):
         if kind.kind == 3:
             raise NotImplementedError(f"\"aminmax_cpu\" not implemented for '{type_name(kind)}'")
         if kind.kind < 2:
-            raise NotImplementedError(f"\"histogram_cpu\" not implemented for '{type_name(kind)}'")
+            name = "linspace_cpu" if kind.kind == 0 else "histogram_cpu"
+            raise NotImplementedError(f"\"{name}\" not implemented for '{type_name(kind)}'")
         require(bins > 0, f"torch.histogram(): bins must be > 0, but got {bins} for dimension 0")
         x = ops.reshape(input.detach(), (-1,))
         low, high = finite_range(x, min, max, "torch.histc")
@@ -402,7 +403,7 @@ def searched(boundaries, values, small: bool, right: bool, sorter=None):
     if values.dtype is not boundaries.dtype:
         common = promote_types(boundaries.dtype, values.dtype)
         boundaries, values = boundaries.to(common), values.to(common)
-    if boundaries.dtype.kind == 3:
+    if boundaries.dtype.kind in (0, 3):
         raise NotImplementedError(f"\"searchsorted_out_cpu\" not implemented for '{type_name(boundaries.dtype)}'")
     return ops.search_sorted(boundaries.detach(), values.detach(), sorter, right, small)
 

@@ -118,7 +118,7 @@ class Topk(Composite):
         return structure_of("topk")(ops.topk_along(input, k, at, bool(largest)))
 
 
-@op("rank_along(Tensor input, int k, int dim, bool keepdim, str mode) -> (Tensor, Tensor)", function=False, method=False)
+@op("rank_along(Tensor input, int k, int dim, bool keepdim, str which) -> (Tensor, Tensor)", function=False, method=False)
 class RankAlong(Opaque):
     """The k-th smallest element along a dimension, or the (lower) median with NaN winning or left out."""
 
@@ -140,7 +140,8 @@ class Kthvalue(Composite):
         not_empty(input._layout, at, "kthvalue")
         length = input.shape[at] if input.ndim else 1
         require(1 <= k <= length, f"kthvalue(): selected number k out of range for dimension {at}")
-        unordered(input, "kthvalue", "kthvalue_cpu")
+        if input.dtype.kind in (0, 3):
+            raise NotImplementedError(f"\"kthvalue_cpu\" not implemented for '{type_name(input.dtype)}'")
         return structure_of("kthvalue")(ops.rank_along(input, k, at, bool(keepdim), "rank"))
 
 

@@ -8,8 +8,27 @@ from ..base import dtype as types
 from ..base.dtype import dtype as DType
 from ..base.errors import require
 from ..ir.expr import (
-    Expr, constant, copysign, digamma, erf, erfc, erfinv, exp, fabs, floor, i0, is_symbolic, isnan, lgamma, log, log1p,
-    pow, sign, sqrt, trunc, where,
+    Expr,
+    constant,
+    copysign,
+    digamma,
+    erf,
+    erfc,
+    erfinv,
+    exp,
+    fabs,
+    floor,
+    i0,
+    is_symbolic,
+    isnan,
+    lgamma,
+    log,
+    log1p,
+    pow,
+    sign,
+    sqrt,
+    trunc,
+    where,
 )  # fmt: skip
 from .define import op, ops
 from .kinds import Pointwise, int_to_float
@@ -283,7 +302,18 @@ class Mvlgamma(Pointwise):
         return g * slope
 
 
-_BERNOULLI = (1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730, 7 / 6, -3617 / 510, 43867 / 798, -174611 / 330)
+_BERNOULLI = (
+    1 / 6,
+    -1 / 30,
+    1 / 42,
+    -1 / 30,
+    5 / 66,
+    -691 / 2730,
+    7 / 6,
+    -3617 / 510,
+    43867 / 798,
+    -174611 / 330,
+)
 
 
 @op("special.zeta(Operand input, Operand other, *, Tensor? out=None) -> Tensor")
@@ -313,7 +343,11 @@ class Zeta(Pointwise):
         return where(undefined | isnan(input) | isnan(other), constant(math.nan, input.type), found)
 
     def d_other(g, input, other):
-        return -(g * input * getattr(ops, "special.zeta")(input + 1, other)) if not is_symbolic(g) else zero_like(g)
+        return (
+            -(g * input * getattr(ops, "special.zeta")(input + 1, other))
+            if not is_symbolic(g)
+            else zero_like(g)
+        )
 
 
 # -- modified Bessel functions ---------------------------------------------------------------------------------------
@@ -418,4 +452,3 @@ class I1e(Pointwise):
         zero = input == 0
         ratio = where(zero, 0.5, result * (sign(input) + 1.0 / where(zero, 1, input)))
         return g * (bessel_of("i0e", input) - ratio)
-

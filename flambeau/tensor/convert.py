@@ -47,7 +47,7 @@ _TYPE_NAMES = {
 
 
 @method
-def type(self, dtype=None, non_blocking: bool = False):  # noqa: A001 (PyTorch's name)
+def type(self, dtype=None, non_blocking: bool = False):
     """The name of the tensor's type, such as ``'torch.FloatTensor'``; or the tensor in another type."""
     if dtype is None:
         module = "torch." if self.device.type == "cpu" else f"torch.{self.device.type}."
@@ -64,15 +64,18 @@ def type(self, dtype=None, non_blocking: bool = False):  # noqa: A001 (PyTorch's
 # -- parts of complex tensors ----------------------------------------------------------------------------------------
 
 
-def _set_part(name: str):
+def _part(name: str, doc: str) -> property:
+    def read(self):
+        return getattr(ops, name)(self)
+
     def write(self, value) -> None:
         getattr(ops, name)(self).copy_(value if isinstance(value, Tensor) else interop.tensor(value))
 
-    return write
+    return property(read, write, doc=doc)
 
 
-Tensor.real = property(lambda self: ops.real(self), _set_part("real"), doc="View of the real parts.")  # type: ignore[attr-defined]
-Tensor.imag = property(lambda self: ops.imag(self), _set_part("imag"), doc="View of the imaginary parts.")  # type: ignore[attr-defined]
+Tensor.real = _part("real", "View of the real parts.")  # type: ignore[attr-defined]
+Tensor.imag = _part("imag", "View of the imaginary parts.")  # type: ignore[attr-defined]
 
 
 @method
@@ -166,9 +169,15 @@ def where(condition, input=None, other=None, *, out=None):
     tensor([0., 2.])
     """
     if input is None and other is None:
-        return ops.nonzero(condition).unbind(1) if condition.ndim else tuple(ops.nonzero(condition.unsqueeze(0)).unbind(1))
+        return (
+            ops.nonzero(condition).unbind(1)
+            if condition.ndim
+            else tuple(ops.nonzero(condition.unsqueeze(0)).unbind(1))
+        )
     if input is None or other is None:
-        raise TypeError("where() received an invalid combination of arguments - expected both input and other")
+        raise TypeError(
+            "where() received an invalid combination of arguments - expected both input and other"
+        )
     return ops.where(condition, input, other, out=out)
 
 

@@ -128,12 +128,13 @@ def _source(op: Operator, variant: str = "function") -> str:
         lines += ["    if inplace:", f"        return function_of(op, 'inplace')({names})"]
     if op.out:
         lines += ["    if out is not None:"]
-        lines += ["        if dtype is None:", "            dtype = out.dtype"] if op.unkeyed else []
+        lines += _from_out(op) if op.unkeyed else []
         lines += [f"        return {general}"]
     if op.unkeyed:
         return "\n".join([*lines, *_factory(op, general)])
     if not _simple(op) or not op.tensors:
-        return "\n".join([*lines, f"    return {general}"])
+        found = _several(op, general) if _regular(op) else [f"    return {general}"]
+        return "\n".join([*lines, *found])
     optional = [p.name for p in op.arguments if p.type == "Tensor?"]
     for numbers, absent, test in _number_forms(op):
         lines += [f"    kind_{n} = type({n})" for n in numbers]
@@ -147,6 +148,44 @@ def _source(op: Operator, variant: str = "function") -> str:
         lines += _branch(op, general, "    ")
     lines.append("    return result")
     return "\n".join(lines)
+
+
+def _regular(op: Operator) -> bool:
+    """Whether the plan's key and the program's arguments are just the tensors that are there and plain values."""
+    types = {p.type for p in op.arguments}
+    follow = getattr(op.rules, "scalars_follow_tensor", False)
+    fixed = not types & {"Tensor[]", "Operand", "Operand?"} and not (follow and "Scalar" in types)
+    return op.kind == "Opaque" and bool(op.tensors) and fixed
+
+
+def _several(op: Operator, general: str) -> list[str]:
+    """The fast path of an operator with several results or several optional tensors."""
+    optional = {p.name for p in op.arguments if p.type == "Tensor?"}
+
+    def where_there(n: str, text: str, absent: str) -> str:
+        return f"({absent} if {n} is None else {text})" if n in optional else text
+
+    scalars = [p.name for p in op.arguments if p.type == "Scalar"]
+    parts = [f"type({n})" if n in scalars else n for n in op.names]
+    key = ", ".join(where_there(n, f"{n}._layout", "None") if n in op.tensors else part for n, part in zip(op.names, parts))
+    args = [
+        f"*(() if {n} is None else ({n}._memory, {n}._offset))" if n in optional else f"{n}._memory, {n}._offset"
+        for n in op.tensors
+    ] + scalars
+    nodes = " or ".join(where_there(n, f"{n}._node", "None") + " is not None" for n in op.tensors)
+    return [
+        "    try:",
+        f"        plan = plans[({key},)]",
+        "    except (KeyError, AttributeError, TypeError):",
+        f"        return {general}",
+        f"    memory = plan.run({', '.join(args)})",
+        *(["    if plan.count == 0:", "        return None"] if op.outputs == 0 else []),
+        "    single = plan.count == 1",
+        "    results = (make(memory, plan.layout),) if single else tuple(map(make, memory, plan.layouts))",
+        f"    if plan.differentiable and _mode.grad and ({nodes}):",
+        f"        record(op, plan, ({', '.join(op.names)},), results)",
+        "    return results[0] if single else results",
+    ]
 
 
 def _number_forms(op: Operator) -> list[tuple[tuple[str, ...], frozenset[str], str]]:
@@ -163,6 +202,12 @@ def _number_forms(op: Operator) -> list[tuple[tuple[str, ...], frozenset[str], s
     if operand is None or operand == op.tensors[0]:
         return []
     return [((operand,), frozenset(), f"kind_{operand} in NUMBERS")]
+
+
+def _from_out(op: Operator) -> list[str]:
+    """A factory with `out` takes from it what is not given."""
+    lines = ["        if dtype is None:", "            dtype = out.dtype"]
+    return lines if op.tensors else [*lines, "        if device is None:", "            device = out.device"]
 
 
 def _factory(op: Operator, general: str) -> list[str]:
@@ -198,7 +243,7 @@ def _branch(op: Operator, general: str, indent: str, absent=frozenset(), numbers
             f"base = {source}._base",
             f"result._base = base = {source} if base is None else base",
             "result._node = None",
-            "if plan.differentiable and mode.grad:",
+            "if plan.differentiable and _mode.grad:",
             "    track_view(base, result)",
         ]
     else:
@@ -215,7 +260,7 @@ def _branch(op: Operator, general: str, indent: str, absent=frozenset(), numbers
         nodes = {n: f"node_{n}" for n in tensors}
         lines += [f"{v} = {n}._node" for n, v in nodes.items()]
         condition = " or ".join(f"{v} is not None" for v in nodes.values())
-        lines.append(f"if ({condition}) and mode.grad and plan.differentiable:")
+        lines.append(f"if ({condition}) and _mode.grad and plan.differentiable:")
         lines += ["    " + text for text in _record(op, nodes, absent, numbers)]
     return [indent + text for text in lines]
 
@@ -251,7 +296,7 @@ def _record(op: Operator, nodes: dict[str, str], absent, numbers) -> list[str]:
         "node.number = next_number()",
         "node.extra = None",
         "result._node = node",
-        "if mode.grad is not True:",
+        "if _mode.grad is not True:",
         "    watch(node)",
     ]
 
@@ -285,7 +330,7 @@ def _branch_inplace(op, general, target, indent, absent=frozenset(), numbers=())
     tests = [f"{n}._node is not None" for n in (target, *others)]
     if op.differentiable:  # a view made in no_grad has no node, but its base may have one
         tests.append(f"{target}._base is not None and {target}._base._node is not None")
-    tests = [f"({' or '.join(tests)}) and mode.grad"] + [f"{n}._memory is {target}._memory" for n in others]
+    tests = [f"({' or '.join(tests)}) and _mode.grad"] + [f"{n}._memory is {target}._memory" for n in others]
     lines = [
         "try:",
         f"    if {' or '.join(tests)}:",
@@ -803,9 +848,9 @@ def version(memory):
 
 
 GLOBALS: dict = {
-    "Tensor": Tensor, "Node": Node, "new": new_object, "mode": mode, "invoke": invoke, "invoke_inplace": invoke_inplace,
+    "Tensor": Tensor, "Node": Node, "new": new_object, "_mode": mode, "invoke": invoke, "invoke_inplace": invoke_inplace,
     "NUMBERS": frozenset((int, float, bool)), "next_number": next_number, "alias": alias, "version": version,
-    "track_view": track_view, "watch": watch, "overridden": overridden, "write_out": write_out,
+    "make": make, "record": record, "track_view": track_view, "watch": watch, "overridden": overridden, "write_out": write_out,
     "PLAIN": overrides.PLAIN, "check_out": check_out, "invoke_operator": invoke_operator, "fits": fits, "not_tensor": not_tensor, "function_of": define.function_of,
     "DEVICES": device_module._default, "DEFAULT_DEVICE": device_module._process_default, "Device": device_module.device,
 }  # fmt: skip
@@ -817,6 +862,7 @@ def _with_defaults(op: Operator, variant: str) -> Callable:
 
 
 define.COMPILE.append(_with_defaults)
+define.RECORDING[0] = lambda: bool(mode.grad)
 expr.HOOK[0] = _hook
 autograd.SHARED[0] = shared
 plans.REFUSED[0] = refused

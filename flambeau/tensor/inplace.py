@@ -264,7 +264,10 @@ def restride(op, target: Tensor, args: tuple) -> Tensor:
     ready, values, key = dispatch.prepare(op, args)
     plan = op.plans.get(key)
     if plan is None:
-        plan = op.plans[key] = dispatch.make_plan(op, values)
+        try:
+            plan = op.plans[key] = dispatch.make_plan(op, values)
+        except RuntimeError as error:  # a message that names the function names this one
+            raise RuntimeError(str(error).replace(f"{op.name}()", f"{op.name}_()", 1)) from None
     before = make(target._memory, target._layout.plain, target._offset)
     before._node = target._node
     base = target._base

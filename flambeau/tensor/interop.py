@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import ctypes
 import struct
+from typing import Any
 
 from ..base import dtype as types
-from ..base.device import cpu, default_device, device as Device
-from ..base.dtype import DTYPES, dtype as DType
+from ..base.device import cpu, default_device
+from ..base.device import device as Device
+from ..base.dtype import DTYPES
+from ..base.dtype import dtype as DType
 from ..base.layout import contiguous_layout, layout
 from ..ops.define import ops
 from . import dispatch
+from . import from_python as python
 from .autograd import AccumulateGrad
 from .tensor import Tensor, make
-
-_FORMATS = {"bool": "?", "uint8": "B", "int8": "b", "int16": "h", "int32": "i", "int64": "q", "float32": "f", "float64": "d",
-            "uint16": "H", "uint32": "I", "uint64": "Q", "float16": "e"}  # fmt: skip
 
 
 def empty_tensor(shape, dtype: DType, device: Device = cpu) -> Tensor:
@@ -29,131 +30,110 @@ def address(t: Tensor) -> int:
     return 0 if t._memory is None else dispatch.runtime().address(t._memory) + t._offset
 
 
-def infer(data) -> tuple[tuple[int, ...], DType | None, list]:
-    """Shape, type (None when empty) and flat list of nested sequences of numbers."""
-    shape: list[int] = []
-    probe = data
-    while isinstance(probe, (list, tuple)) or _is_array(probe) and probe.ndim:
-        shape.append(len(probe))
-        if not len(probe):
-            return tuple(shape), None, []
-        probe = probe[0]
-    flat = [data]
-    for depth, n in enumerate(shape):
-        following = []
-        for row in flat:
-            if not (isinstance(row, (list, tuple)) or _is_array(row)):
-                raise ValueError(f"expected sequence of length {n} at dim {depth} (got {type(row).__name__})")
-            if len(row) != n:
-                raise ValueError(f"expected sequence of length {n} at dim {depth} (got {len(row)})")
-            following.extend(row)
-        flat = following
-    kind, found = -1, None
-    for k, x in enumerate(flat):
-        if isinstance(x, Tensor) or _is_array(x):
-            flat[k] = x = x.item()
-        t = type(x)
-        if t is float:
-            rank = 2
-        elif t is bool:
-            rank = 0
-        elif t is int:
-            rank = 1
-        elif t is complex:
-            rank = 3
-        elif isinstance(x, (list, tuple)):
-            raise ValueError(f"expected sequence of length {len(x)} at dim {len(shape)} (got different nesting)")
-        elif hasattr(x, "item"):
-            flat[k] = x = x.item()
-            rank = (bool, int, float, complex).index(type(x))
-        else:
-            raise TypeError(f"new(): invalid data type '{t.__name__}'") if isinstance(x, str) else RuntimeError(
-                f"Could not infer dtype of {t.__name__}"
-            )
-        kind = max(kind, rank)
-    if kind >= 0:
-        found = (types.bool_, types.int64, types.default_float(), types.default_complex())[kind]
-    return tuple(shape), found, flat
-
-
-def _is_array(x) -> bool:
-    return hasattr(x, "__array__") and hasattr(x, "ndim")
-
-
 def fill_from_list(t: Tensor, flat: list) -> None:
     """Write a flat list of Python numbers into a contiguous tensor."""
-    if not flat:
-        return
-    name = t._layout.dtype.name
-    if t._layout.dtype.kind == 3:
-        parts = [p for z in flat for p in (complex(z).real, complex(z).imag)]
-        data = struct.pack(f"{len(parts)}{'f' if name == 'complex64' else 'd'}", *parts)
-    elif name == "bool":
-        data = bytes(bytearray(1 if x else 0 for x in flat))
-    elif name == "bfloat16":
-        data = b"".join(_bfloat16(float(x)) for x in flat)
-    elif t._layout.dtype.kind == 1:
-        bits = 8 * t._layout.dtype.itemsize
-        signed = t._layout.dtype.is_signed
-        low, high = (-(1 << bits - 1), (1 << bits - 1) - 1) if signed else (0, (1 << bits) - 1)
-        ints = [int(x) for x in flat]
-        if min(ints) < low or max(ints) > high:
-            if name == "int64" or min(ints) < -(1 << 63) or max(ints) >= 1 << 63:
-                raise RuntimeError("Overflow when unpacking long long")
-            raise RuntimeError(f"value cannot be converted to type {t._layout.dtype.code}_t without overflow")
-        data = struct.pack(f"{len(ints)}{_FORMATS[name]}", *ints)
-    else:
-        data = _pack_floats(name, flat)
-    ctypes.memmove(address(t), data, len(data))
+    if flat:
+        data = python.to_bytes(flat, t._layout.dtype)
+        ctypes.memmove(address(t), data, len(data))
 
 
-def _pack_floats(name: str, flat: list) -> bytes:
-    code = _FORMATS[name]
-    try:
-        return struct.pack(f"{len(flat)}{code}", *flat)
-    except OverflowError:  # beyond the type's range: infinity, as a conversion gives
-        limit = 65520.0 if name == "float16" else 3.4028235677973366e38
-        inf = float("inf")
-        return struct.pack(f"{len(flat)}{code}", *[inf if x >= limit else -inf if x <= -limit else x for x in flat])
+_DTYPE_OF_CLASS = {"float": types.float64, "int": types.int64, "bool": types.bool_, "complex": types.complex128}
 
 
-def _bfloat16(x: float) -> bytes:
-    (bits,) = struct.unpack("I", _pack_floats("float32", [x]))
-    if x != x:
-        return b"\xc0\x7f"
-    return struct.pack("H", ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16) & 0xFFFF)
+def as_dtype(value, function: str = "tensor") -> DType | None:
+    """A type from what users may pass as one: a dtype, or Python's float, int, bool or complex."""
+    if value is None or isinstance(value, DType):
+        return value
+    if value in (float, int, bool, complex):
+        return _DTYPE_OF_CLASS[value.__name__]
+    raise TypeError(f"{function}(): argument 'dtype' must be torch.dtype, not {type(value).__name__}")
 
 
-def tensor(data, *, dtype: DType | None = None, device=None, requires_grad: bool = False, pin_memory: bool = False) -> Tensor:
+def require_device(device: Device) -> None:
+    """Raise for a device that this build has no memory on."""
+    if device.type == "cuda":
+        raise AssertionError("Torch not compiled with CUDA enabled")
+
+
+def tensor(
+    data, *, dtype: DType | None = None, device=None, requires_grad: bool = False, pin_memory: bool = False
+) -> Tensor:
     """A new tensor with a copy of `data` (numbers, nested sequences, arrays, tensors).
 
-    Dtype: inferred as bool, int64, the default float or complex type; arrays keep theirs.
+    Dtype: inferred as bool, int64, the default float or complex type; arrays and tensors keep theirs.
+
+    Raises: ValueError for rows of different lengths; RuntimeError for a number that the type cannot hold.
 
     >>> import flambeau as torch
     >>> torch.tensor([[1, 2], [3, 4]]).sum()
     tensor(10)
     """
+    dtype = as_dtype(dtype)
     where = default_device() if device is None else Device(device)
+    require_device(where)
     if isinstance(data, Tensor):
+        import warnings
+
+        warnings.warn(
+            "To copy construct from a tensor, it is recommended to use sourceTensor.detach().clone() or "
+            "sourceTensor.detach().clone().requires_grad_(True), rather than torch.tensor(sourceTensor).", UserWarning,
+            stacklevel=2,
+        )  # fmt: skip
         made = data.detach().clone()
         made = made.to(device=where if device is not None else data.device, dtype=dtype or data.dtype)
-    elif _is_array(data) or hasattr(data, "__array_interface__") or hasattr(data, "__dlpack__") and not isinstance(data, (list, tuple)):
-        import numpy as np
-
-        made = from_numpy(np.array(data)).clone()
+    elif python.is_array(data):
+        made = copied_array(data)
         made = made.to(device=where, dtype=dtype or made.dtype)
-    elif isinstance(data, (bytes, bytearray)):
-        made = tensor(list(data), dtype=dtype or types.uint8, device=where)
     else:
-        shape, found, flat = infer(data)
-        made = empty_tensor(shape, dtype or found or types.default_float(), where if where.type == "meta" else cpu)
-        if where.type != "meta":
-            if made._layout.dtype.kind < 3 and found is not None and found.kind == 3:
-                raise RuntimeError("value cannot be converted to type without overflow")
-            fill_from_list(made, flat)
+        made = from_data(data, dtype, where)
     if requires_grad:
+        need_float(made)
         set_requires_grad(made, True)
     return made
+
+
+def copied_array(data) -> Tensor:
+    """A tensor with a copy of an array's elements."""
+    import numpy as np
+
+    array = np.asarray(data)
+    if array.flags.writeable:
+        return from_numpy(array).clone()
+    _check_array(array)
+    return from_numpy(array.copy())
+
+
+def from_data(data, dtype: DType | None, where: Device) -> Tensor:
+    """A tensor of nested sequences of numbers."""
+    if isinstance(data, (str, bytes)):
+        raise TypeError(f"new(): invalid data type '{type(data).__name__}'")
+    shape = python.shape_of(data)
+    if len(shape) == 2 and type(data) in (list, tuple) and python.is_array(data[0]):
+        found = _stacked(data, dtype)
+        if found is not None:
+            return found if where.type == "cpu" else found.to(where)
+    flat = python.flat_list(data, shape)
+    kind = dtype or python.type_of(flat) or types.default_float()
+    made = empty_tensor(shape, kind, where)
+    if where.type != "meta":
+        fill_from_list(made, flat)
+    return made
+
+
+def _stacked(rows, dtype: DType | None) -> Tensor | None:
+    """A list of arrays of one shape as one tensor; None where they differ."""
+    import numpy as np
+
+    if not all(isinstance(r, np.ndarray) and r.shape == rows[0].shape and r.dtype.name in DTYPES for r in rows):
+        return None
+    made = from_numpy(np.stack(rows))
+    return made if dtype is None else made.to(dtype)
+
+
+def need_float(t: Tensor) -> None:
+    """Raise for a type that cannot carry a gradient, in the words of the functions that make tensors."""
+    if t._layout.dtype.kind < 2:
+        raise RuntimeError("Only Tensors of floating point and complex dtype can require gradients")
 
 
 def set_requires_grad(t: Tensor, value: bool) -> None:
@@ -167,19 +147,26 @@ def set_requires_grad(t: Tensor, value: bool) -> None:
         t._node = None
     elif t._node is None:
         if t._layout.dtype.kind < 2:
-            raise RuntimeError("only Tensors of floating point and complex dtype can require gradients")
+            raise RuntimeError("only Tensors of floating point dtype can require gradients")
         t._node = AccumulateGrad(t)
 
 
 def as_tensor(data, dtype: DType | None = None, device=None) -> Tensor:
-    """`data` as a tensor, sharing its memory where that is possible."""
+    """`data` as a tensor, sharing its memory where that is possible; a tensor stays part of its gradient graph.
+
+    >>> import flambeau as torch
+    >>> x = torch.ones(2)
+    >>> torch.as_tensor(x) is x
+    True
+    """
+    dtype = as_dtype(dtype, "as_tensor")
     if isinstance(data, Tensor):
         made = data
-    elif _is_array(data):
+    elif python.is_array(data):
         import numpy as np
 
         array = np.asarray(data)
-        made = from_numpy(array) if array.ndim or isinstance(data, np.ndarray) else tensor(array)
+        made = from_numpy(array) if array.ndim or isinstance(data, np.ndarray) else copied_array(array)
     else:
         return tensor(data, dtype=dtype, device=device)
     if (dtype is None or dtype is made.dtype) and (device is None or Device(device).type == made.device.type):
@@ -187,37 +174,117 @@ def as_tensor(data, dtype: DType | None = None, device=None) -> Tensor:
     return made.to(device=Device(device) if device is not None else made.device, dtype=dtype or made.dtype)
 
 
-def from_numpy(array) -> Tensor:
-    """A tensor over the memory of a NumPy array; writes to one show in the other."""
-    import numpy as np
+def asarray(
+    obj: Any, *, dtype: DType | None = None, device=None, copy: bool | None = None, requires_grad: bool = False
+) -> Tensor:
+    """`obj` as a tensor: shared where it can be (copy=None), never (True), or else an error (False).
 
-    if not isinstance(array, np.ndarray):
-        raise TypeError(f"expected np.ndarray (got {type(array).__name__})")
+    obj: a tensor, a NumPy array or scalar, an object with DLPack or the buffer protocol, or nested sequences of numbers.
+    """
+    dtype = as_dtype(dtype, "asarray")
+    made = _shared(obj, dtype)
+    if made is None:
+        if copy is False:
+            raise ValueError("can't alias arbitrary sequence into a tensor.")
+        made = tensor(obj, dtype=dtype, device=device)
+        return made.requires_grad_() if _wants_gradient(made, requires_grad) else made
+    wanted_dtype, wanted = dtype or made.dtype, Device(device) if device is not None else made.device
+    same = wanted_dtype is made.dtype and wanted.type == made.device.type
+    if not same:
+        if copy is False:
+            if wanted.type != made.device.type:
+                raise ValueError(f"can't alias tensor from device '{made.device}' to '{wanted}'.")
+            raise ValueError(
+                f"can't alias tensor with dtype '{types.type_name(made.dtype)}' into dtype '{types.type_name(wanted_dtype)}'."
+            )
+        made = made.to(device=wanted, dtype=wanted_dtype)
+    elif copy:
+        made = made.clone()
+    if isinstance(obj, Tensor) and not requires_grad:
+        return made
+    if isinstance(obj, Tensor) and made._node is not None and type(made._node) is not AccumulateGrad:
+        made = made.detach()
+    return made.requires_grad_() if _wants_gradient(made, requires_grad) and made._node is None else made
+
+
+def _wants_gradient(made: Tensor, requires_grad: bool) -> bool:
+    if requires_grad:
+        need_float(made)
+    return requires_grad
+
+
+def _shared(obj, dtype: DType | None) -> Tensor | None:
+    """A tensor over the memory of `obj`, or None where it has none to share."""
+    if isinstance(obj, Tensor):
+        return obj
+    if python.is_array(obj):
+        import numpy as np
+
+        return from_numpy(np.asarray(obj)) if isinstance(obj, np.ndarray) else copied_array(obj)
+    if hasattr(obj, "__dlpack__"):
+        from .dlpack import from_dlpack
+
+        return from_dlpack(obj)
+    if isinstance(obj, (list, tuple, int, float, complex, str)):
+        return None
+    try:
+        memoryview(obj)
+    except TypeError:
+        return None
+    return frombuffer(obj, dtype=dtype or types.default_float())
+
+
+# -- NumPy -----------------------------------------------------------------------------------------------------------
+
+
+def _check_array(array) -> DType:
+    """The element type of an array that tensors can have; TypeError or ValueError for others."""
     found = DTYPES.get(array.dtype.name)
-    if found is None or array.dtype.byteorder == ">":
+    if found is None:
         raise TypeError(
-            f"can't convert np.ndarray of type {array.dtype.type.__module__}.{array.dtype.name}. The only supported types "
-            "are: float64, float32, float16, complex64, complex128, int64, int32, int16, int8, uint64, uint32, uint16, "
-            "uint8, and bool."
+            f"can't convert np.ndarray of type numpy.{array.dtype.type.__name__}. The only supported types are: float64, "
+            "float32, float16, complex64, complex128, int64, int32, int16, int8, uint64, uint32, uint16, uint8, and bool."
+        )
+    if not array.dtype.isnative:
+        raise ValueError(
+            "given numpy array has byte order different from the native byte order. Conversion between byte orders is "
+            "currently not supported."
         )
     item = array.dtype.itemsize
     if any(s < 0 for s in array.strides):
         raise ValueError(
             "At least one stride in the given numpy array is negative, and tensors with negative strides are not "
-            "currently supported. (You can probably work around this by making a copy of your array with array.copy().)"
+            "currently supported. (You can probably work around this by making a copy of your array  with array.copy().) "
         )
     if any(s % item for s in array.strides):
         raise ValueError(
             "given numpy array strides not a multiple of the element byte size. Copy the numpy array to reallocate the "
             "memory."
         )
+    return found
+
+
+def from_numpy(array) -> Tensor:
+    """A tensor over the memory of a NumPy array; writes to one show in the other.
+
+    Raises: TypeError for what is no array or of no type that tensors have; ValueError for negative strides.
+    """
+    import numpy as np
+
+    if not isinstance(array, np.ndarray):
+        module = type(array).__module__
+        raise TypeError(f"expected np.ndarray (got {module + '.' if module != 'builtins' else ''}{type(array).__name__})")
+    found = _check_array(array)
+    item = array.dtype.itemsize
     where = layout(array.shape, tuple(s // item for s in array.strides), found, cpu)
     if not array.flags.writeable:
         import warnings
 
         warnings.warn(
-            "The given NumPy array is not writable, and PyTorch does not support non-writable tensors. This means "
-            "writing to this tensor will result in undefined behavior.", UserWarning, stacklevel=2,
+            "The given NumPy array is not writable, and PyTorch does not support non-writable tensors. This means writing "
+            "to this tensor will result in undefined behavior. You may want to copy the array to protect its data or make "
+            "it writable before converting it to a tensor. This type of warning will be suppressed for the rest of this "
+            "program.", UserWarning, stacklevel=2,
         )  # fmt: skip
     start = array.__array_interface__["data"][0]
     memory = dispatch.runtime().wrap(start, where.extent * item, array)
@@ -236,7 +303,10 @@ def to_numpy(t: Tensor):
 
     where = t._layout
     if where.device.type != "cpu":
-        raise TypeError(f"can't convert {where.device} device type tensor to numpy. Use Tensor.cpu() to copy the tensor to host memory first.")
+        raise TypeError(
+            f"can't convert {where.device} device type tensor to numpy. Use Tensor.cpu() to copy the tensor to host memory "
+            "first."
+        )
     if where.dtype.numpy_name is None:
         raise TypeError("Got unsupported ScalarType BFloat16")
     item = where.dtype.itemsize
@@ -250,6 +320,82 @@ def to_numpy(t: Tensor):
     }  # fmt: skip
     return np.asarray(exporter)
 
+
+# -- buffers ---------------------------------------------------------------------------------------------------------
+
+
+class _PyBuffer(ctypes.Structure):
+    """CPython's Py_buffer: what the buffer protocol fills in."""
+
+    _fields_ = [
+        ("buf", ctypes.c_void_p), ("obj", ctypes.py_object), ("len", ctypes.c_ssize_t), ("itemsize", ctypes.c_ssize_t),
+        ("readonly", ctypes.c_int), ("ndim", ctypes.c_int), ("format", ctypes.c_char_p),
+        ("shape", ctypes.c_void_p), ("strides", ctypes.c_void_p), ("suboffsets", ctypes.c_void_p),
+        ("internal", ctypes.c_void_p),
+    ]  # fmt: skip
+
+
+def buffer_address(view: memoryview) -> int:
+    """Where the bytes of a contiguous view start (read-only ones too, which ctypes itself refuses)."""
+    found = _PyBuffer()
+    ctypes.pythonapi.PyObject_GetBuffer(ctypes.py_object(view), ctypes.byref(found), 0)
+    place = found.buf or 0
+    ctypes.pythonapi.PyBuffer_Release(ctypes.byref(found))
+    return place
+
+
+def frombuffer(buffer, *, dtype: DType, count: int = -1, offset: int = 0, requires_grad: bool = False) -> Tensor:
+    """A 1-D tensor over the memory of an object with Python's buffer protocol (bytearray, array, mmap, ...).
+
+    count: elements, -1 for all that follow. offset: bytes to skip.
+
+    >>> import flambeau as torch
+    >>> torch.frombuffer(bytearray(b"abc"), dtype=torch.uint8)
+    tensor([97, 98, 99], dtype=torch.uint8)
+    """
+    kind = as_dtype(dtype, "frombuffer")
+    assert kind is not None
+    try:
+        view = memoryview(buffer)
+    except TypeError:
+        raise ValueError("object does not implement Python buffer protocol.") from None
+    if not view.contiguous:
+        raise RuntimeError("could not retrieve buffer from object")
+    size, item = view.nbytes, kind.itemsize
+    if requires_grad and kind.kind < 2:
+        raise RuntimeError("Only Tensors of floating point and complex dtype can require gradients")
+    if size == 0 or count == 0:
+        raise ValueError(f"both buffer length ({size}) and count ({count}) must not be 0")
+    if not 0 <= offset < size:
+        raise ValueError(
+            f"offset ({offset} bytes) must be non-negative and no greater than buffer length ({size} bytes) minus 1"
+        )
+    if count < 0:
+        if (size - offset) % item:
+            raise ValueError(
+                f"buffer length ({size - offset} bytes) after offset ({offset} bytes) must be a multiple of element size "
+                f"({item})"
+            )
+        count = (size - offset) // item
+    if offset + count * item > size:
+        raise ValueError(
+            f"requested buffer length ({count} * {item} bytes) after offset ({offset} bytes) must not be greater than actual "
+            f"buffer length ({size} bytes)"
+        )
+    if view.readonly:
+        import warnings
+
+        warnings.warn(
+            "The given buffer is not writable, and PyTorch does not support non-writable tensors. This means you can write "
+            "to the underlying (supposedly non-writable) buffer using the tensor. You may want to copy the buffer to "
+            "protect its data or make it writable before converting it to a tensor.", UserWarning, stacklevel=2,
+        )  # fmt: skip
+    memory = dispatch.runtime().wrap(buffer_address(view) + offset, count * item, view)
+    made = make(memory, contiguous_layout((count,), kind, cpu))
+    return made.requires_grad_() if requires_grad else made
+
+
+# -- to Python -------------------------------------------------------------------------------------------------------
 
 _READERS = {
     "bool": ctypes.c_bool, "uint8": ctypes.c_uint8, "int8": ctypes.c_int8, "int16": ctypes.c_int16,
@@ -282,6 +428,8 @@ def item(t: Tensor):
 def to_list(t: Tensor):
     """Nested lists of Python numbers (a number for 0 dimensions)."""
     where = t._layout
+    if where.device.type == "meta":
+        raise NotImplementedError("Cannot copy out of meta tensor; no data!")
     if where.ndim == 0:
         return item(t)
     if where.numel == 0:

@@ -36,7 +36,7 @@ def source_of(op: Operator, inplace: bool) -> str:
         tests = [f"{n}._memory is {target}._memory" for n in op.tensors[1:] if n != "indices"]
         nodes = [f"{n}._node is not None" for n in op.tensors if n != "indices"]
         nodes.append(f"{target}._base is not None and {target}._base._node is not None")
-        tests += [f"({' or '.join(nodes)}) and mode.grad"]
+        tests += [f"({' or '.join(nodes)}) and _mode.grad"]
         lines += ["    try:", f"        if {' or '.join(tests)}:", f"            return {general}"]
         lines += [f"        plan = inplace_plans[{', '.join(key)}]"]
     else:
@@ -52,7 +52,7 @@ def source_of(op: Operator, inplace: bool) -> str:
         "    result._layout = plan.layout",
         "    result._base = None",
         "    result._node = None",
-        "    if plan.differentiable and mode.grad:",
+        "    if plan.differentiable and _mode.grad:",
         f"        edges = ({', '.join(edges)},)",
         "        for e in edges:",
         "            if e is not None:",
@@ -75,7 +75,7 @@ def record_lines(op: Operator) -> list[str]:
         f"node.plain = ({''.join(n + ', ' for n in op.plain)})",
         "node.number, node.extra = next_number(), None",
         "result._node = node",
-        "if mode.grad is not True:",
+        "if _mode.grad is not True:",
         "    watch(node)",
     ]
 

@@ -185,7 +185,7 @@ def can_cast(source: DType, to: DType) -> bool:
 
 
 def check_no_self_overlap(target: Layout) -> None:
-    if any(s == 0 and n > 1 for n, s in zip(target.shape, target.strides)):
+    if target.numel and any(s == 0 and n > 1 for n, s in zip(target.shape, target.strides)):
         raise RuntimeError(
             "unsupported operation: more than one element of the written-to tensor refers to a single memory location. "
             "Please clone() the tensor before performing the operation."

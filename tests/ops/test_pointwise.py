@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import operator
 
-import flambeau as torch
 import numpy as np
 import pytest
+
+import flambeau as torch
 
 FLOATS = [0.0, -0.0, 1.0, -1.0, 0.5, -0.5, 1.5, 2.5, -2.5, 3.0, 0.1, 7.25, -7.25, 100.0, 1e-3, 0.9999]
 EDGES = [math.inf, -math.inf, math.nan, 1e30, -1e30, 1e-30]
@@ -71,10 +72,15 @@ def test_unary_values(name):
     values = FLOATS + (EDGES if name not in ("sin", "cos", "tan", "sinc") else EDGES[:3])
     x = np.array(values)
     want = quiet(UNARY[name], x)
-    assert_same(getattr(torch, name)(torch.tensor(values, dtype=torch.float64)), want, LOOSE.get(name, 1e-13), 1e-15)
+    assert_same(
+        getattr(torch, name)(torch.tensor(values, dtype=torch.float64)), want, LOOSE.get(name, 1e-13), 1e-15
+    )
 
 
-@pytest.mark.parametrize("name", ["acos", "acosh", "asin", "asinh", "atan", "atanh", "cos", "cosh", "exp", "log", "sin", "sinh", "sqrt", "tan", "tanh"])  # fmt: skip
+COMPLEX = "acos acosh asin asinh atan atanh cos cosh exp log sin sinh sqrt tan tanh"
+
+
+@pytest.mark.parametrize("name", COMPLEX.split())
 def test_complex_functions(name):
     numpy_name = name.replace("a", "arc", 1) if name[0] == "a" else name
     parts = [0.5, -0.5, 2.0, -3.0, 0.0]
@@ -161,12 +167,26 @@ def test_bits(kind):
 def test_integer_powers_wrap(kind):
     for x in (-3, -1, 0, 1, 2, 7):
         for n in (0, 1, 2, 5, 40, 63):
-            want = np.array(x**n % 2 ** (8 * np.dtype(kind).itemsize)).astype(f"u{np.dtype(kind).itemsize}").astype(kind)
-            assert (torch.tensor([x], dtype=getattr(torch, kind)) ** torch.tensor([n], dtype=getattr(torch, kind))).item() == want
+            want = (
+                np.array(x**n % 2 ** (8 * np.dtype(kind).itemsize))
+                .astype(f"u{np.dtype(kind).itemsize}")
+                .astype(kind)
+            )
+            assert (
+                torch.tensor([x], dtype=getattr(torch, kind)) ** torch.tensor([n], dtype=getattr(torch, kind))
+            ).item() == want
     assert (torch.tensor([1, -1, 2, -1]) ** torch.tensor([-3, -3, -1, -2])).tolist() == [1, -1, 0, 1]
 
 
-SIGNS = [operator.add, operator.sub, operator.mul, operator.truediv, operator.floordiv, operator.mod, operator.pow]
+SIGNS = [
+    operator.add,
+    operator.sub,
+    operator.mul,
+    operator.truediv,
+    operator.floordiv,
+    operator.mod,
+    operator.pow,
+]
 
 
 @pytest.mark.parametrize("sign", SIGNS)
@@ -262,7 +282,10 @@ def test_foreign_operands_may_answer():
 def test_clamp(limits):
     values = [-3.0, -1.0, 0.25, 1.0, 5.0]
     x = torch.tensor(values, requires_grad=True)
-    low, high = (-math.inf if limits[0] is None else limits[0]), (math.inf if limits[1] is None else limits[1])
+    low, high = (
+        (-math.inf if limits[0] is None else limits[0]),
+        (math.inf if limits[1] is None else limits[1]),
+    )
     want = [min(max(v, low), high) for v in values]
     y = x.clamp(*limits)
     assert y.tolist() == want
@@ -358,7 +381,7 @@ def test_type_views():
 @pytest.mark.parametrize(("name", "function", "points"), [
     ("lgamma", math.lgamma, [0.1, 0.5, 1.0, 2.5, 10.0, 171.0, -0.5, -3.7]),
     ("special.ndtr", normal_area, [-8.0, -1.0, 0.0, 0.3, 2.0]),
-    ("special.log_ndtr", lambda x: math.log(normal_area(x)), [-20.0, -5.0, -1.0, 0.0, 1.0, 5.0]),
+    ("special.log_ndtr", lambda x: math.log(normal_area(x)) if x < 0 else math.log1p(-normal_area(-x)), [-20.0, -5.0, -1.0, 0.0, 1.0, 5.0]),
     ("special.erfcx", lambda x: math.exp(x * x) * math.erfc(x), [-3.0, -0.5, 0.0, 0.5, 2.0, 5.0]),
     ("special.entr", lambda x: -x * math.log(x) if x else 0.0, [0.0, 0.5, 1.0, 3.0]),
 ])  # fmt: skip
@@ -378,7 +401,10 @@ def test_bessel_functions_by_their_series():
     x = torch.tensor([0.0, 0.5, 3.0, 7.9, 8.1, 30.0], dtype=torch.float64)
     for order, name in ((0, "i0"), (1, "i1")):
         want = [
-            sum((v / 2) ** (2 * k + order) / (math.factorial(k) * math.factorial(k + order)) for k in range(80))
+            sum(
+                (v / 2) ** (2 * k + order) / (math.factorial(k) * math.factorial(k + order))
+                for k in range(80)
+            )
             for v in x.tolist()
         ]
         assert getattr(torch.special, name)(x).tolist() == pytest.approx(want, rel=1e-12)
@@ -391,8 +417,12 @@ def test_polygamma_is_the_derivative_of_the_order_below():
     for n in range(4):
         (slope,) = torch.autograd.grad(torch.polygamma(n, x).sum(), x)
         assert slope.tolist() == pytest.approx(torch.polygamma(n + 1, x).tolist(), rel=1e-12)
-    assert torch.polygamma(1, torch.tensor(1.0, dtype=torch.float64)).item() == pytest.approx(math.pi**2 / 6, rel=1e-14)
-    assert torch.special.zeta(torch.tensor(2.0, dtype=torch.float64), 1.0).item() == pytest.approx(math.pi**2 / 6, rel=1e-14)
+    assert torch.polygamma(1, torch.tensor(1.0, dtype=torch.float64)).item() == pytest.approx(
+        math.pi**2 / 6, rel=1e-14
+    )
+    assert torch.special.zeta(torch.tensor(2.0, dtype=torch.float64), 1.0).item() == pytest.approx(
+        math.pi**2 / 6, rel=1e-14
+    )
 
 
 # -- activations -----------------------------------------------------------------------------------------------------
@@ -415,12 +445,26 @@ def test_activations(name):
     points = [-30.0, -5.0, -1.0, -0.3, 0.0, 0.3, 1.0, 5.0, 30.0]
     function = getattr(torch.nn.functional, name)
     want = [ACTIVATIONS[name](x) for x in points]
-    assert function(torch.tensor(points, dtype=torch.float64)).tolist() == pytest.approx(want, rel=1e-12, abs=1e-15)
+    assert function(torch.tensor(points, dtype=torch.float64)).tolist() == pytest.approx(
+        want, rel=1e-12, abs=1e-15
+    )
     assert function(torch.tensor(points)).tolist() == pytest.approx(want, rel=1e-5, abs=1e-6)
 
 
 def test_in_place_flag_writes_the_input():
-    for name in ("relu", "relu6", "leaky_relu", "elu", "celu", "selu", "silu", "mish", "hardtanh", "hardsigmoid", "hardswish"):
+    for name in (
+        "relu",
+        "relu6",
+        "leaky_relu",
+        "elu",
+        "celu",
+        "selu",
+        "silu",
+        "mish",
+        "hardtanh",
+        "hardsigmoid",
+        "hardswish",
+    ):
         x = torch.tensor([-1.0, 0.5, 7.0])
         function = getattr(torch.nn.functional, name)
         want = function(x)
@@ -445,7 +489,9 @@ def test_prelu_and_glu():
 # -- shapes and memory -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", ["float32", "float64", "int64", "int32", "uint8", "bool", "float16", "int16"])
+@pytest.mark.parametrize(
+    "kind", ["float32", "float64", "int64", "int32", "uint8", "bool", "float16", "int16"]
+)
 @pytest.mark.parametrize("shape", [(37, 53), (64, 64), (3, 40, 50), (2, 5, 33, 17), (8, 16), (128, 7)])
 def test_transposed_operands(kind, shape):
     """Copies and sums whose operands run along different dimensions: tiles, their edges, outer dimensions."""

@@ -41,11 +41,11 @@ def full(call) -> None:
 @native
 def arange_kernel(frame: WORD, params: WORD, begin: i64, end: i64):
     """out[i] = start + i * step, computed in type C. Parameters: output, start, step."""
-    out = bitcast(frame[params[0]], ptr(T))  # noqa: F821
-    start = bitcast(frame[params[1]], C)  # noqa: F821
-    step = bitcast(frame[params[2]], C)  # noqa: F821
+    out = bitcast(frame[params[0]], ptr(T))
+    start = bitcast(frame[params[1]], C)
+    step = bitcast(frame[params[2]], C)
     for i in independent(begin, end):
-        out[i] = R(start + C(i) * step)  # noqa: F821
+        out[i] = R(start + C(i) * step)
 
 
 def arange(call) -> None:
@@ -66,14 +66,14 @@ def number_word(call, k: int, computed) -> int:
 @native
 def linspace_kernel(frame: WORD, params: WORD, begin: i64, end: i64):
     """From the start in the first half, from the end in the second. Parameters: output, start, end, step, count."""
-    out = bitcast(frame[params[0]], ptr(T))  # noqa: F821
+    out = bitcast(frame[params[0]], ptr(T))
     first = bitcast(frame[params[1]], f64)
     last = bitcast(frame[params[2]], f64)
     step = bitcast(frame[params[3]], f64)
     n = params[4]
     half = n // 2
     for i in independent(begin, end):
-        out[i] = R(first + f64(i) * step if i < half else last - f64(n - 1 - i) * step)  # noqa: F821
+        out[i] = R(first + f64(i) * step if i < half else last - f64(n - 1 - i) * step)
 
 
 def linspace(call) -> None:
@@ -82,7 +82,9 @@ def linspace(call) -> None:
     words = [call.scalar(k) for k in range(3)]
     if made.numel == 1:  # the one number is the start
         words[1] = words[0]
-    call.native(linspace_kernel, {"T": t, "R": t.register}, [call.out(0), *words, made.numel], made.numel, CHUNK)
+    call.native(
+        linspace_kernel, {"T": t, "R": t.register}, [call.out(0), *words, made.numel], made.numel, CHUNK
+    )
 
 
 # -- matrices --------------------------------------------------------------------------------------------------------
@@ -91,14 +93,14 @@ def linspace(call) -> None:
 @native
 def eye_kernel(frame: WORD, params: WORD, begin: i64, end: i64):
     """Rows [begin, end) of the unit matrix. Parameters: output, columns. P parts an element (2 for complex)."""
-    out = bitcast(frame[params[0]], ptr(T))  # noqa: F821
+    out = bitcast(frame[params[0]], ptr(T))
     columns = params[1]
     for r in range(begin, end):
-        row = out + r * columns * P  # noqa: F821
-        for c in independent(0, columns * P):  # noqa: F821
-            row[c] = R(0)  # noqa: F821
+        row = out + r * columns * P
+        for c in independent(0, columns * P):
+            row[c] = R(0)
         if r < columns:
-            row[r * P] = R(1)  # noqa: F821
+            row[r * P] = R(1)
 
 
 def eye(call) -> None:
@@ -117,19 +119,19 @@ MOVERS = {1: (u8, 1), 2: (u16, 1), 4: (u32, 1), 8: (u64, 1), 16: (u64, 2)}
 @native
 def triangle_kernel(frame: WORD, params: WORD, begin: i64, end: i64):
     """Rows of matrices with one triangle zeroed. Parameters: output, input, rows, columns, diagonal."""
-    out = bitcast(frame[params[0]], ptr(T))  # noqa: F821
-    source = bitcast(frame[params[1]], ptr(T))  # noqa: F821
+    out = bitcast(frame[params[0]], ptr(T))
+    source = bitcast(frame[params[1]], ptr(T))
     rows = params[2]
     columns = params[3]
     diagonal = params[4]
     for r in range(begin, end):
         limit = r % rows + diagonal
-        at = r * columns * P  # noqa: F821
+        at = r * columns * P
         for c in independent(0, columns):
-            keep = c >= limit if UPPER else c <= limit  # noqa: F821
-            for p in unroll(0, P):  # noqa: F821
-                k = at + c * P + p  # noqa: F821
-                out[k] = source[k] if keep else T(0)  # noqa: F821
+            keep = c >= limit if UPPER else c <= limit
+            for p in unroll(0, P):
+                k = at + c * P + p
+                out[k] = source[k] if keep else T(0)
 
 
 def triangle(call, upper: bool) -> None:
@@ -140,7 +142,13 @@ def triangle(call, upper: bool) -> None:
     rows, columns = made.shape[-2:]
     parameters = [call.out(0), call.contiguous(0), rows, columns, call.values["diagonal"]]
     count = made.numel // columns
-    call.native(triangle_kernel, {"T": t, "P": parts, "UPPER": int(upper)}, parameters, count, max(1, CHUNK // columns))
+    call.native(
+        triangle_kernel,
+        {"T": t, "P": parts, "UPPER": int(upper)},
+        parameters,
+        count,
+        max(1, CHUNK // columns),
+    )
 
 
 def lower(call) -> None:

@@ -213,4 +213,3 @@ def _strided(b, function, codes, n_out, kinds, bases, params, begin, end, number
     b.assign(position, b.binary("add", now, count))
     b.jump(head)
     b.place(done)
-

@@ -34,8 +34,15 @@ def plan(sizes: Sequence[int], steps: Sequence[Sequence[int]], codes: Sequence[s
     columns = [k for k, s in enumerate(steps) if s[-1] not in (0, 1)]
     if not columns or columns[0] < n_out:
         return None
-    rows = next((d for d in range(len(sizes) - 1) if sizes[d] >= SMALLEST and all(steps[k][d] == 1 for k in columns)), None)
-    if rows is None or any(steps[k][-1] < SMALLEST for k in columns) or any(s[-1] != 1 for s in steps[:n_out]):
+    rows = next(
+        (d for d in range(len(sizes) - 1) if sizes[d] >= SMALLEST and all(steps[k][d] == 1 for k in columns)),
+        None,
+    )
+    if (
+        rows is None
+        or any(steps[k][-1] < SMALLEST for k in columns)
+        or any(s[-1] != 1 for s in steps[:n_out])
+    ):
         return None
     return rows, tuple(COLUMN if k in columns else SAME if s[-1] == 0 else ROW for k, s in enumerate(steps))
 
@@ -83,18 +90,23 @@ class Writer:
         self.function, self.codes, self.n_out, self.kinds, self.lanes = function, codes, n_out, kinds, lanes
         self.types = [BY_CODE[c] for c in codes]
         self.module = Module()
-        self.b = Builder(self.module, "kernel", [("frame", ptr(i64)), ("params", ptr(i64)), ("begin", i64), ("end", i64)])
+        self.b = Builder(
+            self.module, "kernel", [("frame", ptr(i64)), ("params", ptr(i64)), ("begin", i64), ("end", i64)]
+        )
         b = self.b
         frame, params, self.begin, self.end = b.params
         n = len(codes)
         self.bases = [
-            b.convert(b.load(b.offset(frame, b.load(b.offset(params, k)))), ptr(t)) for k, t in enumerate(self.types)
+            b.convert(b.load(b.offset(frame, b.load(b.offset(params, k)))), ptr(t))
+            for k, t in enumerate(self.types)
         ]
         self.numbers = []
         for k, code in enumerate(scalars):
             word = b.load(b.offset(frame, b.load(b.offset(params, n + k))))
             t = BY_CODE[code].register
-            self.numbers.append(b.convert(b.bitcast(word, f64), t) if t.kind == "float" else b.convert(word, t))
+            self.numbers.append(
+                b.convert(b.bitcast(word, f64), t) if t.kind == "float" else b.convert(word, t)
+            )
         block = b.offset(params, n + len(scalars))
         self.outer, self.rows, self.columns = (b.load(b.offset(block, k)) for k in range(3))
         self.strides = [[b.load(b.offset(block, 3 + 2 * k + d)) for d in range(2)] for k in range(n)]
@@ -147,7 +159,9 @@ class Writer:
             index = b.binary("sub", left, b.binary("mul", quotient, size))
             b.assign(rest, quotient)
             for k in range(n):
-                b.assign(moves[k], b.binary("add", moves[k], b.binary("mul", index, b.load(b.offset(at, 1 + k)))))
+                b.assign(
+                    moves[k], b.binary("add", moves[k], b.binary("mul", index, b.load(b.offset(at, 1 + k))))
+                )
 
         b.loop(0, self.outer, 1, dimension, unroll=None)
         return [b.offset(base, b.value(move)) for base, move in zip(self.bases, moves)]
@@ -158,7 +172,10 @@ class Writer:
         for k in inputs:
             if self.kinds[k] == COLUMN:
                 t = vec(self.types[k], lanes)
-                lines = [b.load(b.offset(places[k], b.binary("mul", self.strides[k][1], j)), t) for j in range(lanes)]
+                lines = [
+                    b.load(b.offset(places[k], b.binary("mul", self.strides[k][1], j)), t)
+                    for j in range(lanes)
+                ]
                 squares[k] = transpose(b, lines)
         for i in range(lanes):
             values = []

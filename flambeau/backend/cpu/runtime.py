@@ -202,6 +202,8 @@ def program(outputs, inputs, steps, *, scratch=(), scalars=(), written=0, releas
     The call returns memory, a tuple of memories, True (no outputs), or None when a kernel refused (`error_record`).
     """
     inputs = list(inputs) if not isinstance(inputs, int) else [0] * inputs
+    if any(size >= 1 << 63 for size in (*outputs, *scratch)):
+        raise RuntimeError(f"Storage size calculation overflowed: {max((*outputs, *scratch))} bytes")
     assert FIRST + len(outputs) + len(inputs) + len(scratch) + len(scalars) <= kernels_runtime.FRAME_WORDS
     assert len(outputs) <= 16 and len(scratch) + sum(inputs) <= 32
     keep = []

@@ -135,16 +135,16 @@ def topk(call) -> None:
 
 
 def rank(call) -> None:
-    """The element of one rank along values["dim"]: values["mode"] is rank (with values["k"]), median or nanmedian."""
+    """The element of one rank along values["dim"]: values["which"] is rank (with values["k"]), median or nanmedian."""
     if call.outputs[0].numel == 0:
         return
     rows = Rows(call, False, 1)
     keys, places = rows.buffers()
-    if call.values["mode"] == "rank" and rows.length <= CLASSIC:
+    if call.values["which"] == "rank" and rows.length <= CLASSIC:
         parameters = [rows.word, call.out(0), call.out(1), keys[0], places[0], rows.length, call.values["k"] - 1]
         rows.native(select.quick_rows, parameters, rows.count, 8192 // rows.length)
         return
-    mode = {"rank": select.RANK, "median": select.MEDIAN, "nanmedian": select.NANMEDIAN}[call.values["mode"]]
+    mode = {"rank": select.RANK, "median": select.MEDIAN, "nanmedian": select.NANMEDIAN}[call.values["which"]]
     parameters = [rows.word, call.out(0), call.out(1), *keys, *places, rows.length, call.values["k"], mode]
     rows.native(select.select_rows, parameters, rows.count, 8192 // rows.length)
 
