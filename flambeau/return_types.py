@@ -42,6 +42,7 @@ def structure(name: str, fields: str) -> type[Structure]:
 
 
 _FIELDS = {
+    "_lu_with_info": "LU pivots info",
     "aminmax": "min max",
     "cummax": "values indices",
     "cummin": "values indices",

@@ -2,7 +2,7 @@
 
 from . import (  # noqa: F401
     activation, attention, compare, complex, contract, conv, copy, create, create_range, einsum, embedding, fft, index, join, linalg,
-    linalg_solve, linalg_spectral, logic, loss, norm, optimise, pad, pointwise, pointwise_bits, pointwise_dropout, pointwise_exp, pointwise_float,
+    linalg_products, linalg_solve, linalg_spectral, logic, loss, norm, optimise, pad, pointwise, pointwise_bits, pointwise_dropout, pointwise_exp, pointwise_float,
     pointwise_round, pointwise_select, pointwise_trig, pool, random, reduce, reduce_extreme, reduce_moments,
     reduce_norm, scan, search, scatter, softmax, sort, special, view, view_copy, view_rearrange, view_slice,
     view_strided,

@@ -52,7 +52,7 @@ class Relu(Pointwise):
         return maximum(input, 0)
 
     def d_input(g, result):
-        return where(result > 0, g, zero_like(g))
+        return where(result <= 0, zero_like(g), g)
 
 
 @op("nn.functional.relu6(Tensor input, bool inplace=False) -> Tensor", inplace=True)

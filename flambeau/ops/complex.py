@@ -10,7 +10,7 @@ from ..base.layout import Layout, layout
 from ..ir.expr import Expr, Pair, atan2, conj, cos, imag, make_complex, real, sin, where
 from .define import op, ops
 from .kinds import Composite, Pointwise, View, int_to_float_real, promote
-from .pointwise_types import COMPLEX, sgn, zero_like
+from .pointwise_types import COMPLEX, same_type_out, sgn, zero_like
 
 
 def parts_of(input: Layout, last: tuple[int, ...]) -> Layout:
@@ -136,6 +136,7 @@ class Conj(Composite):
 class ConjPhysical(Pointwise):
     """Complex conjugate in memory of its own."""
 
+    check_out = same_type_out
     dtype = promote
 
     def scalar(input):
@@ -174,6 +175,13 @@ def check_parts(first: Layout, second: Layout) -> None:
             "second argument")  # fmt: skip
 
 
+def complex_out(result: Layout, out: Layout) -> None:
+    """A `check_out` rule: exactly the complex type of the parts."""
+    require(out.dtype is result.dtype,
+            f"Expected object of scalar type {type_name(result.dtype)} but got scalar type {type_name(out.dtype)} for "
+            "argument 'out'")  # fmt: skip
+
+
 def to_complex(common: DType) -> tuple[DType, DType]:
     return common, common.to_complex()
 
@@ -182,6 +190,7 @@ def to_complex(common: DType) -> tuple[DType, DType]:
 class Complex(Pointwise):
     """Complex numbers from their real and imaginary parts."""
 
+    check_out = complex_out
     dtype = to_complex
 
     def check(real, imag):
@@ -201,6 +210,7 @@ class Complex(Pointwise):
 class Polar(Pointwise):
     """Complex numbers from their absolute values and angles."""
 
+    check_out = complex_out
     dtype = to_complex
 
     def check(abs, angle):

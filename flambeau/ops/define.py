@@ -23,7 +23,7 @@ OPERATORS: dict[str, "Operator"] = {}
 
 TENSOR_TYPES = ("Tensor", "Tensor?", "Operand", "Operand?", "Tensor[]")
 _UNKEYED = frozenset(("layout", "pin_memory", "requires_grad"))
-_RULES = {"d_all", "scalar", "check", "shape", "layouts", "view", "body", "combine", "finish", "map", "identity"}
+_RULES = {"d_all", "scalar", "check", "check_out", "shape", "layouts", "view", "body", "combine", "finish", "map", "identity"}
 _MEMBERS = _RULES | {
     "dtype", "accumulate", "algorithm", "batch", "fast", "onnx", "samples", "errors", "spec", "no_gradient", "bad",
     "nondifferentiable", "value_kind", "strides", "data_dependent", "cost", "scalars_follow_tensor", "promote_integers", "writes", "empty_is_none",

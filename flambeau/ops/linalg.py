@@ -273,7 +273,7 @@ class Lu(Composite):
 
     def body(input, pivot, get_infos):
         found = lu_factors("linalg.lu_factor_ex", input, pivot, "" if get_infos else "torch.linalg.lu_factor_ex")
-        return found if get_infos else found[:2]
+        return structure_of("_lu_with_info")(found) if get_infos else found[:2]
 
 
 def unpacked(LU, pivots, with_data: bool = True, with_pivots: bool = True):
@@ -450,24 +450,24 @@ class LdlSolve(Composite):
 # -- QR and Householder reflectors --------------------------------------------------------------------------------
 
 
-@op("qr_parts(Tensor A, str mode) -> (Tensor, Tensor)", function=False, method=False)
+@op("qr_parts(Tensor A, str form) -> (Tensor, Tensor)", function=False, method=False)
 class QrParts(Opaque):
     """Q and R; Q is empty in mode "r"."""
 
     algorithm = "lapack.qr"
 
-    def layouts(A, mode):
+    def layouts(A, form):
         m, n = A.shape[-2:]
-        size = m if mode == "complete" else min(m, n)
-        if mode == "r":
+        size = m if form == "complete" else min(m, n)
+        if form == "r":
             return [contiguous_layout((0,), A.dtype, A.device), *matrices(A, ((size, n), None))]
         return matrices(A, ((m, size), None), ((size, n), None))
 
-    def d_A(g0, g1, A, result0, result1, mode):
+    def d_A(g0, g1, A, result0, result1, form):
         m, n = A._layout.shape[-2:]
-        require(mode != "r", "The derivative of linalg.qr depends on Q, which is not computed when mode='r'. Please use "
+        require(form != "r", "The derivative of linalg.qr depends on Q, which is not computed when mode='r'. Please use "
                 "linalg.qr(A, mode='reduced') if you are going to require gradients from R")
-        require(mode == "reduced" or m <= n,
+        require(form == "reduced" or m <= n,
                 "The QR decomposition is not differentiable when mode='complete' and nrows > ncols")
         if m >= n:
             return qr_gradient(result0, result1, g0, g1)
@@ -512,7 +512,7 @@ class Geqrf(Composite):
     """R above the diagonal, Householder reflectors below it, and their factors ``tau``."""
 
     def body(input):
-        require(input._layout.ndim >= 2, f"torch.geqrf: input must have at least 2 dimensions.")
+        require(input._layout.ndim >= 2, "torch.geqrf: input must have at least 2 dimensions.")
         check_type("torch.geqrf", input._layout)
         return structure_of("geqrf")(ops.reflectors(input.detach()))
 
@@ -576,6 +576,7 @@ def householder(name: str, input, tau):
         return ops.reflected(input, tau)
     m, n = input._layout.shape[-2:]
     unit = ops.expand(ops.eye(m, n, dtype=input._layout.dtype), input._layout.shape)
+    unit = unit if tau._layout.numel else unit + ops.sum(input) * 0  # stays a function of the input
     return reflect(input, tau, unit, False, False)
 
 

@@ -317,7 +317,7 @@ class LeastSquares(Opaque):
     """Solution, residuals, rank, singular values; the last three empty where the driver does not give them."""
 
     algorithm = "lapack.least_squares"
-    nondifferentiable = (1, 2, 3)
+    nondifferentiable = (2, 3)
 
     def layouts(A, B, driver):
         batch, (m, n) = A.shape[:-2], A.shape[-2:]
@@ -330,10 +330,15 @@ class LeastSquares(Opaque):
             contiguous_layout((*batch, min(m, n)) if driver in ("gelsd", "gelss") else none, kind, place),
         ]
 
-    def d_all(g0, A, B, needs):
+    def d_all(g0, g1, A, B, result0, needs):
         found = pseudo_inverse(A)
         d_A = pinv_gradient(ops.matmul(g0, adjoint(B)), found, A) if needs["A"] else None
-        return d_A, ops.matmul(adjoint(found), g0) if needs["B"] else None
+        d_B = ops.matmul(adjoint(found), g0) if needs["B"] else None
+        if g1._layout.numel:  # the residuals do not change with the solution, which makes them least
+            slope = (ops.matmul(A, result0) - B) * (2 * ops.unsqueeze(g1, -2))
+            d_A = d_A + ops.matmul(slope, adjoint(result0)) if needs["A"] else None
+            d_B = d_B - slope if needs["B"] else None
+        return d_A, d_B
 
 
 @op("linalg.lstsq(Tensor A, Tensor B, any rcond=None, *, str? driver=None) -> (Tensor, Tensor, Tensor, Tensor)")
@@ -363,7 +368,7 @@ class Lstsq(Composite):
         A, B = same_batch(A, ops.unsqueeze(B, -1) if vector else B)
         found, residuals, rank, singular = ops.least_squares(A, B, cutoff, driver)
         if driver in ("gelsd", "gelss") and residuals._layout.numel and bool((rank != a.shape[-1]).any().item()):
-            residuals = ops.empty((0,), dtype=a.dtype.to_real())
+            residuals = ops.narrow(ops.flatten(residuals), 0, 0, 0)
         found = ops.squeeze(found, -1) if vector else found
         if vector and residuals._layout.ndim > 1:
             residuals = ops.squeeze(residuals, -1)

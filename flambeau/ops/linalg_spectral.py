@@ -246,7 +246,7 @@ def matrix_norm(A, ord, dim, keepdim: bool, dtype):
     if ord == "nuc" or abs(ord) == 2:
         check_type(name, A._layout)
         values = singular_values(ops.movedim(A, (a, b), (-2, -1)))
-        found = ops.sum(values, -1) if ord == "nuc" else (ops.amax if ord > 0 else ops.amin)(values, -1)
+        found = ops.sum(values, -1) if ord == "nuc" else extreme(values, -1, False, ord > 0)
         for d in sorted((a, b)) if keepdim else ():
             found = ops.unsqueeze(found, d)
         return found
@@ -254,7 +254,14 @@ def matrix_norm(A, ord, dim, keepdim: bool, dtype):
     if not keepdim and outer > inner:
         outer -= 1
     sums = ops.sum(ops.abs(A), inner, keepdim)
-    return (ops.amax if ord > 0 else ops.amin)(sums, outer, keepdim)
+    return extreme(sums, outer, keepdim, ord > 0)
+
+
+def extreme(x, dim: int, keepdim: bool, largest: bool):
+    """Largest (0 of none) or smallest along a dimension; gradients are shared between equals."""
+    if not largest:
+        return ops.amin(x, dim, keepdim)
+    return ops.amax(x, dim, keepdim) if x._layout.shape[dim] else ops.sum(x, dim, keepdim)
 
 
 @op("linalg.matrix_norm(Tensor A, any ord='fro', any dim=(-2, -1), bool keepdim=False, *, ScalarType? dtype=None, "

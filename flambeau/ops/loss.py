@@ -221,6 +221,9 @@ def check_class_layouts(input, target, weight) -> None:
                 f"({target.shape[0] if target.ndim else 0}).", ValueError)  # fmt: skip
         require(tuple(target.shape[1:]) == tuple(input.shape[2:]),
                 f"Expected target size {[input.shape[0], *input.shape[2:]]}, got {list(target.shape)}")  # fmt: skip
+    require(weight is None or weight.dtype is input.dtype,
+            f"expected scalar type {_TYPE_NAMES.get(input.dtype.name)} but found "
+            f"{_TYPE_NAMES.get(weight.dtype.name) if weight is not None else ''}")  # fmt: skip
     require(weight is None or weight.ndim == 1 and weight.numel == classes,
             f"weight tensor should be defined either for all {classes} classes or no classes but got weight tensor of "
             f"shape: {list(weight.shape) if weight is not None else ()}")  # fmt: skip
@@ -241,6 +244,7 @@ class CrossEntropy(Composite):
         reduction = reduction_of(reduction, size_average, reduce)
         require(0.0 <= label_smoothing <= 1.0, f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing}")
         if target.shape == input.shape and (target.dtype.kind >= 2):
+            require(ignore_index < 0, "ignore_index is not supported for floating point target")
             return probability_loss(input, target, weight, reduction, label_smoothing)
         require(target.dtype.kind == 1, f"expected scalar type Long but found {_TYPE_NAMES.get(target.dtype.name, target.dtype)}")
         check_class_shapes(input, target, weight)
@@ -564,6 +568,7 @@ class MultiMarginLoss(Composite):
                 f"but got: {list(input.shape)}")  # fmt: skip
         require(target.dim() <= 1 and target.numel() == rows.shape[0],
                 f"inconsistent target size, expected {rows.shape[0]} but got {list(target.shape)}")  # fmt: skip
+        require(weight is None or weight.dim() == 1, "weight must be one-dimensional", ValueError)
         index = ops.reshape(target, (-1, 1))
         values = ops.clamp_min(margin - ops.gather(rows, 1, index) + rows, 0)
         if p == 2:

@@ -34,6 +34,7 @@ from .pointwise_types import (
     kind_of,
     log_of,
     not_implemented,
+    same_type_out,
     sgn,
     zero_like,
 )  # fmt: skip
@@ -566,6 +567,7 @@ class Reciprocal(Pointwise):
 class Neg(Pointwise):
     """``-input``. Raises: RuntimeError for bool."""
 
+    check_out = same_type_out
     dtype = promote
 
     def check(input):
@@ -606,6 +608,7 @@ class Abs(Pointwise):
 class Sign(Pointwise):
     """-1, 0 or 1 by the sign of each element."""
 
+    check_out = same_type_out
     dtype = promote
 
     def check(input):
@@ -624,6 +627,7 @@ class Sign(Pointwise):
 class Sgn(Pointwise):
     """``input / |input|``, and 0 where it is 0; the sign of a real number."""
 
+    check_out = same_type_out
     dtype = promote
 
     def scalar(input):

@@ -7,7 +7,7 @@ from ..base.errors import require
 from ..ir.expr import Expr, constant, where
 from .define import op
 from .kinds import Pointwise
-from .pointwise_types import BOOL, FLOAT, INTEGER, not_implemented
+from .pointwise_types import BOOL, FLOAT, INTEGER, not_implemented, same_type_out
 
 
 def integers(kernel: str, bools: bool = True):
@@ -64,6 +64,7 @@ class BitwiseXor(Pointwise):
 class BitwiseNot(Pointwise):
     """Bits flipped; the logical not of bools."""
 
+    check_out = same_type_out
     dtype = integers("bitwise_not_cpu")
 
     def scalar(input):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..base import dtype as types
 from ..base.dtype import dtype as DType
+from ..base.dtype import type_name
 from ..base.errors import require
 from ..ir.expr import Pair, bitcast, constant, convert, copysign, isnan, nextafter, where
 from ..return_types import structure_of
@@ -12,6 +13,7 @@ from .kinds import Composite, Pointwise, int_to_float, to_bool
 from .pointwise_types import (
     COMPLEX,
     FLOAT,
+    bool_out,
     is_finite,
     is_infinite,
     is_integer,
@@ -106,6 +108,10 @@ class NanToNum(Pointwise):
     def dtype(common):
         return common, common
 
+    def check_out(result, out):
+        have, want = type_name(out.dtype), type_name(result.dtype)
+        require(have == want, f"nan_to_num: dtype of out: {have} should be same as input: {want}")
+
     def scalar(input, nan, posinf, neginf, input_layout):
         if is_integer(input):
             return input
@@ -180,6 +186,7 @@ def real_to_bool(name: str):
 class IsPosInf(Pointwise):
     """Whether each element is positive infinity."""
 
+    check_out = bool_out("isposinf")
     dtype = real_to_bool("isposinf")
 
     def scalar(input):
@@ -190,6 +197,7 @@ class IsPosInf(Pointwise):
 class IsNegInf(Pointwise):
     """Whether each element is negative infinity."""
 
+    check_out = bool_out("isneginf")
     dtype = real_to_bool("isneginf")
 
     def scalar(input):
@@ -209,6 +217,8 @@ class IsReal(Pointwise):
 @op("signbit(Tensor input, *, Tensor? out=None) -> Tensor")
 class Signbit(Pointwise):
     """Whether the sign bit of each element is set (also of -0.0 and NaN)."""
+
+    check_out = bool_out("signbit")
 
     def dtype(common):
         require(

@@ -7,7 +7,7 @@ from ..base.errors import require
 from ..ir.expr import Expr, ceil, floor, roundeven, trunc
 from .define import op
 from .kinds import Pointwise
-from .pointwise_types import BOOL, COMPLEX, FLOAT, not_implemented, zero_like
+from .pointwise_types import BOOL, COMPLEX, FLOAT, not_implemented, same_type_out, zero_like
 
 
 def rounding(kernel: str, name: str):
@@ -30,6 +30,7 @@ def rounded(function, x: Expr) -> Expr:
 class Floor(Pointwise):
     """Largest whole number not above each element."""
 
+    check_out = same_type_out
     dtype = rounding("floor_vml_cpu", "floor")
 
     def scalar(input):
@@ -43,6 +44,7 @@ class Floor(Pointwise):
 class Ceil(Pointwise):
     """Smallest whole number not below each element."""
 
+    check_out = same_type_out
     dtype = rounding("ceil_vml_cpu", "ceil")
 
     def scalar(input):
@@ -56,6 +58,7 @@ class Ceil(Pointwise):
 class Trunc(Pointwise):
     """Integer part: each element without its fraction."""
 
+    check_out = same_type_out
     dtype = rounding("trunc_vml_cpu", "trunc")
 
     def scalar(input):
@@ -80,6 +83,7 @@ class Round(Pointwise):
     tensor([0.5000, 1.5000, 2.6000])
     """
 
+    check_out = same_type_out
     dtype = round_type
 
     def scalar(input, decimals):
@@ -97,6 +101,8 @@ class Round(Pointwise):
 @op("frac(Tensor input, *, Tensor? out=None) -> Tensor", inplace=True)
 class Frac(Pointwise):
     """The fraction: ``input - trunc(input)``."""
+
+    check_out = same_type_out
 
     def dtype(common):
         if common.kind != FLOAT:

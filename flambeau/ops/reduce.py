@@ -131,13 +131,16 @@ class Nanmean(Composite):
     def body(input, dim, keepdim, dtype):
         kind = input.dtype
         require(
-            kind.kind >= 2, f"nanmean(): expected input to have floating point or complex dtype but got {type_name(kind)}"
+            kind.kind >= 2,
+            f"nanmean(): expected input to have floating point or complex dtype but got {type_name(kind)}",
         )
         there = ops.logical_not(ops.isnan(input.detach()))
         return ops.nansum(input, dim, keepdim, dtype=dtype) / ops.sum(there, dim, keepdim)
 
 
-@op("prod(Tensor input, int? dim=None, bool keepdim=False, *, ScalarType? dtype=None, Tensor? out=None) -> Tensor")
+@op(
+    "prod(Tensor input, int? dim=None, bool keepdim=False, *, ScalarType? dtype=None, Tensor? out=None) -> Tensor"
+)
 class Prod(Reduction):
     """Product of the elements along ``dim`` (all dimensions by default)."""
 
@@ -236,7 +239,10 @@ class LogsumexpReal(Reduction):
         return g * exp(input - result)
 
 
-@op("logsumexp(Tensor input, int[1] dim, bool keepdim=False, *, Tensor? out=None) -> Tensor", also="special.logsumexp")
+@op(
+    "logsumexp(Tensor input, int[1] dim, bool keepdim=False, *, Tensor? out=None) -> Tensor",
+    also="special.logsumexp",
+)
 class Logsumexp(Composite):
     """``log(sum(exp(input)))`` along ``dim`` without overflow."""
 

@@ -13,7 +13,13 @@ from .kinds import Composite, Reduction
 from .reduce import kept_open, named_dims, same_type
 
 _DIM = "int[1] dim=(), bool keepdim=False"
-_LIMITS = {"u8": (0, 255), "u16": (0, 65535), "u32": (0, 2**32 - 1), "u64": (0, 2**64 - 1), "b1": (False, True)}
+_LIMITS = {
+    "u8": (0, 255),
+    "u16": (0, 65535),
+    "u32": (0, 2**32 - 1),
+    "u64": (0, 2**64 - 1),
+    "b1": (False, True),
+}
 
 
 def lowest(code: str):
@@ -269,10 +275,14 @@ def extreme(name: str, whole, along, pair, input, dim, keepdim, other):
         return pair(input, other)
     if dim is None:
         if keepdim is not None:
-            raise TypeError(f"{name}() received an invalid combination of arguments\n  need  a dim beside keepdim")
+            raise TypeError(
+                f"{name}() received an invalid combination of arguments\n  need  a dim beside keepdim"
+            )
         return whole(input)
     if not isinstance(dim, int) and not hasattr(dim, "__index__"):
-        raise TypeError(f"{name}() received an invalid combination of arguments - got (Tensor, {type(dim).__name__})")
+        raise TypeError(
+            f"{name}() received an invalid combination of arguments - got (Tensor, {type(dim).__name__})"
+        )
     return structure_of(name)(along(input, dim, bool(keepdim)))
 
 
@@ -308,7 +318,11 @@ def wide_open(code: str):
     return highest(code), lowest(code)
 
 
-@op("aminmax_along(Tensor input, int? dim=None, bool keepdim=False) -> (Tensor, Tensor)", function=False, method=False)
+@op(
+    "aminmax_along(Tensor input, int? dim=None, bool keepdim=False) -> (Tensor, Tensor)",
+    function=False,
+    method=False,
+)
 class AminmaxAlong(Reduction):
     """Smallest and largest element in one pass."""
 

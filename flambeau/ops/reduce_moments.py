@@ -84,7 +84,11 @@ def std_flow(g, result):
     return where(result == 0, 0, g / (result * 2))
 
 
-@op(f"var_mean_along(Tensor input, {_DIM}, Scalar correction=1) -> (Tensor, Tensor)", function=False, method=False)
+@op(
+    f"var_mean_along(Tensor input, {_DIM}, Scalar correction=1) -> (Tensor, Tensor)",
+    function=False,
+    method=False,
+)
 class VarMeanAlong(Moments):
     """Variance and mean."""
 
@@ -97,7 +101,11 @@ class VarMeanAlong(Moments):
         return var_gradient(g0, input, dim, keepdim, correction) + mean_flow(g1, input.shape, dim, keepdim)
 
 
-@op(f"std_mean_along(Tensor input, {_DIM}, Scalar correction=1) -> (Tensor, Tensor)", function=False, method=False)
+@op(
+    f"std_mean_along(Tensor input, {_DIM}, Scalar correction=1) -> (Tensor, Tensor)",
+    function=False,
+    method=False,
+)
 class StdMeanAlong(Moments):
     """Standard deviation and mean."""
 

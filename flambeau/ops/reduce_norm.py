@@ -111,15 +111,21 @@ def check_norm(input, ord, dim, dtype) -> None:
     name = "linalg.vector_norm"
     kind = input.dtype
     if not isinstance(ord, (int, float, complex)):
-        raise TypeError(f"linalg_vector_norm(): argument 'ord' (position 2) must be Number, not {type(ord).__name__}")
+        raise TypeError(
+            f"linalg_vector_norm(): argument 'ord' (position 2) must be Number, not {type(ord).__name__}"
+        )
     require(not isinstance(ord, complex), f"{name}: Expected a non-complex scalar as the order of norm.")
-    require(kind.kind >= 2, f"{name}: Expected a floating point or complex tensor as input. Got {type_name(kind)}")
+    require(
+        kind.kind >= 2, f"{name}: Expected a floating point or complex tensor as input. Got {type_name(kind)}"
+    )
     if dtype is not None:
         asked = type_name(dtype)
         require(dtype.kind >= 2, f"{name}: dtype should be floating point or complex, but got {asked}")
         if (kind.kind == 3) != (dtype.kind == 3):
             have, what = ("complex", "complex") if kind.kind == 3 else ("real", "floating point")
-            raise RuntimeError(f"{name}: dtype should be {what if kind.kind == 3 else have} for {have} inputs, but got {asked}")
+            raise RuntimeError(
+                f"{name}: dtype should be {what if kind.kind == 3 else have} for {have} inputs, but got {asked}"
+            )
         require(
             promote_types(kind, dtype) is dtype,
             f"{name}: the dtype of the input ({type_name(kind)}) should be convertible without narrowing to the "
@@ -174,7 +180,9 @@ class Norm(Composite):
     def body(input, p, dim, keepdim, dtype):
         if isinstance(p, str) and p != "fro":
             require(p == "nuc", f"linalg.matrix_norm: Order {p} not supported.")
-            return public("linalg", "matrix_norm")(input, "nuc", (-2, -1) if dim is None else dim, keepdim, dtype=dtype)
+            return public("linalg", "matrix_norm")(
+                input, "nuc", (-2, -1) if dim is None else dim, keepdim, dtype=dtype
+            )
         if p == "fro" and isinstance(dim, (tuple, list)) and len(dim) > 2:
             raise RuntimeError(f"linalg.matrix_norm: dim must be a 2-tuple. Got {' '.join(map(str, dim))}")
         return vector_norm(input, 2 if p is None or p == "fro" else p, dim, keepdim, dtype)

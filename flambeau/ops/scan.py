@@ -226,7 +226,9 @@ class LogcumsumexpAlong(Scan):
 
     def layouts(input):
         if input.dtype.kind < 2:
-            raise NotImplementedError(f"\"logcumsumexp_out_cpu\" not implemented for '{type_name(input.dtype)}'")
+            raise NotImplementedError(
+                f"\"logcumsumexp_out_cpu\" not implemented for '{type_name(input.dtype)}'"
+            )
         return scanned(input, None, same)
 
     def map(input):
@@ -243,8 +245,10 @@ class LogcumsumexpAlong(Scan):
         return where(fabs(state[0]) == float("inf"), state[0], log(state[1]) + state[0])
 
     def d_input(g, input, result, dim):
-        return exp(input) * backwards(g * exp(-result), dim) if input.dtype.kind == 3 else logcumsumexp_gradient(
-            g, input, result, dim
+        return (
+            exp(input) * backwards(g * exp(-result), dim)
+            if input.dtype.kind == 3
+            else logcumsumexp_gradient(g, input, result, dim)
         )
 
 
@@ -270,7 +274,9 @@ class Logcumsumexp(Composite):
         return ops.logcumsumexp_along(input, check_dim(dim, input.ndim))
 
 
-@op("diff(Tensor input, int n=1, int dim=-1, Tensor? prepend=None, Tensor? append=None, *, Tensor? out=None) -> Tensor")
+@op(
+    "diff(Tensor input, int n=1, int dim=-1, Tensor? prepend=None, Tensor? append=None, *, Tensor? out=None) -> Tensor"
+)
 class Diff(Composite):
     """Differences of neighbours along ``dim``, ``n`` times; ``prepend`` and ``append`` are joined on first."""
 
@@ -332,10 +338,16 @@ def trapezoids(name: str, y, x, dx, dim: int):
 
 def check_spacing(name: str, x, dx) -> None:
     if x is not None and dx is not None:
-        raise TypeError(f"{name}() received an invalid combination of arguments\n  need  either x or dx, not both")
+        raise TypeError(
+            f"{name}() received an invalid combination of arguments\n  need  either x or dx, not both"
+        )
 
 
-@op("trapezoid(Tensor y, Tensor? x=None, *, Scalar? dx=None, int dim=-1) -> Tensor", also="trapz", method=False)
+@op(
+    "trapezoid(Tensor y, Tensor? x=None, *, Scalar? dx=None, int dim=-1) -> Tensor",
+    also="trapz",
+    method=False,
+)
 class Trapezoid(Composite):
     """Integral along ``dim`` by the trapezoidal rule, at places ``x`` or at distance ``dx``."""
 
@@ -359,6 +371,3 @@ class CumulativeTrapezoid(Composite):
             at = check_dim(dim, y.ndim)
             return ops.zeros((*y.shape[:at], 0, *y.shape[at + 1 :]), dtype=y.dtype, device=y.device)
         return ops.cumsum(strips, dim)
-
-
-

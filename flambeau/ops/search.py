@@ -112,7 +112,9 @@ def check_unique_dim(input, dim: int) -> int:
     if input.shape[at] == 0:
         require(zeros == 1, "Number of zero sized dimensions is more than one, so unique cannot be applied ")
     else:
-        require(zeros == 0, "There are 0 sized dimensions, and they aren't selected, so unique cannot be applied")
+        require(
+            zeros == 0, "There are 0 sized dimensions, and they aren't selected, so unique cannot be applied"
+        )
     return at
 
 
@@ -134,7 +136,9 @@ def unique_slices(input, dim: int, sort: bool, return_inverse: bool, return_coun
     """Unique slices along a dimension."""
     at = check_unique_dim(input, dim)
     if input.shape[at] == 0:
-        return unique_results(ops.clone(input), no_places((0,)), no_places((0,)), return_inverse, return_counts)
+        return unique_results(
+            ops.clone(input), no_places((0,)), no_places((0,)), return_inverse, return_counts
+        )
     rows = ops.movedim(input, at, 0)
     order = None
     if sort:
@@ -216,9 +220,7 @@ class Bincount(Composite):
 
 def finite_range(input, low, high, name: str):
     """The range of a histogram: as given, or the input's own where both ends are equal."""
-    require(
-        isfinite(low) and isfinite(high), f"{name}: range of [{low:g}, {high:g}] is not finite"
-    )
+    require(isfinite(low) and isfinite(high), f"{name}: range of [{low:g}, {high:g}] is not finite")
     require(low <= high, f"{name}: max must be larger than min")
     if low == high and input.numel():
         low, high = (float(t.item()) for t in ops.aminmax(input))
@@ -261,7 +263,10 @@ def edges_of(x, bins, range, k: int):
             f"torch.histogramdd: bins tensor should have at least 1 element, but got {bins.numel()} elements in the bins "
             f"tensor for dimension {k}",
         )
-        require(bins.dtype is x.dtype, "torch.histogramdd: input tensor and bins tensors should have the same dtype")
+        require(
+            bins.dtype is x.dtype,
+            "torch.histogramdd: input tensor and bins tensors should have the same dtype",
+        )
         return bins
     require(bins > 0, f"torch.histogram(): bins must be > 0, but got {bins} for dimension {k}")
     if range is not None:
@@ -270,8 +275,14 @@ def edges_of(x, bins, range, k: int):
         low, high = (float(t.item()) for t in ops.aminmax(x))
     else:
         low, high = 0.0, 1.0
-    require(isfinite(low) and isfinite(high), f"torch.histogramdd: dimension {k}'s range [{low:g}, {high:g}] is not finite")
-    require(low <= high, f"torch.histogramdd: min should not exceed max, but got min {low:g} max {high:g} for dimension {k}")
+    require(
+        isfinite(low) and isfinite(high),
+        f"torch.histogramdd: dimension {k}'s range [{low:g}, {high:g}] is not finite",
+    )
+    require(
+        low <= high,
+        f"torch.histogramdd: min should not exceed max, but got min {low:g} max {high:g} for dimension {k}",
+    )
     if low == high:
         low, high = low - 0.5, high + 0.5
     return ops.linspace(low, high, bins + 1, dtype=x.dtype, device=x.device)
@@ -289,7 +300,7 @@ def histogram_of(input, bins: list, range, weight, density: bool):
     """Counts of rows of (N, D) in D lists of bins, and the edges."""
     if input.dtype not in (types.float32, types.float64):
         raise NotImplementedError(f"\"histogramdd\" not implemented for '{type_name(input.dtype)}'")
-    count, width = input.shape
+    count = input.shape[0]
     if weight is not None:
         require(
             weight.numel() == count,
@@ -331,7 +342,9 @@ class Histogram(Composite):
         return structure_of("histogram")((hist, edges[0]))
 
 
-@op("histogramdd(Tensor input, any bins, any range=None, Tensor? weight=None, bool density=False) -> (Tensor, Tensor)")
+@op(
+    "histogramdd(Tensor input, any bins, any range=None, Tensor? weight=None, bool density=False) -> (Tensor, Tensor)"
+)
 class Histogramdd(Composite):
     """Counts of points (last dimension: coordinates) in a grid of bins: (hist, bin_edges, one an axis)."""
 
@@ -340,7 +353,10 @@ class Histogramdd(Composite):
                 f"{input.ndim}")  # fmt: skip
         width = input.shape[-1]
         bins = [bins] * width if isinstance(bins, int) else list(bins)
-        require(len(bins) == width, "histogramdd: The size of bins must be equal to the innermost dimension of the input.")
+        require(
+            len(bins) == width,
+            "histogramdd: The size of bins must be equal to the innermost dimension of the input.",
+        )
         points = ops.reshape(input.detach(), (-1, width))
         hist, edges = histogram_of(points, bins, range, weight, density)
         return structure_of("histogramdd")((hist, tuple(edges)))
@@ -367,9 +383,12 @@ def check_search(boundaries, values, side, right: bool, sorter) -> bool:
     name = "torch.searchsorted()"
     require(side in (None, "left", "right"), f"{name}: side can only be 'left' or 'right' but got {side}")
     require(
-        not (side == "left" and right), f"{name}: side and right can't be set to opposites, got side of left while right was True"
+        not (side == "left" and right),
+        f"{name}: side and right can't be set to opposites, got side of left while right was True",
     )
-    require(boundaries.ndim > 0, f"{name}: boundaries tensor should have positive dimension, but got 0 dimension")
+    require(
+        boundaries.ndim > 0, f"{name}: boundaries tensor should have positive dimension, but got 0 dimension"
+    )
     if values.ndim == 0:
         require(
             boundaries.ndim == 1,
@@ -404,7 +423,9 @@ def searched(boundaries, values, small: bool, right: bool, sorter=None):
         common = promote_types(boundaries.dtype, values.dtype)
         boundaries, values = boundaries.to(common), values.to(common)
     if boundaries.dtype.kind in (0, 3):
-        raise NotImplementedError(f"\"searchsorted_out_cpu\" not implemented for '{type_name(boundaries.dtype)}'")
+        raise NotImplementedError(
+            f"\"searchsorted_out_cpu\" not implemented for '{type_name(boundaries.dtype)}'"
+        )
     return ops.search_sorted(boundaries.detach(), values.detach(), sorter, right, small)
 
 
@@ -442,7 +463,9 @@ class Bucketize(Composite):
     """The bucket between sorted ``boundaries`` that each element falls into."""
 
     def body(input, boundaries, out_int32, right):
-        require(boundaries.ndim == 1, f"boundaries tensor must be 1 dimension, but got dim({boundaries.ndim})")
+        require(
+            boundaries.ndim == 1, f"boundaries tensor must be 1 dimension, but got dim({boundaries.ndim})"
+        )
         if not hasattr(input, "_layout"):
             input = number_like(input, boundaries)
         return searched(boundaries, input, out_int32, right)
@@ -465,7 +488,10 @@ class Isin(Composite):
         if not given[1]:
             test_elements = number_like(test_elements, elements)
         for one in (elements, test_elements):
-            require(one.dtype.kind in (1, 2), f"Unsupported input type encountered for isin(): {type_name(one.dtype)}")
+            require(
+                one.dtype.kind in (1, 2),
+                f"Unsupported input type encountered for isin(): {type_name(one.dtype)}",
+            )
         common = promote_types(elements.dtype, test_elements.dtype)
         x, tests = elements.detach().to(common), ops.reshape(test_elements.detach().to(common), (-1,))
         if tests.numel() == 0:

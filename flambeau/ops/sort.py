@@ -14,7 +14,9 @@ from .reduce_extreme import lowest, not_empty, place_of
 
 def pair_of(input, shape):
     """Layouts of values and indices of a shape."""
-    return contiguous_layout(shape, input.dtype, input.device), contiguous_layout(shape, types.int64, input.device)
+    return contiguous_layout(shape, input.dtype, input.device), contiguous_layout(
+        shape, types.int64, input.device
+    )
 
 
 def without(shape, dim: int, keepdim: bool):
@@ -39,7 +41,11 @@ def unordered(input, name: str, kernel: str = "") -> None:
         raise RuntimeError(f" {name} does not support complex dtypes on CPU")
 
 
-@op("sort_along(Tensor input, int dim, bool descending, bool stable=True) -> (Tensor, Tensor)", function=False, method=False)
+@op(
+    "sort_along(Tensor input, int dim, bool descending, bool stable=True) -> (Tensor, Tensor)",
+    function=False,
+    method=False,
+)
 class SortAlong(Opaque):
     """Sort along a non-negative dimension: values and indices. NaN counts as the largest."""
 
@@ -67,7 +73,9 @@ class Sort(Composite):
 
     def body(input, dim, descending, stable):
         unordered(input, "Sort")
-        return structure_of("sort")(ops.sort_along(input, check_dim(dim, input.ndim), bool(descending), bool(stable)))
+        return structure_of("sort")(
+            ops.sort_along(input, check_dim(dim, input.ndim), bool(descending), bool(stable))
+        )
 
 
 @op("argsort(Tensor input, int dim=-1, bool descending=False, *, bool? stable=False) -> Tensor")
@@ -88,7 +96,9 @@ class Msort(Composite):
         return ops.sort_along(input, 0, False)[0]
 
 
-@op("topk_along(Tensor input, int k, int dim, bool largest) -> (Tensor, Tensor)", function=False, method=False)
+@op(
+    "topk_along(Tensor input, int k, int dim, bool largest) -> (Tensor, Tensor)", function=False, method=False
+)
 class TopkAlong(Opaque):
     """The k largest or smallest elements along a non-negative dimension, in order, the first of equals first."""
 
@@ -118,7 +128,11 @@ class Topk(Composite):
         return structure_of("topk")(ops.topk_along(input, k, at, bool(largest)))
 
 
-@op("rank_along(Tensor input, int k, int dim, bool keepdim, str which) -> (Tensor, Tensor)", function=False, method=False)
+@op(
+    "rank_along(Tensor input, int k, int dim, bool keepdim, str which) -> (Tensor, Tensor)",
+    function=False,
+    method=False,
+)
 class RankAlong(Opaque):
     """The k-th smallest element along a dimension, or the (lower) median with NaN winning or left out."""
 
@@ -211,7 +225,9 @@ def quantile_of(input, q, dim, keepdim: bool, interpolation: str, ignore_nan: bo
         require(0 <= q <= 1, f"{name}() q must be in the range [0, 1] but got {q:g}")
         q = ops.full((), float(q), dtype=kind)
     require(q.ndim <= 1, f"{name}() q must be a scalar or 1D tensor")
-    require(kind in (types.float32, types.float64), f"{name}() input tensor must be either float or double dtype")
+    require(
+        kind in (types.float32, types.float64), f"{name}() input tensor must be either float or double dtype"
+    )
     require(q.dtype is kind, f"{name}() q tensor must be same dtype as the input tensor")
     require(
         interpolation in _INTERPOLATIONS,
@@ -222,13 +238,17 @@ def quantile_of(input, q, dim, keepdim: bool, interpolation: str, ignore_nan: bo
     at = None if dim is None else check_dim(dim, input.ndim)
     kept = without(input.shape, at, True) if at is not None else (1,) * input.ndim
     rows = ops.reshape(input, (-1,)) if at is None or input.ndim == 0 else ops.movedim(input, at, -1)
-    found = interpolated(ops.sort_along(rows, rows.ndim - 1, False)[0], ops.reshape(q, (-1,)), interpolation, ignore_nan)
+    found = interpolated(
+        ops.sort_along(rows, rows.ndim - 1, False)[0], ops.reshape(q, (-1,)), interpolation, ignore_nan
+    )
     if at is not None and input.ndim:
         found = ops.movedim(ops.unsqueeze(found, -1), -1, at + 1)
     else:
         found = ops.reshape(found, (found.shape[0], *kept))
     if not keepdim:
-        found = ops.reshape(found, (found.shape[0], *(without(input.shape, at, False) if at is not None else ())))
+        found = ops.reshape(
+            found, (found.shape[0], *(without(input.shape, at, False) if at is not None else ()))
+        )
     return ops.select(found, 0, 0) if q.ndim == 0 else found
 
 
@@ -263,7 +283,9 @@ def interpolated(ordered, q, interpolation: str, ignore_nan: bool):
     return ops.lerp(low, high, share)
 
 
-_QUANTILE = "Tensor input, any q, int? dim=None, bool keepdim=False, *, str interpolation='linear', Tensor? out=None"
+_QUANTILE = (
+    "Tensor input, any q, int? dim=None, bool keepdim=False, *, str interpolation='linear', Tensor? out=None"
+)
 
 
 @op(f"quantile({_QUANTILE}) -> Tensor")

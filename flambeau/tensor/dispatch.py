@@ -502,7 +502,12 @@ def invoke(op: Operator, args: tuple, out=None):
     result = execute(op, plan, ready)
     if op.unkeyed and ready[op.names.index("requires_grad")]:
         result.requires_grad_()
-    return result if out is None else write_out(result, check_out(op, args, out))
+    if out is None:
+        return result
+    rule = op.rule("check_out")
+    if rule is not None and isinstance(out, Tensor):
+        rule(result._layout, out._layout)
+    return write_out(result, check_out(op, args, out))
 
 
 def invoke_operator(op: Operator, args: tuple, out=None):
@@ -756,6 +761,9 @@ def replace_contents(op: Operator, target: Tensor, args: tuple):
         raise RuntimeError(
             f"output with shape {list(target._layout.shape)} doesn't match the broadcast shape {list(result._layout.shape)}"
         )
+    if not plans.can_cast(result._layout.dtype, target._layout.dtype):
+        have, want = plans._cast_name(result._layout.dtype), plans._cast_name(target._layout.dtype)
+        raise RuntimeError(f"result type {have} can't be cast to the desired output type {want}")
     return ops.copy_(target, result)
 
 

@@ -270,6 +270,8 @@ def from_sequence(values: list) -> Tensor:
     """A list as an index tensor: bools as a mask, numbers as int64."""
     if not values:
         return interop.tensor([], dtype=types.int64)
+    if any(isinstance(v, str) for v in values):
+        raise TypeError("new(): invalid data type 'str'")
     made = interop.tensor([v.tolist() if hasattr(v, "tolist") else v for v in values])
     return made if made._layout.dtype.kind < 2 else made.to(types.int64)
 

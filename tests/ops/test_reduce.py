@@ -34,7 +34,12 @@ def samples(dtype: str, seed: int = 0):
         if x.ndim > 1:
             views += [np.swapaxes(x, 0, -1), x[:, ::2], x[::-1][::-1], np.broadcast_to(x[:1], x.shape)]
         for view in views:
-            yield view, torch.from_numpy(np.ascontiguousarray(view)) if view.strides[0:1] == (0,) else torch.from_numpy(view)
+            yield (
+                view,
+                torch.from_numpy(np.ascontiguousarray(view))
+                if view.strides[0:1] == (0,)
+                else torch.from_numpy(view),
+            )
 
 
 def wide(x: np.ndarray) -> np.ndarray:
@@ -47,7 +52,10 @@ def log_sum_exp(x, axis):
 
 
 VALUES = {
-    "sum": (lambda x, axis: wide(x).sum(axis=axis), ("float32", "float64", "int32", "uint8", "bool", "complex64")),
+    "sum": (
+        lambda x, axis: wide(x).sum(axis=axis),
+        ("float32", "float64", "int32", "uint8", "bool", "complex64"),
+    ),
     "nansum": (lambda x, axis: np.nansum(wide(x), axis=axis), ("float32", "int32")),
     "mean": (lambda x, axis: wide(x).mean(axis=axis), ("float32", "float64", "complex64")),
     "nanmean": (lambda x, axis: np.nanmean(wide(x), axis=axis), ("float32",)),
@@ -71,17 +79,23 @@ def test_values(name, dtype):
         for dims in reduce_dims(x.ndim):
             axis = number_axes(dims, x.ndim)
             given = tuple(range(x.ndim)) if dims is None and name == "logsumexp" else dims
-            got = getattr(torch, name)(t, given, **EXTRA.get(name, {})) if given is not None else getattr(torch, name)(
-                t, **EXTRA.get(name, {})
+            got = (
+                getattr(torch, name)(t, given, **EXTRA.get(name, {}))
+                if given is not None
+                else getattr(torch, name)(t, **EXTRA.get(name, {}))
             )
             expected = rule(x, axis)
             if name in EXACT:
-                np.testing.assert_array_equal(got.numpy(), expected, err_msg=f"{name} {x.shape} {x.strides} {dims}")
+                np.testing.assert_array_equal(
+                    got.numpy(), expected, err_msg=f"{name} {x.shape} {x.strides} {dims}"
+                )
                 continue
             single = dtype in ("float32", "complex64")
             rounding = (1e-7 if single else 1e-15) * max(1.0, float(np.abs(wide(x)).sum()))
             close = {"rtol": 2e-5 if single else 1e-12, "atol": rounding}
-            np.testing.assert_allclose(got.numpy(), expected, **close, err_msg=f"{name} {x.shape} {x.strides} {dims}")
+            np.testing.assert_allclose(
+                got.numpy(), expected, **close, err_msg=f"{name} {x.shape} {x.strides} {dims}"
+            )
 
 
 @pytest.mark.parametrize("dtype", ["float32", "int32", "uint8"])
@@ -90,7 +104,9 @@ def test_arg_extremes_take_the_first_of_equals(name, dtype):
     for x, t in samples(dtype):
         for dim in [None, *range(x.ndim)]:
             got = getattr(torch, name)(t, dim) if dim is not None else getattr(torch, name)(t)
-            np.testing.assert_array_equal(got.numpy(), getattr(np, name)(x, axis=dim), err_msg=f"{x.shape} {dim}")
+            np.testing.assert_array_equal(
+                got.numpy(), getattr(np, name)(x, axis=dim), err_msg=f"{x.shape} {dim}"
+            )
 
 
 def test_extremes_along_a_dimension_give_values_and_indices():

@@ -151,16 +151,26 @@ def test_binary_search():
     x = np.array([[0.0, 1.0, 3.0], [4.0, 5.0, math.nan]])
     for right in (False, True):
         got = torch.searchsorted(torch.from_numpy(edges), torch.from_numpy(x), right=right)
-        np.testing.assert_array_equal(got.numpy(), np.searchsorted(edges, x, side="right" if right else "left"))
+        np.testing.assert_array_equal(
+            got.numpy(), np.searchsorted(edges, x, side="right" if right else "left")
+        )
     assert torch.bucketize(3, torch.tensor([1, 3, 5])).item() == 1
-    assert torch.searchsorted(torch.tensor([5, 1, 3]), torch.tensor([3]), sorter=torch.tensor([1, 2, 0])).tolist() == [1]
+    assert torch.searchsorted(
+        torch.tensor([5, 1, 3]), torch.tensor([3]), sorter=torch.tensor([1, 2, 0])
+    ).tolist() == [1]
     rows = torch.tensor([[1, 3, 5], [2, 4, 6]])
     assert torch.searchsorted(rows, torch.tensor([[3], [3]]), out_int32=True).tolist() == [[1], [1]]
 
 
 def test_membership():
-    assert torch.isin(torch.tensor([[1, 2], [3, 4]]), torch.tensor([4, 2])).tolist() == [[False, True], [False, True]]
-    assert torch.isin(torch.tensor([1.0, math.nan]), torch.tensor([math.nan]), invert=True).tolist() == [True, True]
+    assert torch.isin(torch.tensor([[1, 2], [3, 4]]), torch.tensor([4, 2])).tolist() == [
+        [False, True],
+        [False, True],
+    ]
+    assert torch.isin(torch.tensor([1.0, math.nan]), torch.tensor([math.nan]), invert=True).tolist() == [
+        True,
+        True,
+    ]
     assert torch.isin(2, torch.tensor([1, 2])).item() is True
 
 

@@ -81,11 +81,23 @@ FORWARD = {
     "argmax": lambda m, x: [x.argmax(), x.argmax(1), x.argmax(0, True)],
     "argmin": lambda m, x: [x.argmin(), x.argmin(2)],
     "aminmax": lambda m, x: [x.aminmax(), m.aminmax(x, dim=1, keepdim=True)],
-    "var": lambda m, x: [x.var(), x.var(1), x.var(0, False), x.var(dim=1, correction=0, keepdim=True), x.var(False)],
+    "var": lambda m, x: [
+        x.var(),
+        x.var(1),
+        x.var(0, False),
+        x.var(dim=1, correction=0, keepdim=True),
+        x.var(False),
+    ],
     "std": lambda m, x: [x.std(), x.std((0, 1), correction=2)],
     "var_mean": lambda m, x: m.var_mean(x, 1),
     "std_mean": lambda m, x: m.std_mean(x, (0, 2), keepdim=True),
-    "norm": lambda m, x: [x.norm(), x.norm(1, 0), x.norm(3, (0, 1)), x.norm(float("inf")), x.norm(p="fro", dim=1)],
+    "norm": lambda m, x: [
+        x.norm(),
+        x.norm(1, 0),
+        x.norm(3, (0, 1)),
+        x.norm(float("inf")),
+        x.norm(p="fro", dim=1),
+    ],
     "logsumexp": lambda m, x: [x.logsumexp(1), x.logsumexp((0, 2), True)],
     "median": lambda m, x: [x.median(), x.median(1).values],
     "nanmedian": lambda m, x: [x.nanmedian(), x.nanmedian(2).values],
@@ -127,7 +139,10 @@ TIES = {
     "mode": lambda m, x: x.mode(1).indices,
     "argmax": lambda m, x: [x.argmax(1), x.argmin(0), x.max(1).indices],
     "cummax": lambda m, x: [x.cummax(1).indices, x.cummin(0).indices],
-    "stable sort": lambda m, x: [x.sort(dim=1, stable=True).indices, x.argsort(dim=0, descending=True, stable=True)],
+    "stable sort": lambda m, x: [
+        x.sort(dim=1, stable=True).indices,
+        x.argsort(dim=0, descending=True, stable=True),
+    ],
 }
 
 
@@ -171,7 +186,9 @@ def derivatives(module, call, x: np.ndarray):
 @pytest.mark.parametrize("name", GRADIENTS)
 def test_gradients_of_both_orders(oracle, name):
     x = array((3, 7, 5), "float64", seed=5)
-    for ours, theirs in zip(derivatives(flambeau, GRADIENTS[name], x), derivatives(oracle, GRADIENTS[name], x)):
+    for ours, theirs in zip(
+        derivatives(flambeau, GRADIENTS[name], x), derivatives(oracle, GRADIENTS[name], x)
+    ):
         np.testing.assert_allclose(ours, theirs, rtol=1e-8, atol=1e-8)
 
 

@@ -251,5 +251,3 @@ def quickselect(S, keys, places, rank, n):
             low = i
         if j >= rank:
             high = j - 1
-
-

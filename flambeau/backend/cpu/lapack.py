@@ -120,9 +120,10 @@ def _permutation(call, inputs, outputs) -> None:
     """Rows in the order in which exchanges by `pivots` leave them."""
     import numpy as np
 
-    pivots = inputs[0].reshape(-1, inputs[0].shape[-1]) if inputs[0].size else inputs[0]
-    order = np.broadcast_to(np.arange(call.values["size"]), outputs[0].shape).copy().reshape(-1, call.values["size"])
-    if pivots.size:
+    order = np.broadcast_to(np.arange(call.values["size"]), outputs[0].shape).copy()
+    if inputs[0].size:
+        pivots = inputs[0].reshape(-1, inputs[0].shape[-1])
+        order = order.reshape(-1, call.values["size"])
         for found, exchanges in zip(order, pivots):
             for i, j in enumerate(exchanges.tolist()):
                 if not 1 <= j <= len(found):
@@ -152,10 +153,10 @@ def _ldl_solve(call, inputs, outputs) -> None:
     import numpy as np
 
     made, right = columns(inputs[0]), columns(inputs[2])
-    pivots = np.ascontiguousarray(inputs[1], "i4").reshape(len(made), -1)
+    pivots = np.ascontiguousarray(inputs[1], "i4").reshape(len(made), made.shape[-1])
     n, count = right.shape[2], right.shape[1]
     run = routine(made.dtype.char, "hetrs" if call.values["hermitian"] and made.dtype.kind == "c" else "sytrs")
-    for a, p, b in zip(each(made), each(pivots), each(right)):
+    for a, p, b in zip(each(made), each(pivots), each(right) if right.size else ()):
         run(COLUMN, b"L", n, count, a, max(1, n), p, b, max(1, n))
     rows(right, outputs[0])
 
@@ -193,7 +194,7 @@ def product_of(made, tau) -> None:
 def _qr(call, inputs, outputs) -> None:
     import numpy as np
 
-    made, mode = columns(inputs[0]), call.values["mode"]
+    made, mode = columns(inputs[0]), call.values["form"]
     batch, n, m = made.shape
     tau = reflectors(made)
     size = m if mode == "complete" else min(m, n)

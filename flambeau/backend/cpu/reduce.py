@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from math import prod
 
 from ...base.layout import contiguous_strides
-from ...ir.expr import Expr, Pair, convert, leaf
 from ...base.rules import call_rule
+from ...ir.expr import Expr, Pair, convert, leaf
 from . import jit
 from .emit import ScalarFunction
 from .reduce_kernels import PART_TYPES, Template, columns, final, rows, short_rows
@@ -68,16 +68,22 @@ class Meaning:
         state = call_rule(rule, self.given) if rule else self.given["input"]
         if isinstance(state, tuple):  # a plain number in it is a constant of the type computed in
             state = tuple(s if isinstance(s, (Expr, Pair)) else convert(s, computed) for s in state)
-        self.shape = [isinstance(s, Pair) for s in state] if isinstance(state, tuple) else isinstance(state, Pair)
+        self.shape = (
+            [isinstance(s, Pair) for s in state] if isinstance(state, tuple) else isinstance(state, Pair)
+        )
         flat = _flat(state)
         self.codes = [e.type for e in flat]
         self.map = ScalarFunction(flat)
         self.indexed = _names_input(flat, self.parts)
         a, b = self._state(0), self._state(len(flat))
-        self.combine = ScalarFunction([convert(e, c) for e, c in zip(_flat(rules.combine(a, b)), self.codes, strict=True)])
+        self.combine = ScalarFunction(
+            [convert(e, c) for e, c in zip(_flat(rules.combine(a, b)), self.codes, strict=True)]
+        )
         self.finish = self._finish(rules, a, [o.dtype.code for o in call.outputs])
         identity = rules.identity
-        self.identity = self._identity(call_rule(identity, {**values, "code": computed}) if callable(identity) else identity)
+        self.identity = self._identity(
+            call_rule(identity, {**values, "code": computed}) if callable(identity) else identity
+        )
 
     def _state(self, first: int):
         """A state of the right structure on leaves from `first` on."""
@@ -99,13 +105,19 @@ class Meaning:
     def _identity(self, identity) -> tuple:
         given = identity if isinstance(identity, tuple) else (identity,)
         shape = self.shape if isinstance(self.shape, list) else [self.shape]
-        return tuple(word for x, pair in zip(given, shape, strict=True) for word in ((x, 0) if pair else (x,)))
+        return tuple(
+            word for x, pair in zip(given, shape, strict=True) for word in ((x, 0) if pair else (x,))
+        )
 
 
 def _computed(x, computed):
     code = compute_code(computed.code)
     if computed.kind == 3:
-        return Pair(convert(x.re, code), convert(x.im, code)) if isinstance(x, Pair) else Pair(convert(x, code), convert(0.0, code))
+        return (
+            Pair(convert(x.re, code), convert(x.im, code))
+            if isinstance(x, Pair)
+            else Pair(convert(x, code), convert(0.0, code))
+        )
     if isinstance(x, Pair) and code == "b1":
         return (x.re != 0) | (x.im != 0)
     return convert(x.re if isinstance(x, Pair) else x, code)
@@ -143,7 +155,9 @@ def reduce(call) -> None:
     if innermost and 1 not in innermost and where.numel > 1:
         order = [d for d in range(where.ndim) if d not in call.dims] + list(call.dims)
         shape = [where.shape[d] for d in order]
-        word = call.copy_in(word, shape, [where.strides[d] for d in order], where.dtype.code, where.dtype.code)
+        word = call.copy_in(
+            word, shape, [where.strides[d] for d in order], where.dtype.code, where.dtype.code
+        )
         strides = [0] * where.ndim
         for d, s in zip(order, contiguous_strides(shape)):
             strides[d] = s
@@ -189,7 +203,9 @@ class Job:
     @property
     def short(self) -> bool:
         """Whether the reduced rows may fit into one vector."""
-        return bool(self.reduced) and self.reduced[-1].size <= jit.vector_bytes() // self.memory.register.bytes
+        return (
+            bool(self.reduced) and self.reduced[-1].size <= jit.vector_bytes() // self.memory.register.bytes
+        )
 
     def build(self) -> None:
         inner = self.kept[-1] if self.kept else None
@@ -229,7 +245,13 @@ class Job:
         inner = self.reduced[-1] if self.reduced else Dim(self.count, 1, 1)
         outer = self.reduced[:-1]
         outer_total = prod(d.size for d in outer)
-        if not outer and inner.size <= self.lanes and inner.other == 1 and len(self.kept) == 1 and self.kept[0].other == 1:
+        if (
+            not outer
+            and inner.size <= self.lanes
+            and inner.other == 1
+            and len(self.kept) == 1
+            and self.kept[0].other == 1
+        ):
             geometry = [self.count, self.kept[0].stride]
             self.call.native(short_rows, self.statics, self.words([]) + geometry, self.places, CHUNK // 64)
             return
@@ -244,7 +266,13 @@ class Job:
             pieces = max(1, -(-outer_total // group))
         partials = self.partials(self.places * pieces) if pieces > 1 else []
         geometry = [self.count, pieces, inner.size, inner.other, inner_pieces, PIECE, group, outer_total]
-        geometry += [len(self.kept), len(outer), self.places if between else 0, *table(self.kept), *table(outer)]
+        geometry += [
+            len(self.kept),
+            len(outer),
+            self.places if between else 0,
+            *table(self.kept),
+            *table(outer),
+        ]
         covered = min(max(1, self.count), PIECE, inner.size * group)
         self.call.native(
             rows, self.statics, self.words(partials) + geometry, self.places * pieces, CHUNK // (covered + 32)
@@ -254,7 +282,13 @@ class Job:
             self.finish(partials, pieces, along, step)
 
     def by_columns(self, inner: Dim) -> None:
-        outer, reduced, rows_total, width, last = self.kept[:-1], self.reduced, self.count, inner.size, inner.size
+        outer, reduced, rows_total, width, last = (
+            self.kept[:-1],
+            self.reduced,
+            self.count,
+            inner.size,
+            inner.size,
+        )
         near = reduced[-1] if reduced else None
         if width < NARROW and len(reduced) == 1 and near.stride == width and not self.meaning.indexed:
             wide = min(128 // width, near.size)
@@ -270,11 +304,26 @@ class Job:
         outer_total = prod(d.size for d in outer)
         states = pieces * (width // inner.size)
         partials = [] if direct else self.partials(states * self.places)
-        geometry = [self.count, pieces, width, block, blocks, rows_total, piece_rows, last, inner.size, self.places]
+        geometry = [
+            self.count,
+            pieces,
+            width,
+            block,
+            blocks,
+            rows_total,
+            piece_rows,
+            last,
+            inner.size,
+            self.places,
+        ]
         geometry += [inner.other, len(outer), len(reduced), *table(outer), *table(reduced)]
         covered = block * min(rows_total, piece_rows)
         self.call.native(
-            columns, self.statics, self.words(partials) + geometry, outer_total * pieces * blocks, CHUNK // covered
+            columns,
+            self.statics,
+            self.words(partials) + geometry,
+            outer_total * pieces * blocks,
+            CHUNK // covered,
         )
         if not direct:
             self.finish(partials, states, self.places, 1)

@@ -162,10 +162,26 @@ def run(R, states, p, length, index, step, numbers):
     for i in range(0, whole, R.lanes * R.flight, unroll=None):
         for K in unroll(R.flight):
             at = i + K * R.lanes
-            accumulate(R, states, K, lanes_at(R, p + at * R.parts, 0, False) + position(R, index + at * step, step), numbers, 0, False)
+            accumulate(
+                R,
+                states,
+                K,
+                lanes_at(R, p + at * R.parts, 0, False) + position(R, index + at * step, step),
+                numbers,
+                0,
+                False,
+            )
     full = length - length % R.lanes
     for i in range(whole, full, R.lanes, unroll=None):
-        accumulate(R, states, 0, lanes_at(R, p + i * R.parts, 0, False) + position(R, index + i * step, step), numbers, 0, False)
+        accumulate(
+            R,
+            states,
+            0,
+            lanes_at(R, p + i * R.parts, 0, False) + position(R, index + i * step, step),
+            numbers,
+            0,
+            False,
+        )
     rest = length - full
     if rest > 0:
         tail = lanes_at(R, p + full * R.parts, rest, True) + position(R, index + full * step, step)
@@ -264,7 +280,7 @@ def rows(frame: WORD, params: WORD, begin: i64, end: i64):
 def add_rows(R, states, c, inputs, numbers, rest, masked):
     """Combine vectors of several rows (1, 2 or 4) into the states of columns c, c + 1, ... as a tree."""
     NEW = [[spread(x, R.lanes) for x in R.map(ONE, numbers)] for ONE in inputs]
-    for K in unroll(2):
+    for _K in unroll(2):
         if len(NEW) > 1:
             NEW = [list(R.combine(NEW[2 * J] + NEW[2 * J + 1])) for J in range(len(NEW) // 2)]
     OLD = [load(states[J] + c, vec(R.types[J], R.lanes)) for J in range(len(R.types))]
@@ -327,7 +343,14 @@ def columns(frame: WORD, params: WORD, begin: i64, end: i64):
             P1, I1 = place(reduced_table, n_reduced, r + 1)
             P2, I2 = place(reduced_table, n_reduced, r + 2)
             P3, I3 = place(reduced_table, n_reduced, r + 3)
-            row_group(R, states, [p + P0 * R.parts, p + P1 * R.parts, p + P2 * R.parts, p + P3 * R.parts], [I0, I1, I2, I3], wide, numbers)
+            row_group(
+                R,
+                states,
+                [p + P0 * R.parts, p + P1 * R.parts, p + P2 * R.parts, p + P3 * R.parts],
+                [I0, I1, I2, I3],
+                wide,
+                numbers,
+            )
             r += 4
         while r < stop:
             P0, I0 = place(reduced_table, n_reduced, r)
@@ -335,13 +358,18 @@ def columns(frame: WORD, params: WORD, begin: i64, end: i64):
             r += 1
         if pieces * width == kept:
             for c in independent(0, wide):
-                write_result(R, frame, params, [s[c] for s in states], count, numbers, target + (left + c) * g[10])
+                write_result(
+                    R, frame, params, [s[c] for s in states], count, numbers, target + (left + c) * g[10]
+                )
         else:
             for c in independent(0, wide):
                 at = left + c
                 side = at // kept
                 write_partial(
-                    R, frame, params, [s[c] for s in states],
+                    R,
+                    frame,
+                    params,
+                    [s[c] for s in states],
                     (piece * (width // kept) + side) * g[9] + outer * kept + at - side * kept,
                 )
 

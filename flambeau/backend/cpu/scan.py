@@ -37,7 +37,11 @@ def scan(call) -> None:
         call.native(scan_columns, {"R": template}, parameters + geometry, outer * blocks, chunk)
         return
     pieces = -(-length // PIECE) if length > 2 * PIECE else 1
-    partials = [call.scratch(outer * pieces * t.bytes) for t in template.types] if pieces > 1 else [0] * len(template.types)
+    partials = (
+        [call.scratch(outer * pieces * t.bytes) for t in template.types]
+        if pieces > 1
+        else [0] * len(template.types)
+    )
     parameters = [word, *outs, *partials, length, pieces, PIECE if pieces > 1 else length]
     if pieces > 1:
         call.native(piece_totals, {"R": template}, parameters, outer * pieces, 2)

@@ -36,7 +36,9 @@ def prefixes(R, state):
     """Combine each lane with all lanes before it, in as many steps as the lanes have bits."""
     for K in unroll(R.log_lanes):
         PLACES = [R.lanes if J < (1 << K) else J - (1 << K) for J in range(R.lanes)]
-        MOVED = [shuffle(state[J], spread(R.types[J](R.identity[J]), R.lanes), PLACES) for J in range(len(R.types))]
+        MOVED = [
+            shuffle(state[J], spread(R.types[J](R.identity[J]), R.lanes), PLACES) for J in range(len(R.types))
+        ]
         state = [spread(x, R.lanes) for x in R.combine(MOVED + state)]
     return state
 
@@ -129,7 +131,9 @@ def piece_starts(frame: WORD, params: WORD, begin: i64, end: i64):
 @native
 def column_vector(R, frame, params, states, c, inputs, numbers, at, rest, masked):
     STATE = [load(states[J] + c, vec(R.types[J], R.lanes)) for J in range(len(R.types))]
-    STATE = [spread(x, R.lanes) for x in R.combine(STATE + [spread(x, R.lanes) for x in R.map(inputs, numbers)])]
+    STATE = [
+        spread(x, R.lanes) for x in R.combine(STATE + [spread(x, R.lanes) for x in R.map(inputs, numbers)])
+    ]
     for J in unroll(len(R.types)):
         store(states[J] + c, STATE[J])
     put_lanes(R, frame, params, STATE, numbers, at, rest, masked)

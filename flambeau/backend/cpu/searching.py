@@ -156,7 +156,11 @@ def order_of_rows(call) -> None:
     """Numbers of the rows (first dimension) in lexicographic order."""
     where = call.inputs[0]
     count = where.shape[0]
-    parameters = [call.contiguous(0), call.out(0), call.scratch(8 * max(1, count)), count, prod(where.shape[1:])]
+    parameters = [
+        call.contiguous(0),
+        call.out(0),
+        call.scratch(8 * max(1, count)),
+        count,
+        prod(where.shape[1:]),
+    ]
     call.native(merge_rows, {"T": BY_CODE[where.dtype.code]}, parameters, 1, 1)
-
-

@@ -37,7 +37,9 @@ class Rows:
             self.word = call.copy_in(call.input(0), shape, [where.strides[d] for d in order], code, code)
         memory = BY_CODE[code]
         bits = 64 if memory.bytes == 8 else 32 if memory.kind == "float" else 8 * memory.bytes
-        self.template = SortTemplate(memory, bits, bits <= 32, descending, jit.vector_bytes() // memory.register.bytes)
+        self.template = SortTemplate(
+            memory, bits, bits <= 32, descending, jit.vector_bytes() // memory.register.bytes
+        )
         size = self.count * keep
         self.values = call.out(0) if self.direct else call.scratch(size * item_bytes(code))
         self.indices = call.out(1) if self.direct else call.scratch(size * 8)
@@ -61,13 +63,19 @@ class Rows:
         """Copy results to the outputs where the rows are not the last dimension."""
         if self.direct:
             return
-        for place, out, word in ((0, self.call.outputs[0], self.values), (1, self.call.outputs[1], self.indices)):
+        for place, out, word in (
+            (0, self.call.outputs[0], self.values),
+            (1, self.call.outputs[1], self.indices),
+        ):
             dims = self.order if out.ndim == self.where.ndim else []
             shape = [out.shape[d] for d in dims] if dims else list(out.shape)
             strides = [out.strides[d] for d in dims] if dims else list(out.strides)
             code = out.dtype.code
             self.call.pointwise(
-                [(code, strides, self.call.out(place))], [(code, contiguous_strides(shape), word)], lambda x: x, shape
+                [(code, strides, self.call.out(place))],
+                [(code, contiguous_strides(shape), word)],
+                lambda x: x,
+                shape,
             )
 
 
@@ -75,7 +83,11 @@ def sort(call) -> None:
     """Sort along values["dim"]: values and indices. Stable but for short rows of bools, where all is ties (see CLASSIC)."""
     if call.inputs[0].numel == 0:
         return
-    rows = Rows(call, bool(call.values["descending"]), call.inputs[0].shape[call.values["dim"]] if call.inputs[0].ndim else 1)
+    rows = Rows(
+        call,
+        bool(call.values["descending"]),
+        call.inputs[0].shape[call.values["dim"]] if call.inputs[0].ndim else 1,
+    )
     if rows.where.dtype.kind == 0 and not call.values["stable"] and rows.length <= 2 * CLASSIC:
         keys, places = rows.buffers()
         parameters = [rows.word, rows.values, rows.indices, keys[0], places[0], rows.length]
@@ -141,7 +153,15 @@ def rank(call) -> None:
     rows = Rows(call, False, 1)
     keys, places = rows.buffers()
     if call.values["which"] == "rank" and rows.length <= CLASSIC:
-        parameters = [rows.word, call.out(0), call.out(1), keys[0], places[0], rows.length, call.values["k"] - 1]
+        parameters = [
+            rows.word,
+            call.out(0),
+            call.out(1),
+            keys[0],
+            places[0],
+            rows.length,
+            call.values["k"] - 1,
+        ]
         rows.native(select.quick_rows, parameters, rows.count, 8192 // rows.length)
         return
     mode = {"rank": select.RANK, "median": select.MEDIAN, "nanmedian": select.NANMEDIAN}[call.values["which"]]

@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .native import bitcast, local, native, unroll
-from .types import Type, f32, f64, i64, ptr, u32, u64
+from .types import Type, f32, i64, ptr, u32, u64
 
 WORD = ptr(i64)
 DIGIT = 8  # bits a pass takes in rows that one thread sorts: the counters stay in the first-level cache
@@ -288,6 +288,8 @@ def write_sorted(frame: WORD, params: WORD, begin: i64, end: i64):
             row += 1
             stop += n
         side = state[2 * row]
-        at = index_at(S, bitcast(frame[params[side]], ptr(u64)), bitcast(frame[params[2 + side]], ptr(u32)), i)
+        at = index_at(
+            S, bitcast(frame[params[side]], ptr(u64)), bitcast(frame[params[2 + side]], ptr(u32)), i
+        )
         values[i] = source[row * n + at]
         indices[i] = at
