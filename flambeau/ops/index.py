@@ -502,6 +502,7 @@ class UnravelIndex(Composite):
         if any(n < 0 for n in sizes):
             raise ValueError(f"'shape' cannot have negative values, but got {sizes}")
         found, step = [], 1
+        indices = ops.to_copy(indices, dtype=types.int64)
         for n in reversed(sizes):
             found.append(ops.remainder(ops.floor_divide(indices, step), max(n, 1)))
             step *= n

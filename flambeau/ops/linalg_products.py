@@ -255,7 +255,7 @@ def covariance(input, correction: int, fweights, aweights):
     right = conj(centred * weights if weights is not None else centred)
     scale = ops.clamp(scale, 0) if hasattr(scale, "_layout") else max(scale, 0)
     found = ops.matmul(centred, ops.transpose(right, 0, 1))
-    found = ops.true_divide(found, scale)
+    found = ops.div(found, scale)
     return ops.reshape(found, ()) if found._layout.numel == 1 else found
 
 

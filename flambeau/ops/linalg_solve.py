@@ -412,7 +412,8 @@ def pseudo_inverse(A, atol=0.0, rtol=None, hermitian: bool = False):
     atol, rtol = cutoffs("torch.linalg.pinv", A, atol, rtol)
     where = A._layout
     if where.numel == 0:
-        return ops.zeros((*where.shape[:-2], where.shape[-1], where.shape[-2]), dtype=where.dtype)
+        none = ops.zeros((*where.shape[:-2], where.shape[-1], where.shape[-2]), dtype=where.dtype)
+        return ops.pseudo_inverse_of(A, none)
     given = A.detach()
     if hermitian:
         values, u = ops.symmetric_parts(given, "L", True)

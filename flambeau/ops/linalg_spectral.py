@@ -21,6 +21,12 @@ def gaps(values):
     return found + ops.eye(n, dtype=values._layout.dtype)
 
 
+def over(x, gap):
+    """``x / gap``, with 0 for 0 / 0: no gradient of a vector asks for nothing, however close the values are."""
+    gap, _ = ops.broadcast_tensors(gap, x) if gap._layout.shape != x._layout.shape else (gap, x)
+    return x / ops.where(ops.logical_and(gap == 0, x == 0), 1, gap)
+
+
 def check_phase(x, name: str, what: str) -> None:
     """Refuse a loss that depends on the phase of eigenvectors, which is arbitrary."""
     if not x._layout.dtype.is_complex or not x._layout.numel:
@@ -49,7 +55,7 @@ class SymmetricParts(Opaque):
         inner = ops.matmul(adjoint(result1), g1)
         check_phase(ops.diagonal(inner, 0, -2, -1), "linalg_eigh_backward", "eigenvectors")
         off = inner - ops.diag_embed(ops.diagonal(inner, 0, -2, -1))
-        inner = off / gaps(result0) + ops.to_copy(ops.diag_embed(g0), dtype=g1._layout.dtype)
+        inner = over(off, gaps(result0)) + ops.to_copy(ops.diag_embed(g0), dtype=g1._layout.dtype)
         return ops.matmul(ops.matmul(result1, inner), adjoint(result1))
 
 
@@ -100,7 +106,7 @@ class GeneralParts(Opaque):
         check_phase(slope, "linalg_eig_backward", "eigenvectors")
         length = ops.to_copy(ops.real(slope), dtype=slope._layout.dtype)
         inner = inner - ops.matmul(turned, result1 * ops.unsqueeze(length, -2))
-        inner = inner / conj(gaps(result0))
+        inner = over(inner, conj(gaps(result0)))
         inner = inner - ops.diag_embed(ops.diagonal(inner, 0, -2, -1)) + ops.diag_embed(g0)
         found = ops.solution(turned, ops.matmul(inner, turned), "")[0]
         return found if A_layout.dtype.is_complex else ops.real(found)
@@ -161,19 +167,19 @@ def singular_gradient(g_u, g_s, g_vh, u, s, vh):
     left, right = skew(ops.matmul(adjoint(u), g_u)), skew(ops.matmul(vh, adjoint(g_vh)))
     row, column = ops.unsqueeze(s, -2), ops.unsqueeze(s, -1)
     apart = gaps(s * s)
-    inner = left / apart * row + column * (right / apart)
+    inner = over(left, apart) * row + column * over(right, apart)
     inner = inner + ops.diag_embed(ops.to_copy(g_s, dtype=kind))
     if kind.is_complex:
         turn = ops.diagonal(left, 0, -2, -1)
         check_phase(turn + ops.diagonal(right, 0, -2, -1), "svd_backward", "singular vectors")
-        inner = inner - ops.diag_embed(ops.diagonal(left / apart * row + column * (right / apart), 0, -2, -1))
-        inner = inner + ops.diag_embed(turn / (s * 2))
+        inner = inner - ops.diag_embed(ops.diagonal(left * row + column * right, 0, -2, -1))
+        inner = inner + ops.diag_embed(over(turn, s * 2))
     found = ops.matmul(ops.matmul(u, inner), vh)
     if m > k:
-        part = g_u / row
+        part = over(g_u, row)
         found = found + ops.matmul(part - ops.matmul(u, ops.matmul(adjoint(u), part)), vh)
     if n > k:
-        part = g_vh / column
+        part = over(g_vh, column)
         found = found + ops.matmul(u, part - ops.matmul(ops.matmul(part, adjoint(vh)), vh))
     return found
 

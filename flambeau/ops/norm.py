@@ -252,6 +252,8 @@ def normalise_channels(input, running_mean, running_var, weight, bias, training,
         return ops.clone(input)
     sizes = [None if t is None else t._layout.numel for t in (running_mean, running_var, weight, bias)]
     count = check_batch_norm(where, *sizes, bool(training))
+    if training and not eps > 0:
+        raise ValueError(f"batch_norm eps must be positive during training, but got {eps}")
     if training and where.numel == 0:  # nothing to learn from: no statistics, zero gradients
         view = channel_view(input)
         found = input if weight is None else input * ops.reshape(weight, view)

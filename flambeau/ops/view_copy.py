@@ -11,6 +11,8 @@ def _copying(name: str):
 
     def body(**arguments):
         arguments.pop("implicit", None)
+        if name == "narrow" and not -arguments["input"]._layout.ndim <= arguments["dim"] < arguments["input"]._layout.ndim:
+            raise RuntimeError("Expected dim < static_cast<int64_t>(self_sizes.size()) to be true, but got false.")
         found = getattr(ops, name)(*arguments.values())
         if isinstance(found, tuple):
             return tuple(ops.clone(t, memory_format="contiguous_format") for t in found)
