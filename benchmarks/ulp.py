@@ -33,16 +33,16 @@ NUMPY = {"f32": np.float32, "f64": np.float64}
 
 @native
 def apply_one(frame: ptr(i64), params: ptr(i64), begin: i64, end: i64):
-    out, x = bitcast(frame[4], ptr(T)), bitcast(frame[5], ptr(T))  # noqa: F821
+    out, x = bitcast(frame[4], ptr(T)), bitcast(frame[5], ptr(T))
     for i in independent(begin, end):
-        out[i] = function((x[i],))[0]  # noqa: F821
+        out[i] = function((x[i],))[0]
 
 
 @native
 def apply_two(frame: ptr(i64), params: ptr(i64), begin: i64, end: i64):
-    out, x, y = bitcast(frame[4], ptr(T)), bitcast(frame[5], ptr(T)), bitcast(frame[6], ptr(T))  # noqa: F821
+    out, x, y = bitcast(frame[4], ptr(T)), bitcast(frame[5], ptr(T)), bitcast(frame[6], ptr(T))
     for i in independent(begin, end):
-        out[i] = function((x[i], y[i]))[0]  # noqa: F821
+        out[i] = function((x[i], y[i]))[0]
 
 
 class Kernel:

@@ -47,9 +47,43 @@ install_methods()
 _SUBMODULES = {
     "nn", "optim", "utils", "autograd", "linalg", "fft", "special", "func", "testing", "amp", "distributions", "random",
     "backends", "cpu", "cuda", "jit", "hub", "onnx", "compiler", "lens", "learn", "vision", "audio", "overrides",
-    "serialization", "types", "_C",
+    "serialization", "signal", "types", "_C", "accelerator", "mps", "version", "xpu",
 }  # fmt: skip
-_ELSEWHERE = {"save": "serialization", "load": "serialization"}
+#: public names that a module of theirs makes on first use
+_ELSEWHERE = {
+    name: module
+    for module, names in {
+        "serialization": "save load",
+        "settings": (
+            "are_deterministic_algorithms_enabled compiled_with_cxx11_abi detach detach_ empty_cache finfo get_default_device "
+            "get_deterministic_debug_mode get_device get_device_module get_float32_matmul_precision get_num_interop_threads "
+            "iinfo is_complex is_conj is_deterministic_algorithms_warn_only_enabled is_floating_point is_inference is_neg "
+            "is_same_size is_signed is_storage is_warn_always_enabled memory_stats numel reset_peak_memory_stats "
+            "set_deterministic_debug_mode set_float32_matmul_precision set_flush_denormal set_num_interop_threads "
+            "set_warn_always typename use_deterministic_algorithms"
+        ),
+        "tensor.interop": "asarray frombuffer",
+        "tensor.dlpack": "from_dlpack to_dlpack",
+        "tensor.storage": (
+            "UntypedStorage TypedStorage FloatStorage DoubleStorage HalfStorage BFloat16Storage LongStorage IntStorage "
+            "ShortStorage CharStorage ByteStorage BoolStorage ComplexFloatStorage ComplexDoubleStorage"
+        ),
+        "tensor.legacy": (
+            "FloatTensor DoubleTensor HalfTensor BFloat16Tensor LongTensor IntTensor ShortTensor CharTensor ByteTensor "
+            "BoolTensor set_default_tensor_type"
+        ),
+        "tensor.overrides": "DisableTorchFunctionSubclass DisableTorchFunction",
+        "tensor.grad_modes": "is_anomaly_enabled is_anomaly_check_nan_enabled",
+        "tensor.show": "printoptions",
+        "base.errors": "OutOfMemoryError",
+        "tensor.shapes": "broadcast_shapes",
+        "nn.functional": "channel_shuffle cosine_similarity ctc_loss pairwise_distance pdist pixel_shuffle pixel_unshuffle",
+    }.items()
+    for name in names.split()
+}
+from math import e, inf, nan, pi  # noqa: E402  `float` is a type of elements here
+
+newaxis = None
 
 
 def __getattr__(name: str) -> _Any:

@@ -7,12 +7,11 @@ from collections.abc import Iterable
 
 from .base.device import device as Device
 from .tensor.generator import (
-    default_generator, get_rng_state, initial_seed, manual_seed, seed, set_rng_state, thread_safe_generator,
+    default_generator, get_rng_state, initial_seed, manual_seed, seed, set_rng_state,
 )  # fmt: skip
 
 __all__ = [
     "default_generator", "fork_rng", "get_rng_state", "initial_seed", "manual_seed", "seed", "set_rng_state",
-    "thread_safe_generator",
 ]  # fmt: skip
 
 

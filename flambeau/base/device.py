@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-_TYPES = ("cpu", "cuda", "meta")
-_interned: dict[tuple, "device"] = {}
-_default: list["device"] = []
+_TYPES = (
+    "cpu", "cuda", "ipu", "xpu", "mkldnn", "opengl", "opencl", "ideep", "hip", "ve", "fpga", "maia", "xla", "lazy",
+    "vulkan", "mps", "meta", "hpu", "mtia", "privateuseone",
+)  # fmt: skip
+_interned: dict[tuple, device] = {}
+_default: list[device] = []
 
 
-class device:  # noqa: N801 (PyTorch's public name)
+class device:
     """A device, from ``"cpu"``, ``"cuda:1"`` or ``("cuda", 1)``. Equal devices are one object."""
 
     __slots__ = ("type", "index", "__weakref__")
 
-    def __new__(cls, type: "str | device | int" = "cpu", index: int | None = None):
+    def __new__(cls, type: str | device | int = "cpu", index: int | None = None):
         if isinstance(type, device):
             return type
         if isinstance(type, int):
@@ -21,7 +24,9 @@ class device:  # noqa: N801 (PyTorch's public name)
             raise TypeError(f"device(): argument 'type' must be str, not {type.__class__.__name__}")
         if ":" in type:
             if index is not None:
-                raise RuntimeError(f"type (string) must not include an index because index was passed explicitly: {type}")
+                raise RuntimeError(
+                    f"type (string) must not include an index because index was passed explicitly: {type}"
+                )
             type, _, text = type.partition(":")
             if not text.isdigit():
                 raise RuntimeError(f"Invalid device string: '{type}:{text}'")
@@ -30,6 +35,8 @@ class device:  # noqa: N801 (PyTorch's public name)
             raise RuntimeError(
                 f"Expected one of {', '.join(_TYPES)} device type at start of device string: {type or '(empty)'}"
             )
+        if index is not None and index < 0:
+            raise RuntimeError("Device index must not be negative")
         key = (type, index)
         self = _interned.get(key)
         if self is None:
@@ -43,7 +50,11 @@ class device:  # noqa: N801 (PyTorch's public name)
         raise AttributeError(f"attribute '{name}' of 'torch.device' objects is not writable")
 
     def __repr__(self) -> str:
-        return f"device(type='{self.type}')" if self.index is None else f"device(type='{self.type}', index={self.index})"
+        return (
+            f"device(type='{self.type}')"
+            if self.index is None
+            else f"device(type='{self.type}', index={self.index})"
+        )
 
     def __str__(self) -> str:
         return self.type if self.index is None else f"{self.type}:{self.index}"
@@ -65,6 +76,13 @@ class device:  # noqa: N801 (PyTorch's public name)
         _default.pop()
 
 
+def unavailable(where: device) -> Exception:
+    """The error for a device that this build has no memory on."""
+    if where.type == "cuda":
+        return AssertionError("Torch not compiled with CUDA enabled")
+    return RuntimeError(f"PyTorch is not linked with support for {where.type} devices")
+
+
 cpu = device("cpu")
 meta = device("meta")
 _process_default = [cpu]
@@ -75,5 +93,5 @@ def default_device() -> device:
     return _default[-1] if _default else _process_default[0]
 
 
-def set_default_device(value: "device | str | None") -> None:
+def set_default_device(value: device | str | None) -> None:
     _process_default[0] = cpu if value is None else device(value)

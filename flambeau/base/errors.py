@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 
-def require(condition, first_line: str, error: type[Exception] = RuntimeError, *, need: str = "", fix: str = "") -> None:
+def require(
+    condition, first_line: str, error: type[Exception] = RuntimeError, *, need: str = "", fix: str = ""
+) -> None:
     """Raise `error` with `first_line` unless `condition` holds; `need` and `fix` become indented facts below it."""
     if not condition:
         raise explained(error, first_line, need=need, fix=fix)

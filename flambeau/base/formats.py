@@ -24,11 +24,11 @@ class _Named:
         return self
 
 
-class memory_format(_Named):  # noqa: N801 (PyTorch's public name)
+class memory_format(_Named):
     """Order of the dimensions in memory."""
 
 
-class layout(_Named):  # noqa: N801
+class layout(_Named):
     """How a tensor's elements are stored; Flambeau's are strided."""
 
 

@@ -73,10 +73,10 @@ class Layout:
     def __reduce__(self):
         return (layout, (self.shape, self.strides, self.dtype, self.device))
 
-    def with_dtype(self, dtype: DType) -> "Layout":
+    def with_dtype(self, dtype: DType) -> Layout:
         return layout(self.shape, self.strides, dtype, self.device)
 
-    def with_device(self, device: Device) -> "Layout":
+    def with_device(self, device: Device) -> Layout:
         return layout(self.shape, self.strides, self.dtype, device)
 
 
@@ -168,7 +168,7 @@ def is_channels_last(shape, strides, ndim: int = 4) -> bool:
             if strides[d] != step:
                 return False
             step *= shape[d]
-    return not (strides[1] == 0)
+    return strides[1] != 0
 
 
 def stride_order(shape, strides) -> tuple[int, ...]:
@@ -178,7 +178,13 @@ def stride_order(shape, strides) -> tuple[int, ...]:
         place = len(order)
         while place > 0:
             e = order[place - 1]
-            if shape[d] == 1 or shape[e] == 1 or strides[e] >= strides[d] or strides[d] == 0 or strides[e] == 0:
+            if (
+                shape[d] == 1
+                or shape[e] == 1
+                or strides[e] >= strides[d]
+                or strides[d] == 0
+                or strides[e] == 0
+            ):
                 break
             place -= 1
         order.insert(place, d)

@@ -11,7 +11,7 @@ _FLOATS = {
 }  # fmt: skip
 
 
-class finfo:  # noqa: N801 (PyTorch's public name)
+class finfo:
     """Limits of a float type (of the parts of a complex one); of the default type when none is named.
 
     Attributes: bits, eps (1 to the next number), max, min, tiny and smallest_normal, resolution, dtype.
@@ -26,9 +26,13 @@ class finfo:  # noqa: N801 (PyTorch's public name)
     def __init__(self, type: DType | None = None):
         kind = default_float() if type is None else type
         if not isinstance(kind, DType):
-            raise TypeError(f"finfo(): argument 'type' (position 1) must be torch.dtype, not {kind.__class__.__name__}")
+            raise TypeError(
+                f"finfo(): argument 'type' (position 1) must be torch.dtype, not {kind.__class__.__name__}"
+            )
         if kind.kind < 2:
-            raise TypeError("torch.finfo() requires a floating point input type. Use torch.iinfo to handle 'torch.finfo'")
+            raise TypeError(
+                "torch.finfo() requires a floating point input type. Use torch.iinfo to handle 'torch.finfo'"
+            )
         real = kind.to_real()
         fraction, high, low, digits = _FLOATS[real.name]
         self.bits, self.dtype = 8 * real.itemsize, real.name
@@ -51,7 +55,7 @@ class finfo:  # noqa: N801 (PyTorch's public name)
         )
 
 
-class iinfo:  # noqa: N801
+class iinfo:
     """Limits of an integer type. Attributes: bits, max, min, dtype.
 
     >>> import flambeau as torch
@@ -63,9 +67,13 @@ class iinfo:  # noqa: N801
 
     def __init__(self, type: DType):
         if not isinstance(type, DType):
-            raise TypeError(f"iinfo(): argument 'type' (position 1) must be torch.dtype, not {type.__class__.__name__}")
+            raise TypeError(
+                f"iinfo(): argument 'type' (position 1) must be torch.dtype, not {type.__class__.__name__}"
+            )
         if type.kind > 1:
-            raise TypeError("torch.iinfo() requires an integer input type. Use torch.finfo to handle 'torch.iinfo'")
+            raise TypeError(
+                "torch.iinfo() requires an integer input type. Use torch.finfo to handle 'torch.iinfo'"
+            )
         if type.kind == 0:
             raise TypeError("torch.bool is not supported by torch.iinfo")
         self.bits, self.dtype = 8 * type.itemsize, type.name

@@ -12,6 +12,7 @@ class Mode(threading.local):
     anomaly = False
     anomaly_nan = True
     walk: tuple | None = None
+    function_modes: tuple = ()
 
 
 mode = Mode()

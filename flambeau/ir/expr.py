@@ -12,7 +12,19 @@ from __future__ import annotations
 import math as python_math
 from typing import Any
 
-RANK = {"b1": 0, "u8": 1, "i8": 1, "u16": 2, "i16": 2, "u32": 3, "i32": 3, "u64": 4, "i64": 4, "f32": 6, "f64": 7}
+RANK = {
+    "b1": 0,
+    "u8": 1,
+    "i8": 1,
+    "u16": 2,
+    "i16": 2,
+    "u32": 3,
+    "i32": 3,
+    "u64": 4,
+    "i64": 4,
+    "f32": 6,
+    "f64": 7,
+}
 FLOATS = ("f32", "f64")
 
 
@@ -238,7 +250,13 @@ def unify(a, b) -> tuple[Expr, Expr]:
 
 def arithmetic(op: str, a, b):
     if isinstance(a, (Pair, complex)) or isinstance(b, (Pair, complex)):
-        like = a if isinstance(a, Pair) else b if isinstance(b, Pair) else Pair(a if isinstance(a, Expr) else b, 0)
+        like = (
+            a
+            if isinstance(a, Pair)
+            else b
+            if isinstance(b, Pair)
+            else Pair(a if isinstance(a, Expr) else b, 0)
+        )
         a, b = pair(a, like), pair(b, like)
         return {"add": a.__add__, "sub": a.__sub__, "mul": a.__mul__, "div": a.__truediv__}[op](b)
     if not isinstance(a, (Expr, int, float)) or not isinstance(b, (Expr, int, float)):
@@ -306,15 +324,15 @@ sqrt = _unary("sqrt", "Square root.", _csqrt)
 sin = _unary("sin", "Sine.", lambda z: Pair(sin(z.re) * cosh(z.im), cos(z.re) * sinh(z.im)))
 cos = _unary("cos", "Cosine.", lambda z: Pair(cos(z.re) * cosh(z.im), -(sin(z.re) * sinh(z.im))))
 tan = _unary("tan", "Tangent.", lambda z: sin(z) / cos(z))
-asin = _unary("asin", "Inverse sine.", lambda z: _casin(z))
-acos = _unary("acos", "Inverse cosine.", lambda z: _cacos(z))
+asin = _unary("asin", "Inverse sine.", lambda z: _casin(z))  # noqa: PLW0108 (defined below)
+acos = _unary("acos", "Inverse cosine.", lambda z: _cacos(z))  # noqa: PLW0108 (defined below)
 atan = _unary("atan", "Inverse tangent.", lambda z: _times_minus_i(atanh(_times_i(z))))
 sinh = _unary("sinh", "Hyperbolic sine.", lambda z: Pair(sinh(z.re) * cos(z.im), cosh(z.re) * sin(z.im)))
 cosh = _unary("cosh", "Hyperbolic cosine.", lambda z: Pair(cosh(z.re) * cos(z.im), sinh(z.re) * sin(z.im)))
-tanh = _unary("tanh", "Hyperbolic tangent.", lambda z: _ctanh(z))
+tanh = _unary("tanh", "Hyperbolic tangent.", lambda z: _ctanh(z))  # noqa: PLW0108 (defined below)
 asinh = _unary("asinh", "Inverse hyperbolic sine.", lambda z: _times_minus_i(asin(_times_i(z))))
-acosh = _unary("acosh", "Inverse hyperbolic cosine.", lambda z: _cacosh(z))
-atanh = _unary("atanh", "Inverse hyperbolic tangent.", lambda z: _catanh(z))
+acosh = _unary("acosh", "Inverse hyperbolic cosine.", lambda z: _cacosh(z))  # noqa: PLW0108 (defined below)
+atanh = _unary("atanh", "Inverse hyperbolic tangent.", lambda z: _catanh(z))  # noqa: PLW0108 (defined below)
 erf = _unary("erf", "Error function.")
 erfc = _unary("erfc", "1 - erf(x) without loss for large x.")
 erfinv = _unary("erfinv", "Inverse of the error function.")
@@ -347,7 +365,9 @@ def _roots(z: Pair) -> tuple[Pair, Pair]:
 
 def _casin(z: Pair) -> Pair:
     minus, plus = _roots(z)
-    return Pair(atan2(z.re, minus.re * plus.re - minus.im * plus.im), asinh(minus.re * plus.im - minus.im * plus.re))
+    return Pair(
+        atan2(z.re, minus.re * plus.re - minus.im * plus.im), asinh(minus.re * plus.im - minus.im * plus.re)
+    )
 
 
 def _cacos(z: Pair) -> Pair:
@@ -395,7 +415,7 @@ fmod = _binary("fmod", "C remainder: the sign of x.")
 nextafter = _binary("nextafter", "The next float from x towards y.")
 
 
-def pow(x, y):  # noqa: A001 (the field's name)
+def pow(x, y):
     """x to the power y; a small whole constant y becomes multiplications."""
     if isinstance(x, Pair) or isinstance(y, Pair) or isinstance(y, complex) and isinstance(x, Expr):
         like = x if isinstance(x, Pair) else y if isinstance(y, Pair) else Pair(x, x)

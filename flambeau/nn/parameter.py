@@ -6,7 +6,7 @@ from typing import Any
 
 import flambeau
 from flambeau.tensor.overrides import PLAIN, DisableTorchFunctionSubclass
-from flambeau.tensor.tensor import Tensor
+from flambeau.tensor.tensor import Tensor, _disabled_torch_function
 
 __all__ = [
     "Parameter",
@@ -58,6 +58,8 @@ class Parameter(Tensor, metaclass=_MarkedMeta):
     """
 
     _mark = "_is_param"
+    #: results of operators on parameters are plain tensors
+    __torch_function__ = _disabled_torch_function
 
     def __new__(cls, data: Tensor | None = None, requires_grad: bool = True) -> Any:
         if data is None:
@@ -108,6 +110,7 @@ class Buffer(Tensor, metaclass=_MarkedMeta):
     """
 
     _mark = "_is_buffer"
+    __torch_function__ = _disabled_torch_function
 
     def __new__(cls, data: Tensor | None = None, *, persistent: bool = True):
         if data is None:

@@ -25,7 +25,10 @@ class ScaledDotProductAttention(Composite):
         check_attention(query, key, value, attn_mask, is_causal)
         if enable_gqa:
             repeat = query.shape[-3] // key.shape[-3]
-            require(query.shape[-3] % key.shape[-3] == 0, "Number of heads in key and value must divide the number of heads in query")
+            require(
+                query.shape[-3] % key.shape[-3] == 0,
+                "Number of heads in key and value must divide the number of heads in query",
+            )
             key, value = (ops.repeat_interleave(t, repeat, -3) for t in (key, value))
         length, source = query.shape[-2], key.shape[-2]
         factor = scale if scale is not None else 1.0 / max(query.shape[-1], 1) ** 0.5
@@ -61,7 +64,10 @@ def check_attention(query, key, value, attn_mask, is_causal) -> None:
             "Expected query, key, and value to all be  at least 2 dimensional, but got query.dim: "
             f"{query.dim()}, key.dim: {key.dim()} and value.dim: {value.dim()} instead.")  # fmt: skip
     if attn_mask is not None:
-        require(not is_causal, "_scaled_dot_product_attention: Explicit attn_mask should not be set when is_causal=True")
+        require(
+            not is_causal,
+            "_scaled_dot_product_attention: Explicit attn_mask should not be set when is_causal=True",
+        )
         require(attn_mask.dtype is types.bool_ or attn_mask.dtype is query.dtype or attn_mask.dtype is types.float32,
                 "Expected attn_mask dtype to be bool or float or to match query dtype, but got attn_mask.dtype: "
                 f"{attn_mask.dtype} and  query.dtype: {query.dtype} instead.")  # fmt: skip

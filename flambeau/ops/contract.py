@@ -15,9 +15,13 @@ _NAMES = {
 }  # fmt: skip
 
 
-def same_types(first: Layout, second: Layout, text: str = "expected m1 and m2 to have the same dtype, but got: ") -> None:
+def same_types(
+    first: Layout, second: Layout, text: str = "expected m1 and m2 to have the same dtype, but got: "
+) -> None:
     a, b = first.dtype.name, second.dtype.name
-    require(a == b, f"{text}{_NAMES.get(a, a)} != {_NAMES.get(b, b)}", fix="convert one of them with .to(dtype)")
+    require(
+        a == b, f"{text}{_NAMES.get(a, a)} != {_NAMES.get(b, b)}", fix="convert one of them with .to(dtype)"
+    )
     require(a != "bool", "\"addmm_impl_cpu_\" not implemented for 'Bool'", NotImplementedError)
 
 
@@ -63,7 +67,10 @@ class Bmm(Product):
     """Matrix products of two batches of matrices."""
 
     def check(input, mat2):
-        require(input.ndim == 3 and mat2.ndim == 3, "batch1 must be a 3D tensor" if input.ndim != 3 else "batch2 must be a 3D tensor")
+        require(
+            input.ndim == 3 and mat2.ndim == 3,
+            "batch1 must be a 3D tensor" if input.ndim != 3 else "batch2 must be a 3D tensor",
+        )
         require(input.shape[0] == mat2.shape[0] and input.shape[2] == mat2.shape[1],
                 f"Expected size for first two dimensions of batch2 tensor to be: [{input.shape[0]}, {input.shape[2]}] but "
                 f"got: [{mat2.shape[0]}, {mat2.shape[1]}].")  # fmt: skip
@@ -96,7 +103,11 @@ def vector_grad(g, input_ndim: int, other_ndim: int):
     return g
 
 
-@op("matmul(Tensor input, Tensor other, *, Tensor? out=None) -> Tensor", also="linalg.matmul", methods="__matmul__")
+@op(
+    "matmul(Tensor input, Tensor other, *, Tensor? out=None) -> Tensor",
+    also="linalg.matmul",
+    methods="__matmul__",
+)
 class Matmul(Product):
     """Matrix product with broadcast batches; 1-D operands are a row on the left, a column on the right.
 
@@ -139,7 +150,9 @@ class Matmul(Product):
         g = vector_grad(g, input.dim(), other_layout.ndim)
         left = conj(input)
         left = ops.unsqueeze(left, -1) if input.dim() == 1 else ops.transpose(left, -2, -1)
-        if other_layout.ndim <= 2 and input.dim() > 2:  # one matrix shared by a batch: one product over all rows
+        if (
+            other_layout.ndim <= 2 and input.dim() > 2
+        ):  # one matrix shared by a batch: one product over all rows
             found = ops.matmul(ops.transpose(as_rows(conj(input)), 0, 1), as_rows(g))
         else:
             found = ops.matmul(left, g)
@@ -160,12 +173,20 @@ def raise_matmul_mismatch(input: Layout, other: Layout, k: int) -> None:
         require(False, f"inconsistent tensor size, expected tensor [{input.shape[0]}] and src [{k}] to have the same number "
                 f"of elements, but got {input.shape[0]} and {k} elements respectively", need=need)  # fmt: skip
     if other.ndim == 1:
-        require(False, f"size mismatch, got input ({by(input.shape[-2:-1])}), mat ({by(input.shape[-2:])}), vec ({k})", need=need)
+        require(
+            False,
+            f"size mismatch, got input ({by(input.shape[-2:-1])}), mat ({by(input.shape[-2:])}), vec ({k})",
+            need=need,
+        )
     if input.ndim <= 2 and other.ndim <= 2 or other.ndim == 2:
         rows = 1
         for n in input.shape[:-1]:
             rows *= n
-        require(False, f"mat1 and mat2 shapes cannot be multiplied ({rows}x{input.shape[-1]} and {by(other.shape)})", need=need)
+        require(
+            False,
+            f"mat1 and mat2 shapes cannot be multiplied ({rows}x{input.shape[-1]} and {by(other.shape)})",
+            need=need,
+        )
     batch = 1
     for n in (input if input.ndim > other.ndim else other).shape[:-2]:
         batch *= n
@@ -178,7 +199,10 @@ class Mv(Composite):
     """Matrix times vector."""
 
     def body(input, vec):
-        require(input.dim() == 2 and vec.dim() == 1, f"vector + matrix @ vector expected, got {vec.dim()}, {input.dim()}, {vec.dim()}")
+        require(
+            input.dim() == 2 and vec.dim() == 1,
+            f"vector + matrix @ vector expected, got {vec.dim()}, {input.dim()}, {vec.dim()}",
+        )
         return ops.matmul(input, vec)
 
 
@@ -253,7 +277,8 @@ def check_expandable(input: Layout, shape) -> None:
 
 
 @op(
-    "addmm(Tensor input, Tensor mat1, Tensor mat2, *, Scalar beta=1, Scalar alpha=1, Tensor? out=None) -> Tensor", inplace=True
+    "addmm(Tensor input, Tensor mat1, Tensor mat2, *, Scalar beta=1, Scalar alpha=1, Tensor? out=None) -> Tensor",
+    inplace=True,
 )
 class Addmm(_Added):
     """``beta * input + alpha * mat1 @ mat2``; ``input`` is broadcast."""
@@ -322,7 +347,10 @@ class Addbmm(Composite):
         return ops.addmm(input, a, b, beta=beta, alpha=alpha)
 
 
-@op("addmv(Tensor input, Tensor mat, Tensor vec, *, Scalar beta=1, Scalar alpha=1, Tensor? out=None) -> Tensor", inplace=True)
+@op(
+    "addmv(Tensor input, Tensor mat, Tensor vec, *, Scalar beta=1, Scalar alpha=1, Tensor? out=None) -> Tensor",
+    inplace=True,
+)
 class Addmv(Composite):
     """``beta * input + alpha * mat @ vec``."""
 
@@ -352,7 +380,10 @@ def plus(a, b):
     return a | b if a.dtype.kind == 0 and b.dtype.kind == 0 else a + b
 
 
-@op("addr(Tensor input, Tensor vec1, Tensor vec2, *, Scalar beta=1, Scalar alpha=1, Tensor? out=None) -> Tensor", inplace=True)
+@op(
+    "addr(Tensor input, Tensor vec1, Tensor vec2, *, Scalar beta=1, Scalar alpha=1, Tensor? out=None) -> Tensor",
+    inplace=True,
+)
 class Addr(Composite):
     """``beta * input + alpha * outer(vec1, vec2)``."""
 
@@ -360,7 +391,10 @@ class Addr(Composite):
         require(vec1.dim() == 1, f"addr: Expected 1-D argument vec1, but got {vec1.dim()}-D")
         require(vec2.dim() == 1, f"addr: Expected 1-D argument vec2, but got {vec2.dim()}-D")
         for name, x in (("beta", beta), ("alpha", alpha)):
-            require(not isinstance(x, bool) or input.dtype.kind == 0, f"Boolean {name} only supported for Boolean results.")
+            require(
+                not isinstance(x, bool) or input.dtype.kind == 0,
+                f"Boolean {name} only supported for Boolean results.",
+            )
         check_expandable(input._layout, (vec1.shape[0], vec2.shape[0]))
         product = scaled(ops.outer(vec1, vec2), alpha)
         return product if beta == 0 else plus(product, scaled(input, beta))
@@ -392,8 +426,13 @@ class Linear(Opaque):
                 fix=f"this weight takes in_features={weight.shape[-1]}")  # fmt: skip
         same_types(input, weight, "mat1 and mat2 must have the same dtype, but got ")
         if bias is not None:
-            require(bias.dtype is input.dtype, f"mat2 and bias must have the same dtype, but got {input.dtype} and {bias.dtype}")
-            check_expandable(bias, (*input.shape[:-1], weight.shape[0]) if weight.ndim == 2 else input.shape[:-1] or (1,))
+            require(
+                bias.dtype is input.dtype,
+                f"mat2 and bias must have the same dtype, but got {input.dtype} and {bias.dtype}",
+            )
+            check_expandable(
+                bias, (*input.shape[:-1], weight.shape[0]) if weight.ndim == 2 else input.shape[:-1] or (1,)
+            )
 
     def layouts(input, weight):
         return result((*input.shape[:-1], *(weight.shape[:1] if weight.ndim == 2 else ())), input)
@@ -430,12 +469,18 @@ class LinearWeight(Opaque):
         return ops.matmul(conj(grad), g)
 
 
-@op("nn.functional.bilinear(Tensor input1, Tensor input2, Tensor weight, Tensor? bias=None) -> Tensor", also="bilinear")
+@op(
+    "nn.functional.bilinear(Tensor input1, Tensor input2, Tensor weight, Tensor? bias=None) -> Tensor",
+    also="bilinear",
+)
 class Bilinear(Composite):
     """``input1 @ weight[k] @ input2 + bias[k]`` for each output k."""
 
     def body(input1, input2, weight, bias):
-        require(input1.dim() == input2.dim(), f"bilinear(): input dimensions do not match: got {input1.dim()} and {input2.dim()}")
+        require(
+            input1.dim() == input2.dim(),
+            f"bilinear(): input dimensions do not match: got {input1.dim()} and {input2.dim()}",
+        )
         require(input1.shape[:-1] == input2.shape[:-1], "bilinear(): input batch dimensions do not match")
         require(input1.shape[-1] == weight.shape[1],
                 f"bilinear(): input1 size does not match weight size: got {input1.shape[-1]} but expected {weight.shape[1]}")  # fmt: skip
@@ -465,7 +510,10 @@ class Tensordot(Composite):
             dims = dims.tolist()
         if isinstance(dims, int):
             require(dims >= 0, f"tensordot expects dims >= 0, but got dims={dims}")
-            require(dims <= min(a.dim(), b.dim()), f"tensordot expects dims < ndim_a or ndim_b, but got dims={dims}")
+            require(
+                dims <= min(a.dim(), b.dim()),
+                f"tensordot expects dims < ndim_a or ndim_b, but got dims={dims}",
+            )
             left, right = list(range(a.dim() - dims, a.dim())), list(range(dims))
         else:
             left, right = ([d] if isinstance(d, int) else list(d) for d in dims)
@@ -527,7 +575,9 @@ def multiply_chain(matrices):
     for span in range(1, n):
         for i in range(n - span):
             j = i + span
-            options = [(cost[i][k] + cost[k + 1][j] + sizes[i] * sizes[k + 1] * sizes[j + 1], k) for k in range(i, j)]
+            options = [
+                (cost[i][k] + cost[k + 1][j] + sizes[i] * sizes[k + 1] * sizes[j + 1], k) for k in range(i, j)
+            ]
             cost[i][j], cut[i][j] = min(options)
 
     def run(i, j):

@@ -32,13 +32,18 @@ def transposed_size(n: int, k: int, stride: int, padding: int, dilation: int, ou
 def memory_like(shape, like: Layout) -> Layout:
     """A result of this shape, channels last where the input is."""
     strides = contiguous_strides(shape)
-    if len(shape) in (4, 5) and not like.contiguous and is_channels_last(like.shape, like.strides, len(shape)):
+    if (
+        len(shape) in (4, 5)
+        and not like.contiguous
+        and is_channels_last(like.shape, like.strides, len(shape))
+    ):
         strides = channels_last_strides(shape)
     return layout(shape, strides, like.dtype, like.device)
 
 
 @op(
-    "convolution(Tensor input, Tensor weight, Tensor? bias, int[] stride, int[] padding, int[] dilation, bool transposed, "
+    "convolution(Tensor input, Tensor weight, Tensor? bias, int[] stride, int[] padding, int[] "
+    "dilation, bool transposed, "
     "int[] output_padding, int groups) -> Tensor",
     method=False,
 )  # fmt: skip
@@ -56,7 +61,10 @@ class Convolution(Opaque):
     def layouts(input, weight, stride, padding, dilation, transposed, output_padding, groups):
         kernel = weight.shape[2:]
         if transposed:
-            sizes = [transposed_size(*a) for a in zip(input.shape[2:], kernel, stride, padding, dilation, output_padding)]
+            sizes = [
+                transposed_size(*a)
+                for a in zip(input.shape[2:], kernel, stride, padding, dilation, output_padding)
+            ]
             return memory_like((input.shape[0], weight.shape[1] * groups, *sizes), input)
         sizes = [spatial_size(*a) for a in zip(input.shape[2:], kernel, stride, padding, dilation)]
         return memory_like((input.shape[0], weight.shape[0], *sizes), input)
@@ -65,8 +73,14 @@ class Convolution(Opaque):
         if transposed:
             zero = (0,) * len(stride)
             found = ops.convolution(g, conj(weight), None, stride, padding, dilation, False, zero, groups)
-            for d in range(2, found.dim()):  # output padding beyond a stride makes room for windows that were not there
-                found = found if found.shape[d] == input_layout.shape[d] else ops.slice(found, d, 0, input_layout.shape[d])
+            for d in range(
+                2, found.dim()
+            ):  # output padding beyond a stride makes room for windows that were not there
+                found = (
+                    found
+                    if found.shape[d] == input_layout.shape[d]
+                    else ops.slice(found, d, 0, input_layout.shape[d])
+                )
             return found
         sizes = zip(g.shape[2:], weight.shape[2:], stride, padding, dilation, (0,) * len(stride))
         extra = tuple(n - transposed_size(*a) for n, a in zip(input_layout.shape[2:], sizes))
@@ -81,7 +95,8 @@ class Convolution(Opaque):
 
 
 @op(
-    "convolution_weight(Tensor input, Tensor grad, int[] weight_shape, int[] stride, int[] padding, int[] dilation, "
+    "convolution_weight(Tensor input, Tensor grad, int[] weight_shape, int[] stride, int[] padding, "
+    "int[] dilation, "
     "int groups) -> Tensor",
     function=False, method=False,
 )  # fmt: skip
@@ -102,39 +117,50 @@ class ConvolutionWeight(Opaque):
         return ops.convolution(input, g, None, stride, padding, dilation, False, (0,) * len(stride), groups)
 
 
-def check_convolution(input, weight, bias, stride, padding, dilation, transposed, output_padding, groups) -> None:
+def check_convolution(
+    input, weight, bias, stride, padding, dilation, transposed, output_padding, groups
+) -> None:
     dims = weight.ndim - 2
     require(all(p >= 0 for p in padding), "negative padding is not supported")
     require(all(s > 0 for s in stride), "non-positive stride is not supported")
     require(all(d > 0 for d in dilation), "dilation should be greater than zero")
     require(groups > 0, "non-positive groups is not supported")
     require(weight.ndim == input.ndim,
-            f"Expected {weight.ndim}-dimensional input for {weight.ndim}-dimensional weight {list(weight.shape)}, but got "
+            f"Expected {weight.ndim}-dimensional input for {weight.ndim}-dimensional weight "
+            f"{list(weight.shape)}, but got "
             f"{input.ndim}-dimensional input of size {list(input.shape)} instead")  # fmt: skip
     require(weight.shape[0] >= groups, f"Given groups={groups}, expected weight to be at least {groups} at dimension 0, but "
             f"got weight of size {list(weight.shape)} instead")  # fmt: skip
     require(weight.shape[0] % groups == 0, f"Given groups={groups}, expected weight to be divisible by {groups} at "
             f"dimension 0, but got weight of size {list(weight.shape)} instead")  # fmt: skip
     require(input.dtype is weight.dtype,
-            f"Input type ({_type_name(input)}) and weight type ({_type_name(weight)}) should be the same")  # fmt: skip
+            f"Input type ({_type_name(input)}) and weight type ({_type_name(weight)}) should be the "
+            f"same")  # fmt: skip
     require(bias is None or bias.dtype is input.dtype,
-            f"Input type ({_type_name(input)}) and bias type ({_type_name(bias) if bias is not None else ''}) should be the same")  # fmt: skip
+            f"Input type ({_type_name(input)}) and bias type "
+            f"({_type_name(bias) if bias is not None else ''}) should be the same")  # fmt: skip
     if transposed:
         require(input.shape[1] == weight.shape[0],
-                f"Given transposed=1, weight of size {list(weight.shape)}, expected input{list(input.shape)} to have "
+                f"Given transposed=1, weight of size {list(weight.shape)}, expected "
+                f"input{list(input.shape)} to have "
                 f"{weight.shape[0]} channels, but got {input.shape[1]} channels instead",
                 need=f"input.shape[1] == weight.shape[0]; got {input.shape[1]} and {weight.shape[0]}")  # fmt: skip
         outputs = weight.shape[1] * groups
-        sizes = [transposed_size(*a) for a in zip(input.shape[2:], weight.shape[2:], stride, padding, dilation, output_padding)]
+        sizes = [
+            transposed_size(*a)
+            for a in zip(input.shape[2:], weight.shape[2:], stride, padding, dilation, output_padding)
+        ]
         require(all(n > 0 for n in sizes),
-                f"Given input size per channel: ({' x '.join(map(str, input.shape[2:]))}). Calculated output size per channel: "
+                f"Given input size per channel: ({' x '.join(map(str, input.shape[2:]))}). Calculated "
+                f"output size per channel: "
                 f"({' x '.join(map(str, sizes))}). Output size is too small")  # fmt: skip
         require(all(o < max(s, d) for o, s, d in zip(output_padding, stride, dilation)),
                 f"output padding must be smaller than either stride or dilation, but got output_padding: "
                 f"{list(output_padding)} stride: {list(stride)} dilation: {list(dilation)}")  # fmt: skip
     else:
         require(input.shape[1] == weight.shape[1] * groups,
-                f"Given groups={groups}, weight of size {list(weight.shape)}, expected input{list(input.shape)} to have "
+                f"Given groups={groups}, weight of size {list(weight.shape)}, expected "
+                f"input{list(input.shape)} to have "
                 f"{weight.shape[1] * groups} channels, but got {input.shape[1]} channels instead",
                 need=f"input.shape[1] == weight.shape[1] * groups; got {input.shape[1]} and {weight.shape[1] * groups}")  # fmt: skip
         outputs = weight.shape[0]
@@ -142,9 +168,11 @@ def check_convolution(input, weight, bias, stride, padding, dilation, transposed
         reach = [d * (k - 1) + 1 for d, k in zip(dilation, weight.shape[2:])]
         require(all(n >= k for n, k in zip(padded, reach)),
                 f"Calculated padded input size per channel: ({' x '.join(map(str, padded))}). Kernel size: "
-                f"({' x '.join(map(str, reach))}). Kernel size can't be greater than actual input size")  # fmt: skip
+                f"({' x '.join(map(str, reach))}). Kernel size can't be greater than actual input "
+                f"size")  # fmt: skip
     require(bias is None or bias.ndim == 1 and bias.shape[0] == outputs,
-            f"Given {'transposed=1' if transposed else f'groups={groups}'}, weight of size {list(weight.shape)}, expected "
+            f"Given {'transposed=1' if transposed else f'groups={groups}'}, weight of size "
+            f"{list(weight.shape)}, expected "
             f"bias to be 1-dimensional with {outputs} elements, but got bias of size "
             f"{list(bias.shape) if bias is not None else ()} instead")  # fmt: skip
     require(dims >= 1, "weight should have at least three dimensions")
@@ -156,11 +184,14 @@ def _type_name(where: Layout) -> str:
     return names.get(where.dtype.name, where.dtype.name)
 
 
-def convolve(input, weight, bias, stride, padding, dilation, groups, dims: int, transposed=False, output_padding=0):
+def convolve(
+    input, weight, bias, stride, padding, dilation, groups, dims: int, transposed=False, output_padding=0
+):
     """conv1d, conv2d, conv3d and their transposed forms: arguments made canonical, a batch added where there is none."""
     name = f"conv{'_transpose' if transposed else ''}{dims}d"
     require(input.dim() in (dims + 1, dims + 2),
-            f"Expected {dims + 1}D (unbatched) or {dims + 2}D (batched) input to {name}, but got input of size: "
+            f"Expected {dims + 1}D (unbatched) or {dims + 2}D (batched) input to {name}, but got "
+            f"input of size: "
             f"{list(input.shape)}")  # fmt: skip
     require(weight.dim() == dims + 2, "weight should have at least three dimensions" if weight.dim() < 3 else
             f"Expected {dims + 2}-dimensional weight, but got {weight.dim()}-dimensional weight")  # fmt: skip
@@ -181,14 +212,17 @@ def convolve(input, weight, bias, stride, padding, dilation, groups, dims: int, 
         else:
             padding = 0
     padding = tuple_of(padding, dims, "padding")
-    found = ops.convolution(source, weight, bias, stride, padding, dilation, transposed, output_padding, groups)
+    found = ops.convolution(
+        source, weight, bias, stride, padding, dilation, transposed, output_padding, groups
+    )
     return found if batched else ops.squeeze(found, 0)
 
 
 for _dims in (1, 2, 3):
 
     @op(
-        f"nn.functional.conv{_dims}d(Tensor input, Tensor weight, Tensor? bias=None, any stride=1, any padding=0, "
+        f"nn.functional.conv{_dims}d(Tensor input, Tensor weight, Tensor? bias=None, any stride=1, "
+        f"any padding=0, "
         "any dilation=1, int groups=1) -> Tensor",
         also=f"conv{_dims}d",
     )  # fmt: skip
@@ -203,7 +237,8 @@ for _dims in (1, 2, 3):
             return convolve(input, weight, bias, stride, padding, dilation, groups, _dims)
 
     @op(
-        f"nn.functional.conv_transpose{_dims}d(Tensor input, Tensor weight, Tensor? bias=None, any stride=1, any padding=0, "
+        f"nn.functional.conv_transpose{_dims}d(Tensor input, Tensor weight, Tensor? bias=None, any "
+        f"stride=1, any padding=0, "
         "any output_padding=0, int groups=1, any dilation=1) -> Tensor",
         also=f"conv_transpose{_dims}d",
     )  # fmt: skip
@@ -214,4 +249,6 @@ for _dims in (1, 2, 3):
         """
 
         def body(input, weight, bias, stride, padding, output_padding, groups, dilation, _dims=_dims):
-            return convolve(input, weight, bias, stride, padding, dilation, groups, _dims, True, output_padding)
+            return convolve(
+                input, weight, bias, stride, padding, dilation, groups, _dims, True, output_padding
+            )

@@ -13,20 +13,34 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from ..base.rules import argument_names, call_rule
+from ..base.rules import argument_names
 
 #: public functions by (namespace, name); the namespace of `torch.add` is ""
-PUBLIC: dict[tuple[str, str], "Operator"] = {}
+PUBLIC: dict[tuple[str, str], Operator] = {}
 #: methods of Tensor by name: (operator, variant)
-METHODS: dict[str, tuple["Operator", str]] = {}
-OPERATORS: dict[str, "Operator"] = {}
+METHODS: dict[str, tuple[Operator, str]] = {}
+OPERATORS: dict[str, Operator] = {}
 
 TENSOR_TYPES = ("Tensor", "Tensor?", "Operand", "Operand?", "Tensor[]")
 _UNKEYED = frozenset(("layout", "pin_memory", "requires_grad"))
-_RULES = {"d_all", "scalar", "check", "check_out", "shape", "layouts", "view", "body", "combine", "finish", "map", "identity"}
+_RULES = {
+    "d_all",
+    "scalar",
+    "check",
+    "check_out",
+    "shape",
+    "layouts",
+    "view",
+    "body",
+    "combine",
+    "finish",
+    "map",
+    "identity",
+}
 _MEMBERS = _RULES | {
     "dtype", "accumulate", "algorithm", "batch", "fast", "onnx", "samples", "errors", "spec", "no_gradient", "bad",
-    "nondifferentiable", "value_kind", "strides", "data_dependent", "cost", "scalars_follow_tensor", "promote_integers", "writes", "empty_is_none",
+    "nondifferentiable", "value_kind", "strides", "data_dependent", "cost", "scalars_follow_tensor", "promote_integers",
+    "writes", "empty_is_none",
 }  # fmt: skip
 _PARAM = re.compile(r"^(?P<type>[A-Za-z]+(?:\[[\d*]*\])?\??)\s+(?P<name>\w+)(?:=(?P<default>.+))?$")
 
@@ -86,7 +100,9 @@ class Operator:
     Importing the package only registers names; the signature is parsed and the rules are checked on first use.
     """
 
-    def __init__(self, signature: str, rules: type, kind: str, *, inplace: bool, method: bool, function: bool):
+    def __init__(
+        self, signature: str, rules: type, kind: str, *, inplace: bool, method: bool, function: bool
+    ):
         self.full_name = full = signature[: signature.index("(")].strip()
         self.namespace, _, self.name = full.rpartition(".")
         self.signature, self.rules, self.kind = signature, rules, kind
@@ -108,7 +124,9 @@ class Operator:
         self.out = next((p for p in self.params if p.name == "out"), None)
         #: a pointwise function's `inplace` flag chooses the variant, it is no argument of the operator
         self.inplace_flag = self.kind == "Pointwise" and any(p.name == "inplace" for p in self.params)
-        self.arguments = [p for p in self.params if p.name != "out" and not (self.inplace_flag and p.name == "inplace")]
+        self.arguments = [
+            p for p in self.params if p.name != "out" and not (self.inplace_flag and p.name == "inplace")
+        ]
         self.names = [p.name for p in self.arguments]
         #: arguments of a factory that do not change its plan
         self.unkeyed = _UNKEYED if self.kind == "Opaque" and "requires_grad" in self.names else frozenset()
@@ -160,7 +178,13 @@ class Operator:
 
 
 def op(
-    signature: str, *, inplace: bool = False, method: bool = True, function: bool = True, also: str = "", methods: str = ""
+    signature: str,
+    *,
+    inplace: bool = False,
+    method: bool = True,
+    function: bool = True,
+    also: str = "",
+    methods: str = "",
 ):
     """Register the decorated class as an operator.
 

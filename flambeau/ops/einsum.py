@@ -58,7 +58,9 @@ def from_sublists(args):
                 found.append(ELLIPSIS)
                 continue
             if not 0 <= k < 52:
-                raise ValueError("einsum(): subscripts in subscript list are not within the valid range [0, 52)")
+                raise ValueError(
+                    "einsum(): subscripts in subscript list are not within the valid range [0, 52)"
+                )
             found.append(LETTERS[k])
         return found
 
@@ -84,16 +86,23 @@ def _labels(text: str, start: int, where: str) -> list[str]:
     while at < len(text):
         letter = text[at]
         if letter == ".":
-            require(ELLIPSIS not in labels,
-                    f"einsum(): found '.' for {where} for which an ellipsis was already found")
-            require(text.startswith(ELLIPSIS, at), f"einsum(): found '.' for {where} that is not part of any ellipsis")
+            require(
+                ELLIPSIS not in labels,
+                f"einsum(): found '.' for {where} for which an ellipsis was already found",
+            )
+            require(
+                text.startswith(ELLIPSIS, at),
+                f"einsum(): found '.' for {where} that is not part of any ellipsis",
+            )
             labels.append(ELLIPSIS)
             at += 3
             continue
         if letter != " ":
-            require(letter.isascii() and letter.isalpha(),
-                    f"einsum(): invalid subscript given at index {start + at} in the equation string, subscripts must "
-                    "be in [a-zA-Z]")
+            require(
+                letter.isascii() and letter.isalpha(),
+                f"einsum(): invalid subscript given at index {start + at} in the equation string, subscripts must "
+                "be in [a-zA-Z]",
+            )
             labels.append(letter)
         at += 1
     return labels
@@ -105,14 +114,18 @@ def named(operands, terms):
     for k, (x, term) in enumerate(zip(operands, terms)):
         have, wanted = x._layout.ndim, len(term) - (ELLIPSIS in term)
         if ELLIPSIS not in term:
-            require(have == wanted,
-                    f"einsum(): the number of subscripts in the equation ({wanted}) does not match the number of "
-                    f"dimensions ({have}) for operand {k} and no ellipsis was given")
+            require(
+                have == wanted,
+                f"einsum(): the number of subscripts in the equation ({wanted}) does not match the number of "
+                f"dimensions ({have}) for operand {k} and no ellipsis was given",
+            )
             result.append(term)
             continue
-        require(have >= wanted,
-                f"einsum(): the number of subscripts in the equation ({wanted}) is more than the number of dimensions "
-                f"({have}) for operand {k}")
+        require(
+            have >= wanted,
+            f"einsum(): the number of subscripts in the equation ({wanted}) is more than the number of dimensions "
+            f"({have}) for operand {k}",
+        )
         widest = max(widest, have - wanted)
         result.append(_spelled(term, have - wanted))
     return result, widest
@@ -131,8 +144,13 @@ def output_labels(terms, output, widest: int) -> list:
     known = {x for term in terms for x in term}
     for x in output:
         if x != ELLIPSIS:
-            require(output.count(x) == 1, f"einsum(): output subscript {x} appears more than once in the output")
-            require(x in known, f"einsum(): output subscript {x} does not appear in the equation for any input operand")
+            require(
+                output.count(x) == 1, f"einsum(): output subscript {x} appears more than once in the output"
+            )
+            require(
+                x in known,
+                f"einsum(): output subscript {x} does not appear in the equation for any input operand",
+            )
     return _spelled(output, widest) if ELLIPSIS in output else list(output)
 
 
@@ -148,7 +166,8 @@ def contract(operands, terms, output):
                 if n != 1 and sizes[label] != 1:
                     shapes = " ".join(f"{list(o._layout.shape)}->{list(o._layout.shape)}" for o in operands)
                     raise RuntimeError(
-                        "einsum(): operands do not broadcast with remapped shapes [original->remapped]: " + shapes
+                        "einsum(): operands do not broadcast with remapped shapes [original->remapped]: "
+                        + shapes
                     )
                 sizes[label] = n if sizes[label] == 1 else sizes[label]
     while len(pieces) > 1:
@@ -172,7 +191,10 @@ def diagonals(x, term, k: int):
             i = term.index(label)
             j = term.index(label, i + 1)
             a, b = x._layout.shape[i], x._layout.shape[j]
-            require(a == b, f"einsum(): subscript {label} is repeated for operand {k} but the sizes don't match, {b} != {a}")
+            require(
+                a == b,
+                f"einsum(): subscript {label} is repeated for operand {k} but the sizes don't match, {b} != {a}",
+            )
             x = ops.movedim(ops.diagonal(x, 0, i, j), -1, i)
             del term[j]
     return x, term

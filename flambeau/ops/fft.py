@@ -77,7 +77,10 @@ def promoted(input, make_complex: bool):
     """The input in a type that transforms take."""
     kind = input._layout.dtype
     wanted = types.default_float() if kind.kind < 2 else kind
-    require(wanted.name not in ("float16", "bfloat16", "complex32"), f"Unsupported dtype {_TYPES.get(wanted.name)}")
+    require(
+        wanted.name not in ("float16", "bfloat16", "complex32"),
+        f"Unsupported dtype {_TYPES.get(wanted.name)}",
+    )
     wanted = wanted.to_complex() if make_complex else wanted
     return input if wanted is kind else ops.to_copy(input, dtype=wanted)
 
@@ -124,8 +127,10 @@ def many_dims(input, s, dim) -> tuple[tuple[int, ...], list[int]]:
     else:
         if dim is not None:
             require(len(dim) == len(s), "When given, dim and shape arguments must have the same length")
-        require(len(s) <= where.ndim,
-                f"Got shape with {len(s)} values but input tensor only has {where.ndim} dimensions.")
+        require(
+            len(s) <= where.ndim,
+            f"Got shape with {len(s)} values but input tensor only has {where.ndim} dimensions.",
+        )
         dims = tuple(range(where.ndim - len(s), where.ndim)) if dim is None else dims
         sizes = [where.shape[d] if n == -1 else n for d, n in zip(dims, s)]
     for n in sizes:
@@ -145,8 +150,10 @@ def half_dims(name: str, input, s, dim):
 
 
 def real_only(name: str, input) -> None:
-    require(not input._layout.dtype.is_complex,
-            f"{name} expects a real input tensor, but got {_TYPES.get(input._layout.dtype.name, type_name(input._layout.dtype))}")
+    require(
+        not input._layout.dtype.is_complex,
+        f"{name} expects a real input tensor, but got {_TYPES.get(input._layout.dtype.name, type_name(input._layout.dtype))}",
+    )
 
 
 # -- along one dimension ------------------------------------------------------------------------------------------
@@ -378,7 +385,11 @@ def shifted(input, dim, extra: int):
         dims = tuple(range(where.ndim))
     else:
         dims = tuple(check_dim(d, where.ndim) for d in ((dim,) if isinstance(dim, int) else dim))
-    return ops.roll(input, tuple((where.shape[d] + extra) // 2 for d in dims), dims) if dims else ops.clone(input)
+    return (
+        ops.roll(input, tuple((where.shape[d] + extra) // 2 for d in dims), dims)
+        if dims
+        else ops.clone(input)
+    )
 
 
 @op("fft.fftshift(Tensor input, int[1]? dim=None) -> Tensor")

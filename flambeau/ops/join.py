@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from ..base import dtype as types
 from ..base.dtype import promote_types, result_dtype
 from ..base.errors import check_dim
 from ..base.layout import Layout, channels_last_strides, contiguous_layout, is_channels_last, layout
@@ -174,37 +173,3 @@ class ColumnStack(Composite):
     def body(tensors):
         parts = listed(tensors, "column_stack")
         return ops.hstack([ops.reshape(t, (t._layout.numel, 1)) if t._layout.ndim < 2 else t for t in parts])
-
-
-@op("cartesian_prod(any[*] tensors) -> Tensor", method=False)
-class CartesianProd(Composite):
-    """All combinations of one element of each vector, one a row; of a single vector, the vector itself."""
-
-    def body(tensors):
-        for t in tensors:
-            if t._layout.ndim != 1:
-                raise RuntimeError("Expect a 1D vector, but got shape " + str(list(t._layout.shape)))
-        if len(tensors) == 1:
-            return tensors[0]
-        grids = ops.meshgrid(*tensors, indexing="ij")
-        return ops.stack([ops.flatten(g) for g in grids], 1)
-
-
-@op("combinations(Tensor input, int r=2, bool with_replacement=False) -> Tensor")
-class Combinations(Composite):
-    """All combinations of ``r`` elements of a vector, one a row, in the order of their places."""
-
-    def body(input, r, with_replacement):
-        where = input._layout
-        if where.ndim != 1:
-            raise RuntimeError("Expect a 1D vector, but got shape " + str(list(where.shape)))
-        if r < 0:
-            raise RuntimeError(f"Expect a non-negative number, but got {r}")
-        if r == 0:
-            return ops.zeros((0,), dtype=where.dtype, device=where.device)
-        places = ops.arange(where.shape[0], device=where.device)
-        grids = ops.meshgrid(*[places] * r, indexing="ij")
-        chosen = ops.ones(grids[0]._layout.shape, dtype=types.bool_, device=where.device)
-        for a, b in zip(grids, grids[1:]):
-            chosen = ops.logical_and(chosen, ops.le(a, b) if with_replacement else ops.lt(a, b))
-        return ops.stack([ops.index_select(input, 0, ops.masked_select(g, chosen)) for g in grids], 1)

@@ -22,9 +22,14 @@ NAMES = {
 def check_type(name: str, where: Layout, low: bool = False) -> None:
     """Refuse integers, and the half types."""
     kind = where.dtype
-    require(kind.kind >= 2, f"{name}: Expected a floating point or complex tensor as input. Got {NAMES.get(kind.name)}")
-    require(low or kind.itemsize // (2 if kind.kind == 3 else 1) >= 4,
-            f"{name}: Low precision dtypes not supported. Got {NAMES.get(kind.name)}")
+    require(
+        kind.kind >= 2,
+        f"{name}: Expected a floating point or complex tensor as input. Got {NAMES.get(kind.name)}",
+    )
+    require(
+        low or kind.itemsize // (2 if kind.kind == 3 else 1) >= 4,
+        f"{name}: Low precision dtypes not supported. Got {NAMES.get(kind.name)}",
+    )
 
 
 def check_matrix(name: str, where: Layout, label: str = "A") -> None:
@@ -38,9 +43,11 @@ def check_square(name: str, where: Layout, label: str = "A") -> None:
 
 
 def check_same(name: str, a: Layout, b: Layout, labels=("A", "B")) -> None:
-    require(a.dtype is b.dtype,
-            f"{name}: Expected {labels[0]} and {labels[1]} to have the same dtype, but found {labels[0]} of type "
-            f"{NAMES.get(a.dtype.name)} and {labels[1]} of type {NAMES.get(b.dtype.name)} instead")
+    require(
+        a.dtype is b.dtype,
+        f"{name}: Expected {labels[0]} and {labels[1]} to have the same dtype, but found {labels[0]} of type "
+        f"{NAMES.get(a.dtype.name)} and {labels[1]} of type {NAMES.get(b.dtype.name)} instead",
+    )
 
 
 def adjoint(x):
@@ -126,7 +133,9 @@ class LinalgCholesky(Composite):
         return cholesky("linalg.cholesky", A, upper, True)[0]
 
 
-@op("linalg.cholesky_ex(Tensor A, *, bool upper=False, bool check_errors=False, Tensor? out=None) -> (Tensor, Tensor)")
+@op(
+    "linalg.cholesky_ex(Tensor A, *, bool upper=False, bool check_errors=False, Tensor? out=None) -> (Tensor, Tensor)"
+)
 class LinalgCholeskyEx(Composite):
     """`linalg.cholesky` with the order of the first minor that is not positive definite (0: all is well)."""
 
@@ -162,11 +171,16 @@ def check_system(name: str, b: Layout, a: Layout) -> None:
     """The demands of the older solvers on ``A X = B``."""
     m, n = a.shape[-2:]
     require(m == n, f"A must be batches of square matrices, but they are {m} by {n} matrices")
-    require(a.dtype is b.dtype,
-            f"Expected b and A to have the same dtype, but found b of type {NAMES.get(b.dtype.name)} and A of type "
-            f"{NAMES.get(a.dtype.name)} instead.")
-    require(b.shape[-2] == n, f"Incompatible matrix sizes for {name}: each A matrix is {n} by {n} but each b matrix is "
-            f"{b.shape[-2]} by {b.shape[-1]}")
+    require(
+        a.dtype is b.dtype,
+        f"Expected b and A to have the same dtype, but found b of type {NAMES.get(b.dtype.name)} and A of type "
+        f"{NAMES.get(a.dtype.name)} instead.",
+    )
+    require(
+        b.shape[-2] == n,
+        f"Incompatible matrix sizes for {name}: each A matrix is {n} by {n} but each b matrix is "
+        f"{b.shape[-2]} by {b.shape[-1]}",
+    )
 
 
 @op("cholesky_inverse(Tensor L, bool upper=False, *, Tensor? out=None) -> Tensor")
@@ -202,7 +216,9 @@ class LuParts(Opaque):
         upper = ops.triu(ops.narrow(result0, -2, 0, k))
         g_lower, g_upper = ops.tril(ops.narrow(g0, -1, 0, k), -1), ops.triu(ops.narrow(g0, -2, 0, k))
         found = lu_gradient(lower, upper, g_lower, g_upper)
-        return ops.gather(found, -2, ops.expand(ops.unsqueeze(inverse_order(result1, m), -1), found._layout.shape))
+        return ops.gather(
+            found, -2, ops.expand(ops.unsqueeze(inverse_order(result1, m), -1), found._layout.shape)
+        )
 
 
 def inverse_order(pivots, m: int):
@@ -226,7 +242,9 @@ def lu_gradient(lower, upper, g_lower, g_upper):
         extra = ops.solve_triangles(adjoint(first_upper), g_rest, False, False, False)
         g_upper = g_upper - ops.matmul(adjoint(rest), extra)
         g_lower = ops.narrow(g_lower, -2, 0, k)
-    inner = ops.tril(ops.matmul(adjoint(first_lower), g_lower), -1) + ops.triu(ops.matmul(g_upper, adjoint(first_upper)))
+    inner = ops.tril(ops.matmul(adjoint(first_lower), g_lower), -1) + ops.triu(
+        ops.matmul(g_upper, adjoint(first_upper))
+    )
     inner = ops.solve_triangles(adjoint(first_lower), inner, True, True, True)
     inner = ops.solve_triangles(adjoint(first_upper), inner, False, False, False)
     return inner if extra is None else ops.cat([inner, extra], -1 if n > k else -2)
@@ -258,7 +276,9 @@ class LinalgLuFactor(Composite):
         return structure_of("linalg_lu_factor")(found[:2])
 
 
-@op("linalg.lu_factor_ex(Tensor A, *, bool pivot=True, bool check_errors=False, Tensor? out=None) -> (Tensor, Tensor, Tensor)")
+@op(
+    "linalg.lu_factor_ex(Tensor A, *, bool pivot=True, bool check_errors=False, Tensor? out=None) -> (Tensor, Tensor, Tensor)"
+)
 class LinalgLuFactorEx(Composite):
     """`linalg.lu_factor` with a code: 0, or the first diagonal element of ``U`` that is zero."""
 
@@ -272,7 +292,9 @@ class Lu(Composite):
     """Compact LU factors and row exchanges; with ``get_infos`` also the codes."""
 
     def body(input, pivot, get_infos):
-        found = lu_factors("linalg.lu_factor_ex", input, pivot, "" if get_infos else "torch.linalg.lu_factor_ex")
+        found = lu_factors(
+            "linalg.lu_factor_ex", input, pivot, "" if get_infos else "torch.linalg.lu_factor_ex"
+        )
         return structure_of("_lu_with_info")(found) if get_infos else found[:2]
 
 
@@ -300,13 +322,17 @@ class LuUnpack(Composite):
 
     def body(LU_data, LU_pivots, unpack_data, unpack_pivots):
         given, where = LU_pivots._layout, LU_data._layout
-        require(not unpack_pivots or given.dtype is types.int32,
-                "torch.lu_unpack: LU_pivots is expected to be a contiguous tensor of torch.int32 dtype.\n"
-                "Note: this function is intended to be used with the output produced by torch.linalg.lu_factor")
+        require(
+            not unpack_pivots or given.dtype is types.int32,
+            "torch.lu_unpack: LU_pivots is expected to be a contiguous tensor of torch.int32 dtype.\n"
+            "Note: this function is intended to be used with the output produced by torch.linalg.lu_factor",
+        )
         if unpack_pivots:
             want = (*where.shape[:-2], min(where.shape[-2:]))
-            require(tuple(given.shape) == want, "torch.lu_unpack: Expected LU_pivots to have shape "
-                    f"{list(want)}; got {list(given.shape)}")
+            require(
+                tuple(given.shape) == want,
+                f"torch.lu_unpack: Expected LU_pivots to have shape {list(want)}; got {list(given.shape)}",
+            )
         return structure_of("lu_unpack")(unpacked(LU_data, LU_pivots, unpack_data, unpack_pivots))
 
 
@@ -339,7 +365,9 @@ def taken(x, order):
     return ops.gather(x, -2, ops.expand(ops.unsqueeze(order, -1), x._layout.shape))
 
 
-@op("linalg.lu_solve(Tensor LU, Tensor pivots, Tensor B, *, bool left=True, bool adjoint=False, Tensor? out=None) -> Tensor")
+@op(
+    "linalg.lu_solve(Tensor LU, Tensor pivots, Tensor B, *, bool left=True, bool adjoint=False, Tensor? out=None) -> Tensor"
+)
 class LinalgLuSolve(Composite):
     """Solution of ``A X = B`` from `linalg.lu_factor` (``left=False``: ``X A = B``; ``adjoint``: with ``A^H``)."""
 
@@ -351,10 +379,13 @@ class LinalgLuSolve(Composite):
         check_square(name, where, "LU")
         check_sides(name, where, B._layout, left, "LU")
         want = list(where.shape[:-1])
-        require(list(given.shape) == want, f"{name}: Number of pivots per batch should be same as the dimension of the matrix"
-                if given.shape and given.shape[-1] != where.shape[-1]
-                else f"{name}: Expected LU.shape[:-1] and pivots.shape to be the same, but got pivots with shape "
-                f"{list(given.shape)} instead")
+        require(
+            list(given.shape) == want,
+            f"{name}: Number of pivots per batch should be same as the dimension of the matrix"
+            if given.shape and given.shape[-1] != where.shape[-1]
+            else f"{name}: Expected LU.shape[:-1] and pivots.shape to be the same, but got pivots with shape "
+            f"{list(given.shape)} instead",
+        )
         return solve_factored(LU, pivots, B, left, adjoint)
 
 
@@ -362,8 +393,11 @@ def check_sides(name: str, a: Layout, b: Layout, left: bool, label: str = "A") -
     check_matrix(name, b, "B")
     fits = a.shape[-2] == b.shape[-2] if left else a.shape[-1] == b.shape[-1]
     sign = "AX = B" if left else "XA = B"
-    require(fits, f"{name}: Incompatible shapes of A and B for the equation {sign} ({a.shape[-2]}x{a.shape[-1]} and "
-            f"{b.shape[-2]}x{b.shape[-1]})")
+    require(
+        fits,
+        f"{name}: Incompatible shapes of A and B for the equation {sign} ({a.shape[-2]}x{a.shape[-1]} and "
+        f"{b.shape[-2]}x{b.shape[-1]})",
+    )
 
 
 @op("lu_solve(Tensor b, Tensor LU_data, Tensor LU_pivots, *, Tensor? out=None) -> Tensor")
@@ -374,10 +408,14 @@ class LuSolve(Composite):
         check_same("linalg.lu_solve", LU_data._layout, b._layout, ("LU", "B"))
         check_square("torch.linalg.lu_solve", LU_data._layout, "LU")
         check_sides("torch.linalg.lu_solve", LU_data._layout, b._layout, True)
-        require(LU_pivots._layout.dtype is types.int32,
-                "torch.linalg.lu_solve: pivots should be a Tensor of scalar type torch.int32")
-        require(list(LU_pivots._layout.shape) == list(LU_data._layout.shape[:-1]),
-                "torch.linalg.lu_solve: Number of pivots per batch should be same as the dimension of the matrix")
+        require(
+            LU_pivots._layout.dtype is types.int32,
+            "torch.linalg.lu_solve: pivots should be a Tensor of scalar type torch.int32",
+        )
+        require(
+            list(LU_pivots._layout.shape) == list(LU_data._layout.shape[:-1]),
+            "torch.linalg.lu_solve: Number of pivots per batch should be same as the dimension of the matrix",
+        )
         return solve_factored(LU_data, LU_pivots, b)
 
 
@@ -394,7 +432,9 @@ class LdlParts(Opaque):
         return matrices(A, (A.shape[-2:], None), ((A.shape[-1],), types.int32), ((), types.int32))
 
 
-@op("linalg.ldl_factor_ex(Tensor A, *, bool hermitian=False, bool check_errors=False, Tensor? out=None) -> (Tensor, Tensor, Tensor)")
+@op(
+    "linalg.ldl_factor_ex(Tensor A, *, bool hermitian=False, bool check_errors=False, Tensor? out=None) -> (Tensor, Tensor, Tensor)"
+)
 class LdlFactorEx(Composite):
     """`linalg.ldl_factor` with a code: 0, or the first diagonal element of ``D`` that is zero."""
 
@@ -414,7 +454,9 @@ class LdlFactor(Composite):
         return structure_of("linalg_ldl_factor")(ops.ldl_parts(A.detach(), hermitian)[:2])
 
 
-@op("ldl_solution(Tensor LD, Tensor pivots, Tensor B, bool hermitian) -> Tensor", function=False, method=False)
+@op(
+    "ldl_solution(Tensor LD, Tensor pivots, Tensor B, bool hermitian) -> Tensor", function=False, method=False
+)
 class LdlSolution(Opaque):
     """Solution of ``A X = B``."""
 
@@ -424,7 +466,9 @@ class LdlSolution(Opaque):
         return contiguous_layout(B.shape, B.dtype, B.device)
 
 
-@op("linalg.ldl_solve(Tensor LD, Tensor pivots, Tensor B, *, bool hermitian=False, Tensor? out=None) -> Tensor")
+@op(
+    "linalg.ldl_solve(Tensor LD, Tensor pivots, Tensor B, *, bool hermitian=False, Tensor? out=None) -> Tensor"
+)
 class LdlSolve(Composite):
     """Solution of ``A X = B`` from `linalg.ldl_factor`."""
 
@@ -433,15 +477,25 @@ class LdlSolve(Composite):
         check_square(name, where, "LD")
         check_type(name, where)
         check_same("linalg.ldl_solve", where, b, ("LD", "B"))
-        require(b.ndim >= 2, f"{name}: Expected B to have at least 2 dimensions, but it has {b.ndim} dimensions instead")
-        require(where.shape[-2] == b.shape[-2],
-                "linalg.ldl_solve: Incompatible shapes of A and B for the equation AX = B "
-                f"({where.shape[-2]}x{where.shape[-1]} and {b.shape[-2]}x{b.shape[-1]})")
+        require(
+            b.ndim >= 2,
+            f"{name}: Expected B to have at least 2 dimensions, but it has {b.ndim} dimensions instead",
+        )
+        require(
+            where.shape[-2] == b.shape[-2],
+            "linalg.ldl_solve: Incompatible shapes of A and B for the equation AX = B "
+            f"({where.shape[-2]}x{where.shape[-1]} and {b.shape[-2]}x{b.shape[-1]})",
+        )
         want = list(where.shape[:-1])
-        require(list(given.shape) == want,
-                f"{name}: Expected LD.shape[:-1] and pivots.shape to be the same, but got pivots with shape {list(given.shape)} "
-                f"instead")
-        require(given.dtype.kind == 1, f"{name}: Expected pivots to be integers. Got {NAMES.get(given.dtype.name)}")
+        require(
+            list(given.shape) == want,
+            f"{name}: Expected LD.shape[:-1] and pivots.shape to be the same, but got pivots with shape {list(given.shape)} "
+            f"instead",
+        )
+        require(
+            given.dtype.kind == 1,
+            f"{name}: Expected pivots to be integers. Got {NAMES.get(given.dtype.name)}",
+        )
         LD, B = same_batch(LD, B)
         pivots = ops.expand(pivots, LD._layout.shape[:-1])
         return ops.ldl_solution(LD.detach(), pivots, B.detach(), hermitian)
@@ -465,10 +519,15 @@ class QrParts(Opaque):
 
     def d_A(g0, g1, A, result0, result1, form):
         m, n = A._layout.shape[-2:]
-        require(form != "r", "The derivative of linalg.qr depends on Q, which is not computed when mode='r'. Please use "
-                "linalg.qr(A, mode='reduced') if you are going to require gradients from R")
-        require(form == "reduced" or m <= n,
-                "The QR decomposition is not differentiable when mode='complete' and nrows > ncols")
+        require(
+            form != "r",
+            "The derivative of linalg.qr depends on Q, which is not computed when mode='r'. Please use "
+            "linalg.qr(A, mode='reduced') if you are going to require gradients from R",
+        )
+        require(
+            form == "reduced" or m <= n,
+            "The QR decomposition is not differentiable when mode='complete' and nrows > ncols",
+        )
         if m >= n:
             return qr_gradient(result0, result1, g0, g1)
         rest, g_rest = ops.narrow(A, -1, m, n - m), ops.narrow(g1, -1, m, n - m)
@@ -492,8 +551,11 @@ class LinalgQr(Composite):
     def body(A, mode):
         check_matrix("linalg.qr", A._layout)
         check_type("linalg.qr", A._layout)
-        require(mode in ("reduced", "complete", "r"), f"qr received unrecognized mode '{mode}' but expected one of 'reduced' "
-                "(default), 'r', or 'complete'")
+        require(
+            mode in ("reduced", "complete", "r"),
+            f"qr received unrecognized mode '{mode}' but expected one of 'reduced' "
+            "(default), 'r', or 'complete'",
+        )
         return structure_of("linalg_qr")(ops.qr_parts(A, mode))
 
 
@@ -560,13 +622,24 @@ def check_reflectors(name: str, a: Layout, tau: Layout) -> None:
     require(a.ndim >= 2, f"{name}: input must have at least 2 dimensions.")
     m, n = a.shape[-2:]
     require(m >= n, f"{name}: input.shape[-2] must be greater than or equal to input.shape[-1]")
-    require(tau.ndim and n >= tau.shape[-1], f"{name}: input.shape[-1] must be greater than or equal to tau.shape[-1]")
-    require(a.ndim - tau.ndim == 1, f"{name}: Expected tau to have one dimension less than input, but got tau.ndim equal to "
-            f"{tau.ndim} and input.ndim is equal to {a.ndim}")
-    require(list(tau.shape[:-1]) == list(a.shape[:-2]), f"{name}: Expected batch dimensions of tau to be equal to "
-            f"input.shape[:-2], but got {list(tau.shape[:-1])}")
-    require(tau.dtype is a.dtype, f"{name}: tau dtype {NAMES.get(tau.dtype.name)} does not match input dtype "
-            f"{NAMES.get(a.dtype.name)}")
+    require(
+        tau.ndim and n >= tau.shape[-1],
+        f"{name}: input.shape[-1] must be greater than or equal to tau.shape[-1]",
+    )
+    require(
+        a.ndim - tau.ndim == 1,
+        f"{name}: Expected tau to have one dimension less than input, but got tau.ndim equal to "
+        f"{tau.ndim} and input.ndim is equal to {a.ndim}",
+    )
+    require(
+        list(tau.shape[:-1]) == list(a.shape[:-2]),
+        f"{name}: Expected batch dimensions of tau to be equal to "
+        f"input.shape[:-2], but got {list(tau.shape[:-1])}",
+    )
+    require(
+        tau.dtype is a.dtype,
+        f"{name}: tau dtype {NAMES.get(tau.dtype.name)} does not match input dtype {NAMES.get(a.dtype.name)}",
+    )
 
 
 def householder(name: str, input, tau):
@@ -596,7 +669,9 @@ class Orgqr(Composite):
         return householder("torch.linalg.householder_product", input, tau)
 
 
-@op("ormqr(Tensor input, Tensor tau, Tensor other, bool left=True, bool transpose=False, *, Tensor? out=None) -> Tensor")
+@op(
+    "ormqr(Tensor input, Tensor tau, Tensor other, bool left=True, bool transpose=False, *, Tensor? out=None) -> Tensor"
+)
 class Ormqr(Composite):
     """Product of a matrix with the orthogonal matrix that reflectors stand for."""
 
@@ -605,21 +680,47 @@ class Ormqr(Composite):
         require(a.ndim >= 2, "torch.ormqr: input must have at least 2 dimensions.")
         require(c.ndim >= 2, "torch.ormqr: other must have at least 2 dimensions.")
         at = -2 if left else -1
-        require(t.ndim and c.shape[at] >= t.shape[-1], f"torch.ormqr: other.shape[{at}] must be greater than or equal to tau.shape[-1]")
-        require(c.shape[at] == a.shape[-2], f"torch.ormqr: other.shape[{at}] must be equal to input.shape[-2]")
-        require(t.shape[-1] <= a.shape[-1], "torch.ormqr: tau.shape[-1] must be less than or equal to input.shape[-1]")
-        require(a.ndim - t.ndim == 1, "torch.ormqr: Expected tau to have one dimension less than input, but got tau.ndim "
-                f"equal to {t.ndim} and input.ndim is equal to {a.ndim}")
-        require(a.ndim == c.ndim, "torch.ormqr: Expected other to have the same number of dimensions as input, but got "
-                f"other.ndim equal to {c.ndim} and input.ndim is equal to {a.ndim}")
-        require(t.shape[:-1] == a.shape[:-2], "torch.ormqr: Expected batch dimensions of tau to be equal to input.shape[:-2], "
-                f"but got {list(t.shape[:-1])}")
-        require(c.shape[:-2] == a.shape[:-2], "torch.ormqr: Expected batch dimensions of other to be equal to "
-                f"input.shape[:-2], but got {list(c.shape[:-2])}")
-        require(t.dtype is a.dtype, "torch.ormqr: Expected input and tau to have the same dtype, but input has dtype "
-                f"{NAMES.get(a.dtype.name)} and tau has dtype {NAMES.get(t.dtype.name)}")
-        require(c.dtype is a.dtype, "torch.ormqr: Expected input and other to have the same dtype, but input has dtype "
-                f"{NAMES.get(a.dtype.name)} and other has dtype {NAMES.get(c.dtype.name)}")
+        require(
+            t.ndim and c.shape[at] >= t.shape[-1],
+            f"torch.ormqr: other.shape[{at}] must be greater than or equal to tau.shape[-1]",
+        )
+        require(
+            c.shape[at] == a.shape[-2], f"torch.ormqr: other.shape[{at}] must be equal to input.shape[-2]"
+        )
+        require(
+            t.shape[-1] <= a.shape[-1],
+            "torch.ormqr: tau.shape[-1] must be less than or equal to input.shape[-1]",
+        )
+        require(
+            a.ndim - t.ndim == 1,
+            "torch.ormqr: Expected tau to have one dimension less than input, but got tau.ndim "
+            f"equal to {t.ndim} and input.ndim is equal to {a.ndim}",
+        )
+        require(
+            a.ndim == c.ndim,
+            "torch.ormqr: Expected other to have the same number of dimensions as input, but got "
+            f"other.ndim equal to {c.ndim} and input.ndim is equal to {a.ndim}",
+        )
+        require(
+            t.shape[:-1] == a.shape[:-2],
+            "torch.ormqr: Expected batch dimensions of tau to be equal to input.shape[:-2], "
+            f"but got {list(t.shape[:-1])}",
+        )
+        require(
+            c.shape[:-2] == a.shape[:-2],
+            "torch.ormqr: Expected batch dimensions of other to be equal to "
+            f"input.shape[:-2], but got {list(c.shape[:-2])}",
+        )
+        require(
+            t.dtype is a.dtype,
+            "torch.ormqr: Expected input and tau to have the same dtype, but input has dtype "
+            f"{NAMES.get(a.dtype.name)} and tau has dtype {NAMES.get(t.dtype.name)}",
+        )
+        require(
+            c.dtype is a.dtype,
+            "torch.ormqr: Expected input and other to have the same dtype, but input has dtype "
+            f"{NAMES.get(a.dtype.name)} and other has dtype {NAMES.get(c.dtype.name)}",
+        )
         if left:
             return reflect(input, tau, other, transpose, transpose)
         return adjoint(reflect(input, tau, adjoint(other), not transpose, not transpose))

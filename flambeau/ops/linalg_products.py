@@ -31,14 +31,19 @@ def cross(input, other, dim: int):
     a, b = input._layout, other._layout
     require(a.ndim == b.ndim, "linalg.cross: inputs must have the same number of dimensions.")
     at = check_dim(dim, a.ndim)
-    require(a.ndim and a.shape[at] == 3 and b.shape[at] == 3, f"linalg.cross: inputs dimension {dim} must have length 3. Got "
-            f"{a.shape[at] if a.ndim else 1} and {b.shape[at] if b.ndim else 1}")
+    require(
+        a.ndim and a.shape[at] == 3 and b.shape[at] == 3,
+        f"linalg.cross: inputs dimension {dim} must have length 3. Got "
+        f"{a.shape[at] if a.ndim else 1} and {b.shape[at] if b.ndim else 1}",
+    )
     try:
         shape = broadcast_shapes(a.shape, b.shape)
     except ValueError as error:
         k = error.args[0]
-        raise RuntimeError(f"The size of tensor a ({a.shape[k]}) must match the size of tensor b ({b.shape[k]}) at "
-                           f"non-singleton dimension {k}") from None
+        raise RuntimeError(
+            f"The size of tensor a ({a.shape[k]}) must match the size of tensor b ({b.shape[k]}) at "
+            f"non-singleton dimension {k}"
+        ) from None
     x, y = ops.expand(input, tuple(shape)), ops.expand(other, tuple(shape))
 
     def turned(t, k: int):
@@ -73,8 +78,11 @@ class Vecdot(Composite):
     def body(x, y, dim):
         a, b = x._layout, y._layout
         check_type("linalg.vecdot", a, low=True) if a.dtype.kind >= 2 else None
-        require(a.dtype is b.dtype, "linalg.vecdot: Expected x and y to have the same dtype, but found x of type "
-                f"{NAMES.get(a.dtype.name)} and y of type {NAMES.get(b.dtype.name)} instead")
+        require(
+            a.dtype is b.dtype,
+            "linalg.vecdot: Expected x and y to have the same dtype, but found x of type "
+            f"{NAMES.get(a.dtype.name)} and y of type {NAMES.get(b.dtype.name)} instead",
+        )
         return ops.sum(conj(x) * y, dim, dtype=a.dtype)
 
 
@@ -86,7 +94,9 @@ def power(name: str, A, n: int):
     check_square(name, where)
     size = where.shape[-1]
     if n == 0:
-        return ops.clone(ops.expand(ops.eye(size, dtype=where.dtype, device=where.device), where.shape)) + (A * 0 if A.requires_grad else 0)
+        return ops.clone(ops.expand(ops.eye(size, dtype=where.dtype, device=where.device), where.shape)) + (
+            A * 0 if A.requires_grad else 0
+        )
     if n == 1:
         return ops.clone(A)
     if n < 0:
@@ -139,11 +149,17 @@ class MultiDot(Composite):
         for k, t in enumerate(given):
             where = t._layout
             require(where.ndim == 2, f"multi_dot(): tensor {k} must be 2D but got {where.ndim}D")
-            require(where.dtype is first, "multi_dot(): all tensors must have be the same dtype but tensor 0 is "
-                    f"{_CPP.get(first.name, first.name)} and tensor {k} {_CPP.get(where.dtype.name, where.dtype.name)}")
+            require(
+                where.dtype is first,
+                "multi_dot(): all tensors must have be the same dtype but tensor 0 is "
+                f"{_CPP.get(first.name, first.name)} and tensor {k} {_CPP.get(where.dtype.name, where.dtype.name)}",
+            )
             before = given[k - 1]._layout.shape
-            require(k == 0 or before[-1] == where.shape[0], f"multi_dot(): tensors {k - 1} and {k} with shapes {list(before)} "
-                    f"and {list(where.shape)} cannot be multiplied")
+            require(
+                k == 0 or before[-1] == where.shape[0],
+                f"multi_dot(): tensors {k - 1} and {k} with shapes {list(before)} "
+                f"and {list(where.shape)} cannot be multiplied",
+            )
         return ops.reshape(multiply_chain(given), shape)
 
 
@@ -220,18 +236,29 @@ class MatrixExp(Composite):
 
 def check_weights(name: str, weights, count: int, integral: bool) -> None:
     where = weights._layout
-    require(where.ndim <= 1, f"cov(): expected {name} to have one or fewer dimensions but got {name} with {where.ndim} dimensions")
+    require(
+        where.ndim <= 1,
+        f"cov(): expected {name} to have one or fewer dimensions but got {name} with {where.ndim} dimensions",
+    )
     wanted = "integral" if integral else "floating point"
-    require((where.dtype.kind == 1) if integral else (where.dtype.kind == 2),
-            f"cov(): expected {name} to have {wanted} dtype but got {name} with {NAMES.get(where.dtype.name)} dtype")
-    require(where.numel == count, f"cov(): expected {name} to have the same numel as there are observations in the input but got "
-            f"{where.numel} != {count}")
+    require(
+        (where.dtype.kind == 1) if integral else (where.dtype.kind == 2),
+        f"cov(): expected {name} to have {wanted} dtype but got {name} with {NAMES.get(where.dtype.name)} dtype",
+    )
+    require(
+        where.numel == count,
+        f"cov(): expected {name} to have the same numel as there are observations in the input but got "
+        f"{where.numel} != {count}",
+    )
     require(count == 0 or bool((ops.amin(weights) >= 0).item()), f"cov(): {name} cannot be negative")
 
 
 def covariance(input, correction: int, fweights, aweights):
     where = input._layout
-    require(where.ndim <= 2, f"cov(): expected input to have two or fewer dimensions but got an input with {where.ndim} dimensions")
+    require(
+        where.ndim <= 2,
+        f"cov(): expected input to have two or fewer dimensions but got an input with {where.ndim} dimensions",
+    )
     require(where.dtype.kind != 0, "cov(): bool dtype is not supported for input")
     x = input if where.ndim == 2 else ops.reshape(input, (1, -1))
     count = x._layout.shape[1]
@@ -276,8 +303,10 @@ class Corrcoef(Composite):
 
     def body(input):
         ndim = input._layout.ndim
-        require(ndim <= 2,
-                f"corrcoef(): expected input to have two or fewer dimensions but got an input with {ndim} dimensions")
+        require(
+            ndim <= 2,
+            f"corrcoef(): expected input to have two or fewer dimensions but got an input with {ndim} dimensions",
+        )
         c = covariance(input, 1, None, None)
         if c._layout.ndim == 0:
             return c / c
@@ -285,8 +314,8 @@ class Corrcoef(Composite):
         deviation = ops.sqrt(ops.real(d) if d._layout.dtype.is_complex else d)
         c = c / ops.unsqueeze(deviation, 1) / ops.unsqueeze(deviation, 0)
         if c._layout.dtype.is_complex:
-            return ops.complex(ops.clip(ops.real(c), -1, 1), ops.clip(ops.imag(c), -1, 1))
-        return ops.clip(c, -1, 1)
+            return ops.complex(ops.clamp(ops.real(c), -1, 1), ops.clamp(ops.imag(c), -1, 1))
+        return ops.clamp(c, -1, 1)
 
 
 # -- Vandermonde matrices ------------------------------------------------------------------------------------------------
@@ -318,5 +347,3 @@ class Vander(Composite):
         kind = types.int64 if x._layout.dtype.kind < 2 else x._layout.dtype
         exponents = ops.arange(n) if increasing else ops.arange(n - 1, -1, -1) if n else ops.arange(0)
         return ops.pow(ops.to_copy(ops.unsqueeze(x, 1), dtype=kind), exponents)
-
-

@@ -19,7 +19,11 @@ from .linalg import (
 # -- triangular systems ------------------------------------------------------------------------------------------------
 
 
-@op("solve_triangles(Tensor A, Tensor B, bool upper, bool left, bool unitriangular) -> Tensor", function=False, method=False)
+@op(
+    "solve_triangles(Tensor A, Tensor B, bool upper, bool left, bool unitriangular) -> Tensor",
+    function=False,
+    method=False,
+)
 class SolveTriangles(Opaque):
     """``A X = B`` (``X A = B`` unless `left`) with the upper or lower triangle of A; batches are equal."""
 
@@ -59,10 +63,14 @@ class TriangularSolve(Composite):
 
     def body(b, A, upper, transpose, unitriangular):
         where, given = A._layout, b._layout
-        require(given.ndim >= 2,
-                f"torch.triangular_solve: Expected b to have at least 2 dimensions, but it has {given.ndim} dimensions instead")
-        require(where.ndim >= 2,
-                f"torch.triangular_solve: Expected A to have at least 2 dimensions, but it has {where.ndim} dimensions instead")
+        require(
+            given.ndim >= 2,
+            f"torch.triangular_solve: Expected b to have at least 2 dimensions, but it has {given.ndim} dimensions instead",
+        )
+        require(
+            where.ndim >= 2,
+            f"torch.triangular_solve: Expected A to have at least 2 dimensions, but it has {where.ndim} dimensions instead",
+        )
         check_system("triangular_solve", given, where)
         A, B = same_batch(A, b)
         system = ops.transpose(A, -2, -1) if transpose else A
@@ -153,9 +161,11 @@ def solve(name: str, A, B, left: bool, strict: bool):
     check_same("linalg.solve", a, b)
     check_square("linalg.solve", a)
     vector = is_vector(a, b)
-    require(left or not vector or b.ndim == a.ndim - 1 and a.ndim > 1 and b.shape == a.shape[:-1] and False,
-            "linalg.solve: Vector broadcasting of the left hand side is not supported for left=False. In this case "
-            "linalg.solve is equivalent to B / A.squeeze(-1)")
+    require(
+        left or not vector or b.ndim == a.ndim - 1 and a.ndim > 1 and b.shape == a.shape[:-1] and False,
+        "linalg.solve: Vector broadcasting of the left hand side is not supported for left=False. In this case "
+        "linalg.solve is equivalent to B / A.squeeze(-1)",
+    )
     B = ops.unsqueeze(B, -1) if vector else B
     check_sides("linalg.solve", a, B._layout, left)
     A, B = same_batch(A, B)
@@ -178,7 +188,9 @@ class LinalgSolve(Composite):
         return solve("linalg.solve", A, B, left, True)[0]
 
 
-@op("linalg.solve_ex(Tensor A, Tensor B, *, bool left=True, bool check_errors=False, Tensor? out=None) -> (Tensor, Tensor)")
+@op(
+    "linalg.solve_ex(Tensor A, Tensor B, *, bool left=True, bool check_errors=False, Tensor? out=None) -> (Tensor, Tensor)"
+)
 class LinalgSolveEx(Composite):
     """`linalg.solve` with a code: 0, or the diagonal element of the LU factor that is zero."""
 
@@ -217,12 +229,13 @@ def singular_gradient(A, g, log):
     n = s._layout.shape[-1]
     others = []
     for k in range(n):
-        keep = [j for j in range(n) if j != k]
-        rest = ops.index_select(s, -1, ops.to_copy(ops.arange(n)[keep], dtype=types.int64)) if keep else None
-        others.append(ops.prod(rest, -1) if keep else ops.ones_like(ops.select(s, -1, 0)))
+        rest = ops.cat([ops.narrow(s, -1, 0, k), ops.narrow(s, -1, k + 1, n - k - 1)], -1)
+        others.append(ops.prod(rest, -1))
     product = ops.stack(others, -1)
     whole = ops.unsqueeze(ops.prod(s, -1), -1)
-    diagonal = ops.unsqueeze(scale, -1) * product + ops.unsqueeze(log, -1) * ops.where(whole == 0, 0, product / whole)
+    diagonal = ops.unsqueeze(scale, -1) * product + ops.unsqueeze(log, -1) * ops.where(
+        whole == 0, 0, product / whole
+    )
     diagonal = ops.to_copy(diagonal, dtype=A._layout.dtype)
     return ops.matmul(u * ops.unsqueeze(diagonal, -2), vh)
 
@@ -287,8 +300,11 @@ class Tensorinv(Composite):
         shape = A._layout.shape
         require(ind > 0, "Expected a strictly positive integer for 'ind'")
         first, rest = shape[:ind], shape[ind:]
-        require(prod(first) == prod(rest), "Expected self to satisfy the requirement prod(self.shape[ind:]) == "
-                f"prod(self.shape[:ind]), but got {prod(rest)} != {prod(first)}")
+        require(
+            prod(first) == prod(rest),
+            "Expected self to satisfy the requirement prod(self.shape[ind:]) == "
+            f"prod(self.shape[:ind]), but got {prod(rest)} != {prod(first)}",
+        )
         found = inverse("linalg.inv", ops.reshape(A, (prod(first), prod(rest))))[0]
         return ops.reshape(found, (*rest, *first))
 
@@ -302,9 +318,12 @@ class Tensorsolve(Composite):
             A = ops.movedim(A, tuple(dims), tuple(range(A._layout.ndim - len(dims), A._layout.ndim)))
         shape, size = A._layout.shape, B._layout.numel
         rest = shape[B._layout.ndim :]
-        require(prod(rest) == prod(shape[: B._layout.ndim]), "Expected self to satisfy the requirement "
-                "prod(self.shape[other.ndim:]) == prod(self.shape[:other.ndim]), but got "
-                f"{prod(rest)} != {prod(shape[: B._layout.ndim])}")
+        require(
+            prod(rest) == prod(shape[: B._layout.ndim]),
+            "Expected self to satisfy the requirement "
+            "prod(self.shape[other.ndim:]) == prod(self.shape[:other.ndim]), but got "
+            f"{prod(rest)} != {prod(shape[: B._layout.ndim])}",
+        )
         found = solve("linalg.solve", ops.reshape(A, (size, size)), ops.reshape(B, (size,)), True, True)[0]
         return ops.reshape(found, rest)
 
@@ -312,7 +331,11 @@ class Tensorsolve(Composite):
 # -- least squares -------------------------------------------------------------------------------------------------------
 
 
-@op("least_squares(Tensor A, Tensor B, any rcond, str driver) -> (Tensor, Tensor, Tensor, Tensor)", function=False, method=False)
+@op(
+    "least_squares(Tensor A, Tensor B, any rcond, str driver) -> (Tensor, Tensor, Tensor, Tensor)",
+    function=False,
+    method=False,
+)
 class LeastSquares(Opaque):
     """Solution, residuals, rank, singular values; the last three empty where the driver does not give them."""
 
@@ -341,7 +364,9 @@ class LeastSquares(Opaque):
         return d_A, d_B
 
 
-@op("linalg.lstsq(Tensor A, Tensor B, any rcond=None, *, str? driver=None) -> (Tensor, Tensor, Tensor, Tensor)")
+@op(
+    "linalg.lstsq(Tensor A, Tensor B, any rcond=None, *, str? driver=None) -> (Tensor, Tensor, Tensor, Tensor)"
+)
 class Lstsq(Composite):
     """Least-squares solution of ``A X = B``: (solution, residuals, rank, singular_values).
 
@@ -354,20 +379,32 @@ class Lstsq(Composite):
         check_type("linalg.lstsq", a)
         require(a.ndim >= 2, f"{name}: input must have at least 2 dimensions.")
         require(b.ndim >= 1, f"{name}: other must have at least 1 dimension.")
-        require(a.dtype is b.dtype, f"{name}: Expected input and other to have the same dtype, but got input's dtype "
-                f"{NAMES.get(a.dtype.name)} and other's dtype {NAMES.get(b.dtype.name)}")
+        require(
+            a.dtype is b.dtype,
+            f"{name}: Expected input and other to have the same dtype, but got input's dtype "
+            f"{NAMES.get(a.dtype.name)} and other's dtype {NAMES.get(b.dtype.name)}",
+        )
         gap = a.ndim - b.ndim
-        require(0 <= gap <= 1, f"{name}: input.dim() must be greater or equal to other.dim() and (input.dim() - other.dim()) <= 1")
+        require(
+            0 <= gap <= 1,
+            f"{name}: input.dim() must be greater or equal to other.dim() and (input.dim() - other.dim()) <= 1",
+        )
         vector = is_vector(a, b)
         at = -1 if vector else -2
         require(a.shape[-2] == b.shape[at], f"{name}: input.size(-2) should match other.size({at})")
-        require(driver in (None, "gels", "gelsy", "gelsd", "gelss"),
-                f"{name}: parameter `driver` should be one of (gels, gelsy, gelsd, gelss)")
+        require(
+            driver in (None, "gels", "gelsy", "gelsd", "gelss"),
+            f"{name}: parameter `driver` should be one of (gels, gelsy, gelsd, gelss)",
+        )
         driver = driver or "gelsy"
         cutoff = epsilon(a.dtype) * max(a.shape[-2:]) if rcond is None else float(rcond)
         A, B = same_batch(A, ops.unsqueeze(B, -1) if vector else B)
         found, residuals, rank, singular = ops.least_squares(A, B, cutoff, driver)
-        if driver in ("gelsd", "gelss") and residuals._layout.numel and bool((rank != a.shape[-1]).any().item()):
+        if (
+            driver in ("gelsd", "gelss")
+            and residuals._layout.numel
+            and bool((rank != a.shape[-1]).any().item())
+        ):
             residuals = ops.narrow(ops.flatten(residuals), 0, 0, 0)
         found = ops.squeeze(found, -1) if vector else found
         if vector and residuals._layout.ndim > 1:
@@ -389,8 +426,11 @@ def cutoffs(name: str, input, atol, rtol):
     default = epsilon(where.dtype) * max(where.shape[-2:], default=1)
     for label, given in (("atol", atol), ("rtol", rtol)):
         if hasattr(given, "_layout"):
-            require(not given._layout.dtype.is_complex, f"{name}: {label} tensor of complex type is not supported. Got "
-                    f"{NAMES.get(given._layout.dtype.name)}")
+            require(
+                not given._layout.dtype.is_complex,
+                f"{name}: {label} tensor of complex type is not supported. Got "
+                f"{NAMES.get(given._layout.dtype.name)}",
+            )
     if rtol is None:
         if hasattr(atol, "_layout"):
             rtol = ops.where(atol > 0, 0.0, default)
@@ -457,7 +497,9 @@ def pinv_gradient(g, found, A):
         times(outer, found), A)  # fmt: skip
 
 
-@op("linalg.pinv(Tensor input, any rcond=None, bool hermitian=False, *, any atol=None, any rtol=None, Tensor? out=None) -> Tensor")
+@op(
+    "linalg.pinv(Tensor input, any rcond=None, bool hermitian=False, *, any atol=None, any rtol=None, Tensor? out=None) -> Tensor"
+)
 class LinalgPinv(Composite):
     """Moore-Penrose inverse; singular values up to ``max(atol, rtol * largest)`` count as zero."""
 
@@ -477,6 +519,3 @@ class Pinverse(Composite):
         check_matrix("linalg.pinv", input._layout)
         check_type("linalg.pinv", input._layout)
         return pseudo_inverse(input, 0.0, rcond)
-
-
-

@@ -34,8 +34,11 @@ def check_phase(x, name: str, what: str) -> None:
     found = ops.imag(x.detach())
     bad = ops.amax(ops.abs(found)).item()
     scale = ops.amax(ops.abs(x.detach())).item()
-    require(bad <= 1e-2 * max(1.0, scale), f"{name}: The {what} in the complex case are specified up to multiplication by "
-            "e^{i phi}. The specified loss function depends on this quantity, so it is ill-defined.")
+    require(
+        bad <= 1e-2 * max(1.0, scale),
+        f"{name}: The {what} in the complex case are specified up to multiplication by "
+        "e^{i phi}. The specified loss function depends on this quantity, so it is ill-defined.",
+    )
 
 
 # -- symmetric matrices ----------------------------------------------------------------------------------------------
@@ -62,7 +65,9 @@ class SymmetricParts(Opaque):
 def symmetric(A, uplo: str, vectors: bool):
     check_square("linalg.eigh", A._layout)
     check_type("linalg.eigh", A._layout)
-    require(uplo.upper() in ("L", "U"), f"Expected UPLO argument to be 'L' or 'U', but got {uplo}", RuntimeError)
+    require(
+        uplo.upper() in ("L", "U"), f"Expected UPLO argument to be 'L' or 'U', but got {uplo}", RuntimeError
+    )
     return ops.symmetric_parts(A, uplo, vectors or tracked(A))
 
 
@@ -137,7 +142,11 @@ class Eigvals(Composite):
 # -- singular values -----------------------------------------------------------------------------------------------------
 
 
-@op("singular_parts(Tensor A, bool vectors, bool full) -> (Tensor, Tensor, Tensor)", function=False, method=False)
+@op(
+    "singular_parts(Tensor A, bool vectors, bool full) -> (Tensor, Tensor, Tensor)",
+    function=False,
+    method=False,
+)
 class SingularParts(Opaque):
     """U, S and V^H; U and V^H are empty unless wanted."""
 
@@ -146,7 +155,9 @@ class SingularParts(Opaque):
     def layouts(A, vectors, full):
         m, n = A.shape[-2:]
         k = min(m, n)
-        u, s, v = matrices(A, ((m, m if full else k), None), ((k,), A.dtype.to_real()), ((n if full else k, n), None))
+        u, s, v = matrices(
+            A, ((m, m if full else k), None), ((k,), A.dtype.to_real()), ((n if full else k, n), None)
+        )
         none = contiguous_layout((0,), A.dtype, A.device)
         return [u, s, v] if vectors else [none, s, none]
 
@@ -187,7 +198,10 @@ def singular_gradient(g_u, g_s, g_vh, u, s, vh):
 def check_svd(A, driver=None) -> None:
     check_matrix("linalg.svd", A._layout)
     check_type("linalg.svd", A._layout)
-    require(driver is None, "torch.linalg.svd: keyword argument `driver=` is only supported on CUDA inputs with cuSOLVER backend.")
+    require(
+        driver is None,
+        "torch.linalg.svd: keyword argument `driver=` is only supported on CUDA inputs with cuSOLVER backend.",
+    )
 
 
 def singular_values(A):
@@ -195,7 +209,9 @@ def singular_values(A):
     return ops.singular_parts(A, tracked(A), False)[1]
 
 
-@op("linalg.svd(Tensor A, bool full_matrices=True, *, str? driver=None, Tensor? out=None) -> (Tensor, Tensor, Tensor)")
+@op(
+    "linalg.svd(Tensor A, bool full_matrices=True, *, str? driver=None, Tensor? out=None) -> (Tensor, Tensor, Tensor)"
+)
 class LinalgSvd(Composite):
     """``A = U diag(S) Vh`` with singular values in descending order."""
 
@@ -213,7 +229,9 @@ class Svdvals(Composite):
         return singular_values(A)
 
 
-@op("svd(Tensor input, bool some=True, bool compute_uv=True, *, Tensor? out=None) -> (Tensor, Tensor, Tensor)")
+@op(
+    "svd(Tensor input, bool some=True, bool compute_uv=True, *, Tensor? out=None) -> (Tensor, Tensor, Tensor)"
+)
 class Svd(Composite):
     """``input = U diag(S) V^H``; ``some=False`` gives square ``U`` and ``V``, ``compute_uv=False`` zeros for them."""
 
@@ -224,7 +242,9 @@ class Svd(Composite):
         m, n = where.shape[-2:]
         if not compute_uv:
             batch = where.shape[:-2]
-            zeros = [ops.zeros((*batch, size, size), dtype=where.dtype, device=where.device) for size in (m, n)]
+            zeros = [
+                ops.zeros((*batch, size, size), dtype=where.dtype, device=where.device) for size in (m, n)
+            ]
             return structure_of("svd")((zeros[0], singular_values(input), zeros[1]))
         u, s, vh = ops.singular_parts(input, True, not some)
         return structure_of("svd")((u, s, adjoint(vh)))
@@ -279,20 +299,29 @@ class MatrixNorm(Composite):
         return matrix_norm(A, ord, dim, keepdim, dtype)
 
 
-@op("linalg.norm(Tensor A, any ord=None, any dim=None, bool keepdim=False, *, ScalarType? dtype=None, Tensor? out=None) -> Tensor")
+@op(
+    "linalg.norm(Tensor A, any ord=None, any dim=None, bool keepdim=False, *, ScalarType? dtype=None, Tensor? out=None) -> Tensor"
+)
 class LinalgNorm(Composite):
     """Vector or matrix norm, by the number of dimensions in ``dim``."""
 
     def body(A, ord, dim, keepdim, dtype):
         dims = (dim,) if isinstance(dim, int) else None if dim is None else tuple(dim)
         if dims is not None:
-            require(len(dims) in (1, 2), f"linalg.norm: If dim is specified, it must be of length 1 or 2. Got {list(dims)}")
+            require(
+                len(dims) in (1, 2),
+                f"linalg.norm: If dim is specified, it must be of length 1 or 2. Got {list(dims)}",
+            )
         elif ord is not None:
-            require(A._layout.ndim in (1, 2),
-                    f"linalg.norm: If dim is not specified but ord is, the input must be 1D or 2D. Got {A._layout.ndim}D.")
+            require(
+                A._layout.ndim in (1, 2),
+                f"linalg.norm: If dim is not specified but ord is, the input must be 1D or 2D. Got {A._layout.ndim}D.",
+            )
         if isinstance(ord, str):
-            require(dims is None or len(dims) == 2 or False,
-                    f"linalg.matrix_norm: dim must be a 2-tuple. Got {' '.join(map(str, dims or ()))}")
+            require(
+                dims is None or len(dims) == 2 or False,
+                f"linalg.matrix_norm: dim must be a 2-tuple. Got {' '.join(map(str, dims or ()))}",
+            )
             return matrix_norm(A, ord, dims or (-2, -1), keepdim, dtype)
         if ord is not None and (dims is not None and len(dims) == 2 or dims is None and A._layout.ndim == 2):
             return matrix_norm(A, ord, dims or (0, 1), keepdim, dtype)
@@ -316,8 +345,12 @@ class Cond(Composite):
                 return ops.zeros(where.shape[:-2], dtype=where.dtype.to_real())
             largest, smallest = ops.select(values, -1, 0), ops.select(values, -1, -1)
             return smallest / largest if p == -2 else largest / smallest
-        require(p in ("fro", "nuc", inf, -inf, 1, -1), f"linalg.cond got an invalid norm type: {p}" if isinstance(p, str)
-                else f"linalg.cond got an invalid norm type: {p}")
+        require(
+            p in ("fro", "nuc", inf, -inf, 1, -1),
+            f"linalg.cond got an invalid norm type: {p}"
+            if isinstance(p, str)
+            else f"linalg.cond got an invalid norm type: {p}",
+        )
         check_square("linalg.cond", where)
         if where.numel == 0:
             return ops.zeros(where.shape[:-2], dtype=where.dtype.to_real())
@@ -342,7 +375,9 @@ def rank_of(input, atol, rtol, hermitian: bool):
     return ops.sum(sizes > bound(ops.amax(sizes, -1, True), atol, rtol), -1)
 
 
-@op("linalg.matrix_rank(Tensor A, any tol=None, bool hermitian=False, *, any atol=None, any rtol=None, Tensor? out=None) -> Tensor")
+@op(
+    "linalg.matrix_rank(Tensor A, any tol=None, bool hermitian=False, *, any atol=None, any rtol=None, Tensor? out=None) -> Tensor"
+)
 class MatrixRank(Composite):
     """Number of singular values above ``max(atol, rtol * largest)``."""
 
@@ -350,5 +385,3 @@ class MatrixRank(Composite):
         if tol is not None:
             atol, rtol = tol, 0.0
         return rank_of(A, atol, rtol, hermitian)
-
-

@@ -14,13 +14,19 @@ from .define import op, ops
 from .kinds import Composite, Opaque, Pointwise, promote
 from .norm import statistic_dtype
 
+
 def reduction_of(reduction: str, size_average=None, reduce=None) -> str:
     """'none', 'mean' or 'sum', from the argument or from its deprecated predecessors."""
     if size_average is not None or reduce is not None:
         average = True if size_average is None else size_average
         reduction = "none" if reduce is False else "mean" if average else "sum"
-        warnings.warn(f"size_average and reduce args will be deprecated, please use reduction='{reduction}' instead.", stacklevel=5)
-    require(reduction in ("none", "mean", "sum"), f"{reduction} is not a valid value for reduction", ValueError)
+        warnings.warn(
+            f"size_average and reduce args will be deprecated, please use reduction='{reduction}' instead.",
+            stacklevel=5,
+        )
+    require(
+        reduction in ("none", "mean", "sum"), f"{reduction} is not a valid value for reduction", ValueError
+    )
     return reduction
 
 
@@ -32,8 +38,10 @@ def warn_shapes(input, target, name: str = "target") -> None:
     """A loss that broadcasts is nearly always a mistake."""
     if input.shape != target.shape:
         warnings.warn(
-            f"Using a {name} size ({target.shape}) that is different to the input size ({input.shape}). This will likely "
-            "lead to incorrect results due to broadcasting. Please ensure they have the same size.", stacklevel=5,
+            f"Using a {name} size ({target.shape}) that is different to the input size "
+            f"({input.shape}). This will likely "
+            "lead to incorrect results due to broadcasting. Please ensure they have the same "
+            "size.", stacklevel=5,
         )  # fmt: skip
 
 
@@ -55,7 +63,8 @@ class SquaredError(Pointwise):
 
 
 @op(
-    "nn.functional.mse_loss(Tensor input, Tensor target, any size_average=None, any reduce=None, str reduction='mean', "
+    "nn.functional.mse_loss(Tensor input, Tensor target, any size_average=None, any reduce=None, str "
+    "reduction='mean', "
     "Tensor? weight=None) -> Tensor"
 )
 class MseLoss(Composite):
@@ -74,7 +83,8 @@ class MseLoss(Composite):
 
 
 @op(
-    "nn.functional.l1_loss(Tensor input, Tensor target, any size_average=None, any reduce=None, str reduction='mean', "
+    "nn.functional.l1_loss(Tensor input, Tensor target, any size_average=None, any reduce=None, str "
+    "reduction='mean', "
     "Tensor? weight=None) -> Tensor"
 )
 class L1Loss(Composite):
@@ -124,7 +134,10 @@ class SmoothL1Loss(Composite):
         return reduced(ops.smooth_l1_each(input, target, float(beta)), reduction)
 
 
-@op("nn.functional.huber_loss(Tensor input, Tensor target, str reduction='mean', float delta=1.0, Tensor? weight=None) -> Tensor")
+@op(
+    "nn.functional.huber_loss(Tensor input, Tensor target, str reduction='mean', float delta=1.0, "
+    "Tensor? weight=None) -> Tensor"
+)
 class HuberLoss(Composite):
     """Quadratic within ``delta`` of zero, linear with slope ``delta`` beyond (Huber 1964)."""
 
@@ -158,17 +171,25 @@ class CrossEntropyRows(Opaque):
     def layouts(input, reduction):
         kept = statistic_dtype(input.dtype)
         loss = contiguous_layout((input.shape[0],) if reduction == "none" else (), input.dtype, input.device)
-        return [loss, contiguous_layout((input.shape[0],), kept, input.device), contiguous_layout((), kept, input.device)]
+        return [
+            loss,
+            contiguous_layout((input.shape[0],), kept, input.device),
+            contiguous_layout((), kept, input.device),
+        ]
 
     def d_all(g0, input, target, weight, reduction, ignore_index, label_smoothing, result1, result2):
         if not define.RECORDING[0]():
-            found = ops.cross_entropy_backward(g0, input, target, weight, result1, result2, reduction, ignore_index, label_smoothing)
+            found = ops.cross_entropy_backward(
+                g0, input, target, weight, result1, result2, reduction, ignore_index, label_smoothing
+            )
             return found, None, None
         # Differentiable form: probabilities times the row's mass, less what the target row takes.
         classes = input.shape[1]
         valid = ops.ne(target, ignore_index)
         safe = ops.where(valid, target, 0)
-        w = (weight[safe] if weight is not None else ops.ones_like(result1).to(input.dtype)) * valid.to(input.dtype)
+        w = (weight[safe] if weight is not None else ops.ones_like(result1).to(input.dtype)) * valid.to(
+            input.dtype
+        )
         g = g0 / ops.sum(w) if reduction == "mean" else g0
         g = ops.unsqueeze(ops.expand(g, (input.shape[0],)), 1)
         one = ops.zeros_like(input).scatter_(1, ops.unsqueeze(safe, 1), 1.0)
@@ -181,7 +202,8 @@ class CrossEntropyRows(Opaque):
 
 
 @op(
-    "cross_entropy_backward(Tensor grad, Tensor input, Tensor target, Tensor? weight, Tensor sums, Tensor total, "
+    "cross_entropy_backward(Tensor grad, Tensor input, Tensor target, Tensor? weight, Tensor sums, "
+    "Tensor total, "
     "str reduction, int ignore_index, float label_smoothing) -> Tensor",
     function=False, method=False,
 )  # fmt: skip
@@ -220,12 +242,14 @@ def check_class_layouts(input, target, weight) -> None:
                 f"Expected input batch_size ({input.shape[0]}) to match target batch_size "
                 f"({target.shape[0] if target.ndim else 0}).", ValueError)  # fmt: skip
         require(tuple(target.shape[1:]) == tuple(input.shape[2:]),
-                f"Expected target size {[input.shape[0], *input.shape[2:]]}, got {list(target.shape)}")  # fmt: skip
+                f"Expected target size {[input.shape[0], *input.shape[2:]]}, got "
+                f"{list(target.shape)}")  # fmt: skip
     require(weight is None or weight.dtype is input.dtype,
             f"expected scalar type {_TYPE_NAMES.get(input.dtype.name)} but found "
             f"{_TYPE_NAMES.get(weight.dtype.name) if weight is not None else ''}")  # fmt: skip
     require(weight is None or weight.ndim == 1 and weight.numel == classes,
-            f"weight tensor should be defined either for all {classes} classes or no classes but got weight tensor of "
+            f"weight tensor should be defined either for all {classes} classes or no classes but got "
+            f"weight tensor of "
             f"shape: {list(weight.shape) if weight is not None else ()}")  # fmt: skip
 
 
@@ -242,21 +266,35 @@ class CrossEntropy(Composite):
 
     def body(input, target, weight, size_average, ignore_index, reduce, reduction, label_smoothing):
         reduction = reduction_of(reduction, size_average, reduce)
-        require(0.0 <= label_smoothing <= 1.0, f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing}")
+        require(
+            0.0 <= label_smoothing <= 1.0,
+            f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing}",
+        )
         if target.shape == input.shape and (target.dtype.kind >= 2):
             require(ignore_index < 0, "ignore_index is not supported for floating point target")
             return probability_loss(input, target, weight, reduction, label_smoothing)
-        require(target.dtype.kind == 1, f"expected scalar type Long but found {_TYPE_NAMES.get(target.dtype.name, target.dtype)}")
+        require(
+            target.dtype.kind == 1,
+            f"expected scalar type Long but found {_TYPE_NAMES.get(target.dtype.name, target.dtype)}",
+        )
         check_class_shapes(input, target, weight)
         rows, indices = class_rows(input, target)
         if rows.numel() == 0 or rows.dtype.kind != 2:
             values = ops.log_softmax(rows, 1)
             return nll(values, indices, weight, ignore_index, reduction, target.shape)
-        found = ops.cross_entropy_rows(rows, indices, weight, reduction, ignore_index, float(label_smoothing))[0]
+        found = ops.cross_entropy_rows(
+            rows, indices, weight, reduction, ignore_index, float(label_smoothing)
+        )[0]
         return ops.reshape(found, target.shape) if reduction == "none" else found
 
 
-_TYPE_NAMES = {"float32": "Float", "float64": "Double", "float16": "Half", "bool": "Bool", "bfloat16": "BFloat16"}
+_TYPE_NAMES = {
+    "float32": "Float",
+    "float64": "Double",
+    "float16": "Half",
+    "bool": "Bool",
+    "bfloat16": "BFloat16",
+}
 
 
 def probability_loss(input, target, weight, reduction, label_smoothing):
@@ -268,12 +306,17 @@ def probability_loss(input, target, weight, reduction, label_smoothing):
     if weight is not None:
         require(weight.dim() == 1 and weight.numel() == classes,
                 "cross_entropy: weight tensor should be defined either for all "
-                f"{classes} classes or no classes but got weight tensor of shape: {list(weight.shape)}")  # fmt: skip
+                f"{classes} classes or no classes but got weight tensor of shape: "
+                f"{list(weight.shape)}")  # fmt: skip
         weight = weight if dim == 0 else ops.reshape(weight, (1, classes, *(1 for _ in input.shape[2:])))
         values = values * weight
     losses = -ops.sum(values * target, dim)
     if reduction == "mean":
-        return ops.sum(losses) / max(1, input.numel() // max(classes, 1)) if input.numel() else ops.sum(losses) / 0.0
+        return (
+            ops.sum(losses) / max(1, input.numel() // max(classes, 1))
+            if input.numel()
+            else ops.sum(losses) / 0.0
+        )
     return ops.sum(losses) if reduction == "sum" else losses
 
 
@@ -285,7 +328,9 @@ def nll(values, target, weight, ignore_index, reduction, shape):
         bad = valid & (ops.lt(target, 0) | ops.ge(target, classes))
         if target.device.type != "meta" and bool(bad.any()):
             position = int(ops.argmax(bad.to(types.uint8)))
-            raise IndexError(f"Target {int(target[position])} is out of bounds.\n  at    position {position} of the target")
+            raise IndexError(
+                f"Target {int(target[position])} is out of bounds.\n  at    position {position} of the target"
+            )
     safe = ops.where(valid, target, 0).to(types.int64)
     share = valid.to(values.dtype)
     if weight is not None:
@@ -307,7 +352,10 @@ class NllLoss(Composite):
 
     def body(input, target, weight, size_average, ignore_index, reduce, reduction):
         reduction = reduction_of(reduction, size_average, reduce)
-        require(target.dtype.kind == 1, f"expected scalar type Long but found {_TYPE_NAMES.get(target.dtype.name, target.dtype)}")
+        require(
+            target.dtype.kind == 1,
+            f"expected scalar type Long but found {_TYPE_NAMES.get(target.dtype.name, target.dtype)}",
+        )
         check_class_shapes(input, target, weight)
         rows, indices = class_rows(input, target)
         return nll(rows, indices, weight, ignore_index, reduction, target.shape)
@@ -338,7 +386,8 @@ class BinaryCrossEntropyEach(Pointwise):
 
 
 @op(
-    "nn.functional.binary_cross_entropy(Tensor input, Tensor target, Tensor? weight=None, any size_average=None, "
+    "nn.functional.binary_cross_entropy(Tensor input, Tensor target, Tensor? weight=None, any "
+    "size_average=None, "
     "any reduce=None, str reduction='mean') -> Tensor"
 )
 class BinaryCrossEntropy(Composite):
@@ -347,11 +396,14 @@ class BinaryCrossEntropy(Composite):
     def body(input, target, weight, size_average, reduce, reduction):
         reduction = reduction_of(reduction, size_average, reduce)
         require(input.shape == target.shape,
-                f"Using a target size ({target.shape}) that is different to the input size ({input.shape}) is deprecated. "
+                f"Using a target size ({target.shape}) that is different to the input size "
+                f"({input.shape}) is deprecated. "
                 "Please ensure they have the same size.", ValueError)  # fmt: skip
         require(input.dtype.kind == 2, "binary_cross_entropy needs a floating-point input")
         if input.device.type != "meta" and input.numel():
-            require(bool(((input >= 0) & (input <= 1)).all()), "all elements of input should be between 0 and 1")
+            require(
+                bool(((input >= 0) & (input <= 1)).all()), "all elements of input should be between 0 and 1"
+            )
         values = ops.binary_cross_entropy_each(input, target)
         return reduced(values if weight is None else values * weight, reduction)
 
@@ -377,7 +429,11 @@ def log_sigmoid_negative(x):
     return maximum(-x, 0) + log1p(exp(-abs(x)))
 
 
-@op("bce_with_pos_weight_each(Tensor input, Tensor target, Tensor pos_weight) -> Tensor", function=False, method=False)
+@op(
+    "bce_with_pos_weight_each(Tensor input, Tensor target, Tensor pos_weight) -> Tensor",
+    function=False,
+    method=False,
+)
 class BceWithPosWeightEach(Pointwise):
     """The logistic loss where positive targets count ``pos_weight`` times."""
 
@@ -406,7 +462,8 @@ class BinaryCrossEntropyWithLogits(Composite):
     def body(input, target, weight, size_average, reduce, reduction, pos_weight):
         reduction = reduction_of(reduction, size_average, reduce)
         require(target.shape == input.shape,
-                f"Target size ({target.shape}) must be the same as input size ({input.shape})", ValueError)  # fmt: skip
+                f"Target size ({target.shape}) must be the same as input size "
+                f"({input.shape})", ValueError)  # fmt: skip
         if pos_weight is None:
             values = ops.bce_with_logits_each(input, target)
         else:
@@ -415,7 +472,8 @@ class BinaryCrossEntropyWithLogits(Composite):
 
 
 @op(
-    "nn.functional.kl_div(Tensor input, Tensor target, any size_average=None, any reduce=None, str reduction='mean', "
+    "nn.functional.kl_div(Tensor input, Tensor target, any size_average=None, any reduce=None, str "
+    "reduction='mean', "
     "bool log_target=False) -> Tensor"
 )
 class KlDiv(Composite):
@@ -427,8 +485,10 @@ class KlDiv(Composite):
             return total / input.shape[0] if input.dim() else total
         if reduction == "mean" and size_average is None and reduce is None:
             warnings.warn(
-                "reduction: 'mean' divides the total loss by both the batch size and the support size.'batchmean' divides "
-                "only by the batch size, and aligns with the KL div math definition.'mean' will be changed to behave the "
+                "reduction: 'mean' divides the total loss by both the batch size and the support "
+                "size.'batchmean' divides "
+                "only by the batch size, and aligns with the KL div math definition.'mean' will be "
+                "changed to behave the "
                 "same as 'batchmean' in the next major release.", stacklevel=4,
             )  # fmt: skip
         reduction = reduction_of(reduction, size_average, reduce)
@@ -441,7 +501,12 @@ def kl_each(input, target, log_target: bool):
     return ops.xlogy(target, target) - target * input
 
 
-@op("nn.functional.poisson_nll_loss(Tensor input, Tensor target, bool log_input=True, bool full=False, any size_average=None, float eps=1e-08, any reduce=None, str reduction='mean') -> Tensor", also="poisson_nll_loss")
+@op(
+    "nn.functional.poisson_nll_loss(Tensor input, Tensor target, bool log_input=True, bool "
+    "full=False, any size_average=None, float eps=1e-08, any reduce=None, str reduction='mean') -> "
+    "Tensor",
+    also="poisson_nll_loss",
+)
 class PoissonNllLoss(Composite):
     """Negative log likelihood of counts under a Poisson distribution."""
 
@@ -454,7 +519,10 @@ class PoissonNllLoss(Composite):
         return reduced(values, reduction)
 
 
-@op("nn.functional.gaussian_nll_loss(Tensor input, Tensor target, Operand var, bool full=False, float eps=1e-06, str reduction='mean') -> Tensor")
+@op(
+    "nn.functional.gaussian_nll_loss(Tensor input, Tensor target, Operand var, bool full=False, "
+    "float eps=1e-06, str reduction='mean') -> Tensor"
+)
 class GaussianNllLoss(Composite):
     """Negative log likelihood under a normal distribution of given variance."""
 
@@ -477,7 +545,11 @@ class GaussianNllLoss(Composite):
         return reduced(values, reduction)
 
 
-@op("nn.functional.hinge_embedding_loss(Tensor input, Tensor target, float margin=1.0, any size_average=None, any reduce=None, str reduction='mean') -> Tensor", also="hinge_embedding_loss")
+@op(
+    "nn.functional.hinge_embedding_loss(Tensor input, Tensor target, float margin=1.0, any "
+    "size_average=None, any reduce=None, str reduction='mean') -> Tensor",
+    also="hinge_embedding_loss",
+)
 class HingeEmbeddingLoss(Composite):
     """``x`` where the target is 1, ``max(0, margin - x)`` where it is -1."""
 
@@ -488,7 +560,11 @@ class HingeEmbeddingLoss(Composite):
         return reduced(far + near, reduction)
 
 
-@op("nn.functional.margin_ranking_loss(Tensor input1, Tensor input2, Tensor target, float margin=0, any size_average=None, any reduce=None, str reduction='mean') -> Tensor", also="margin_ranking_loss")
+@op(
+    "nn.functional.margin_ranking_loss(Tensor input1, Tensor input2, Tensor target, float margin=0, "
+    "any size_average=None, any reduce=None, str reduction='mean') -> Tensor",
+    also="margin_ranking_loss",
+)
 class MarginRankingLoss(Composite):
     """``max(0, -t (x1 - x2) + margin)``."""
 
@@ -500,7 +576,10 @@ class MarginRankingLoss(Composite):
         return reduced(ops.clamp_min(-target * (input1 - input2) + margin, 0), reduction)
 
 
-@op("nn.functional.soft_margin_loss(Tensor input, Tensor target, any size_average=None, any reduce=None, str reduction='mean') -> Tensor")
+@op(
+    "nn.functional.soft_margin_loss(Tensor input, Tensor target, any size_average=None, any "
+    "reduce=None, str reduction='mean') -> Tensor"
+)
 class SoftMarginLoss(Composite):
     """``log(1 + exp(-t x))``."""
 
@@ -509,7 +588,11 @@ class SoftMarginLoss(Composite):
         return reduced(ops.log1p(ops.exp(-target * input)), reduction)
 
 
-@op("nn.functional.cosine_embedding_loss(Tensor input1, Tensor input2, Tensor target, float margin=0, any size_average=None, any reduce=None, str reduction='mean') -> Tensor", also="cosine_embedding_loss")
+@op(
+    "nn.functional.cosine_embedding_loss(Tensor input1, Tensor input2, Tensor target, float "
+    "margin=0, any size_average=None, any reduce=None, str reduction='mean') -> Tensor",
+    also="cosine_embedding_loss",
+)
 class CosineEmbeddingLoss(Composite):
     """``1 - cos`` where the target is 1, ``max(0, cos - margin)`` where it is -1."""
 
@@ -526,7 +609,12 @@ class CosineEmbeddingLoss(Composite):
         return reduced(near + far, reduction)
 
 
-@op("nn.functional.triplet_margin_loss(Tensor anchor, Tensor positive, Tensor negative, float margin=1.0, float p=2, float eps=1e-06, bool swap=False, any size_average=None, any reduce=None, str reduction='mean') -> Tensor", also="triplet_margin_loss")
+@op(
+    "nn.functional.triplet_margin_loss(Tensor anchor, Tensor positive, Tensor negative, float "
+    "margin=1.0, float p=2, float eps=1e-06, bool swap=False, any size_average=None, any "
+    "reduce=None, str reduction='mean') -> Tensor",
+    also="triplet_margin_loss",
+)
 class TripletMarginLoss(Composite):
     """``max(0, |a - p| - |a - n| + margin)`` (Schroff et al. 2015)."""
 
@@ -544,7 +632,10 @@ def distance(a, b, p: float, eps: float):
     return ops.norm(a - b + eps, p, -1)
 
 
-@op("nn.functional.multilabel_soft_margin_loss(Tensor input, Tensor target, Tensor? weight=None, any size_average=None, any reduce=None, str reduction='mean') -> Tensor")
+@op(
+    "nn.functional.multilabel_soft_margin_loss(Tensor input, Tensor target, Tensor? weight=None, any "
+    "size_average=None, any reduce=None, str reduction='mean') -> Tensor"
+)
 class MultilabelSoftMarginLoss(Composite):
     """Mean binary logistic loss over the classes."""
 
@@ -556,7 +647,10 @@ class MultilabelSoftMarginLoss(Composite):
         return reduced(ops.mean(values, -1), reduction)
 
 
-@op("nn.functional.multi_margin_loss(Tensor input, Tensor target, float p=1, float margin=1.0, Tensor? weight=None, any size_average=None, any reduce=None, str reduction='mean') -> Tensor")
+@op(
+    "nn.functional.multi_margin_loss(Tensor input, Tensor target, float p=1, float margin=1.0, "
+    "Tensor? weight=None, any size_average=None, any reduce=None, str reduction='mean') -> Tensor"
+)
 class MultiMarginLoss(Composite):
     """``sum_i max(0, margin - x[t] + x[i]) ** p / C`` over the classes other than the target."""
 
@@ -580,7 +674,10 @@ class MultiMarginLoss(Composite):
         return reduced(ops.reshape(losses, target.shape) if reduction == "none" else losses, reduction)
 
 
-@op("nn.functional.multilabel_margin_loss(Tensor input, Tensor target, any size_average=None, any reduce=None, str reduction='mean') -> Tensor")
+@op(
+    "nn.functional.multilabel_margin_loss(Tensor input, Tensor target, any size_average=None, any "
+    "reduce=None, str reduction='mean') -> Tensor"
+)
 class MultilabelMarginLoss(Composite):
     """Hinge between each target class (up to the first -1 of a row) and each class that is none."""
 

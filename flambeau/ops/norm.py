@@ -19,14 +19,19 @@ def statistic_dtype(dtype):
 
 
 def check_float(input, name: str) -> None:
-    require(input.dtype.kind == 2, f'"{name}" not implemented for \'{input.dtype.name.capitalize()}\'', NotImplementedError)
+    require(
+        input.dtype.kind == 2,
+        f"\"{name}\" not implemented for '{input.dtype.name.capitalize()}'",
+        NotImplementedError,
+    )
 
 
 # -- layer norm ------------------------------------------------------------------------------------------------
 
 
 @op(
-    "layer_norm_rows(Tensor input, Tensor? weight, Tensor? bias, int[] normalized_shape, float eps) -> (Tensor, Tensor, Tensor)",
+    "layer_norm_rows(Tensor input, Tensor? weight, Tensor? bias, int[] normalized_shape, float eps) "
+    "-> (Tensor, Tensor, Tensor)",
     function=False, method=False,
 )  # fmt: skip
 class LayerNormRows(Opaque):
@@ -37,7 +42,9 @@ class LayerNormRows(Opaque):
 
     def layouts(input, normalized_shape):
         lead = input.shape[: input.ndim - len(normalized_shape)]
-        kept = contiguous_layout((*lead, *(1 for _ in normalized_shape)), statistic_dtype(input.dtype), input.device)
+        kept = contiguous_layout(
+            (*lead, *(1 for _ in normalized_shape)), statistic_dtype(input.dtype), input.device
+        )
         return [contiguous_layout(input.shape, input.dtype, input.device), kept, kept]
 
     def d_all(g0, input, weight, bias_layout, normalized_shape, eps, result1, result2, needs):
@@ -56,13 +63,18 @@ class LayerNormRows(Opaque):
         unit = centred * scale
         h = g0 * weight if weight is not None else g0
         dx = (h - ops.mean(h, dims, True) - unit * ops.mean(h * unit, dims, True)) * scale
-        dw = ops.reshape(ops.sum(g0 * unit, lead) if lead else g0 * unit, normalized_shape) if needs["weight"] else None
+        dw = (
+            ops.reshape(ops.sum(g0 * unit, lead) if lead else g0 * unit, normalized_shape)
+            if needs["weight"]
+            else None
+        )
         db = ops.reshape(ops.sum(g0, lead) if lead else g0, normalized_shape) if needs["bias"] else None
         return dx, dw, db
 
 
 @op(
-    "layer_norm_backward(Tensor grad, Tensor input, Tensor mean, Tensor scale, Tensor? weight, int[] normalized_shape, "
+    "layer_norm_backward(Tensor grad, Tensor input, Tensor mean, Tensor scale, Tensor? weight, int[] "
+    "normalized_shape, "
     "bool affine) -> (Tensor, Tensor, Tensor)",
     function=False, method=False,
 )  # fmt: skip
@@ -73,7 +85,9 @@ class LayerNormBackward(Opaque):
 
     def layouts(input, weight, normalized_shape, affine):
         first = contiguous_layout(input.shape, input.dtype, input.device)
-        kept = contiguous_layout(normalized_shape, weight.dtype if weight is not None else input.dtype, input.device)
+        kept = contiguous_layout(
+            normalized_shape, weight.dtype if weight is not None else input.dtype, input.device
+        )
         return [first, kept, kept] if affine else [first]
 
 
@@ -85,9 +99,11 @@ def check_layer_norm(where, weight, bias, shape) -> None:
     for name, one in (("weight", weight), ("bias", bias)):
         require(one is None or one.shape == shape,
                 f"Expected {name} to be of same shape as normalized_shape, but got {name} of shape "
-                f"{list(one.shape) if one is not None else ()} and normalized_shape = {list(shape)}")  # fmt: skip
+                f"{list(one.shape) if one is not None else ()} and normalized_shape = "
+                f"{list(shape)}")  # fmt: skip
     require(where.ndim >= len(shape) and where.shape[where.ndim - len(shape) :] == shape,
-            f"Given normalized_shape={list(shape)}, expected input with shape [*, {', '.join(map(str, shape))}], but "
+            f"Given normalized_shape={list(shape)}, expected input with shape [*, "
+            f"{', '.join(map(str, shape))}], but "
             f"got input of size{list(where.shape)}")  # fmt: skip
     check_float(where, "LayerNormKernelImpl")
 
@@ -107,7 +123,10 @@ class LayerNorm(Composite):
         return ops.layer_norm_rows(input, weight, bias, shape, eps)[0]
 
 
-@op("nn.functional.layer_norm(Tensor input, int[] normalized_shape, Tensor? weight=None, Tensor? bias=None, float eps=1e-05) -> Tensor")
+@op(
+    "nn.functional.layer_norm(Tensor input, int[] normalized_shape, Tensor? weight=None, Tensor? "
+    "bias=None, float eps=1e-05) -> Tensor"
+)
 class FunctionalLayerNorm(Composite):
     """Normalise over the last dimensions to mean 0 and variance 1, then scale and shift (Ba et al. 2016)."""
 
@@ -116,7 +135,11 @@ class FunctionalLayerNorm(Composite):
     )
 
 
-@op("rms_norm(Tensor input, int[] normalized_shape, Tensor? weight=None, float? eps=None) -> Tensor", method=False, also="nn.functional.rms_norm")
+@op(
+    "rms_norm(Tensor input, int[] normalized_shape, Tensor? weight=None, float? eps=None) -> Tensor",
+    method=False,
+    also="nn.functional.rms_norm",
+)
 class RmsNorm(Composite):
     """Divide by the root mean square over the last dimensions, then scale (Zhang and Sennrich 2019)."""
 
@@ -127,9 +150,11 @@ class RmsNorm(Composite):
                 f"element, but got normalized_shape = {list(shape)}")  # fmt: skip
         require(weight is None or weight._layout.shape == shape,
                 "Expected weight to be of same shape as normalized_shape, but got weight of shape "
-                f"{list(weight._layout.shape) if weight is not None else ()} and normalized_shape = {list(shape)}")  # fmt: skip
+                f"{list(weight._layout.shape) if weight is not None else ()} and normalized_shape = "
+                f"{list(shape)}")  # fmt: skip
         require(where.ndim >= len(shape) and where.shape[where.ndim - len(shape) :] == shape,
-                f"Given normalized_shape={list(shape)}, expected input with shape [*, {', '.join(map(str, shape))}], but "
+                f"Given normalized_shape={list(shape)}, expected input with shape [*, "
+                f"{', '.join(map(str, shape))}], but "
                 f"got input of size{list(where.shape)}")  # fmt: skip
         dims = tuple(range(where.ndim - len(shape), where.ndim))
         wide = input.to(types.float32) if where.dtype.itemsize == 2 else input
@@ -145,7 +170,11 @@ class RmsNorm(Composite):
 # -- batch norm ------------------------------------------------------------------------------------------------
 
 
-@op("batch_norm_train(Tensor input, Tensor? weight, Tensor? bias, float eps) -> (Tensor, Tensor, Tensor)", function=False, method=False)
+@op(
+    "batch_norm_train(Tensor input, Tensor? weight, Tensor? bias, float eps) -> (Tensor, Tensor, Tensor)",
+    function=False,
+    method=False,
+)
 class BatchNormTrain(Opaque):
     """Channels normalised with their own moments, and those: mean and reciprocal standard deviation."""
 
@@ -154,7 +183,11 @@ class BatchNormTrain(Opaque):
 
     def layouts(input):
         kept = contiguous_layout((input.shape[1],), statistic_dtype(input.dtype), input.device)
-        strides = input.strides if input.dense else contiguous_layout(input.shape, input.dtype, input.device).strides
+        strides = (
+            input.strides
+            if input.dense
+            else contiguous_layout(input.shape, input.dtype, input.device).strides
+        )
         return [layout(input.shape, strides, input.dtype, input.device), kept, kept]
 
     def d_all(g0, input, weight, bias_layout, eps, result1, result2, needs):
@@ -171,18 +204,33 @@ class BatchNormTrain(Opaque):
         unit = centred * scale
         h = g0 * ops.reshape(weight, sizes) if weight is not None else g0
         dx = (h - ops.mean(h, dims, True) - unit * ops.mean(h * unit, dims, True)) * scale
-        return dx, ops.sum(g0 * unit, dims) if needs["weight"] else None, ops.sum(g0, dims) if needs["bias"] else None
+        return (
+            dx,
+            ops.sum(g0 * unit, dims) if needs["weight"] else None,
+            ops.sum(g0, dims) if needs["bias"] else None,
+        )
 
 
-@op("batch_norm_train_backward(Tensor grad, Tensor input, Tensor mean, Tensor scale, Tensor? weight) -> (Tensor, Tensor, Tensor)", function=False, method=False)
+@op(
+    "batch_norm_train_backward(Tensor grad, Tensor input, Tensor mean, Tensor scale, Tensor? weight) "
+    "-> (Tensor, Tensor, Tensor)",
+    function=False,
+    method=False,
+)
 class BatchNormTrainBackward(Opaque):
     """Gradients for input, weight and bias."""
 
     algorithm = "rows.batch_norm_backward"
 
     def layouts(input, weight):
-        kept = contiguous_layout((input.shape[1],), weight.dtype if weight is not None else input.dtype, input.device)
-        strides = input.strides if input.dense else contiguous_layout(input.shape, input.dtype, input.device).strides
+        kept = contiguous_layout(
+            (input.shape[1],), weight.dtype if weight is not None else input.dtype, input.device
+        )
+        strides = (
+            input.strides
+            if input.dense
+            else contiguous_layout(input.shape, input.dtype, input.device).strides
+        )
         return [layout(input.shape, strides, input.dtype, input.device), kept, kept]
 
 
@@ -233,12 +281,22 @@ def check_batch_norm(where, running_mean, running_var, weight, bias, training: b
     """Checks a batch norm's operands (layout of the input, elements of the others); gives the elements of a channel."""
     shape = where.shape
     require(len(shape) >= 2, f"Expected 2D or more dimensions input (got {len(shape)}D input)" if len(shape) else
-            "Expected more than 1 value per channel when training, got input size torch.Size([])", ValueError)  # fmt: skip
+            "Expected more than 1 value per channel when training, got input size "
+            "torch.Size([])", ValueError)  # fmt: skip
     count = 1
     for d, n in enumerate(shape):
         count *= n if d != 1 else 1
-    require(not training or count != 1, f"Expected more than 1 value per channel when training, got input size {shape}", ValueError)
-    for name, one in (("running_mean", running_mean), ("running_var", running_var), ("weight", weight), ("bias", bias)):
+    require(
+        not training or count != 1,
+        f"Expected more than 1 value per channel when training, got input size {shape}",
+        ValueError,
+    )
+    for name, one in (
+        ("running_mean", running_mean),
+        ("running_var", running_var),
+        ("weight", weight),
+        ("bias", bias),
+    ):
         require(one is None or one == shape[1], f"{name} should contain {shape[1]} elements not {one}")
     require(training or running_mean is not None, "Expected running_mean to be defined when training=False")
     require(training or running_var is not None, "Expected running_var to be defined when training=False")
@@ -275,7 +333,11 @@ def normalise_channels(input, running_mean, running_var, weight, bias, training,
     return ops.scale_shift(input, ops.reshape(factor, sizes), ops.reshape(shift, sizes))
 
 
-@op("batch_norm(Tensor input, Tensor? weight, Tensor? bias, Tensor? running_mean, Tensor? running_var, bool training, float momentum, float eps, bool cudnn_enabled) -> Tensor", method=False)
+@op(
+    "batch_norm(Tensor input, Tensor? weight, Tensor? bias, Tensor? running_mean, Tensor? "
+    "running_var, bool training, float momentum, float eps, bool cudnn_enabled) -> Tensor",
+    method=False,
+)
 class TorchBatchNorm(Composite):
     """torch.batch_norm: as nn.functional.batch_norm, with another order of arguments."""
 
@@ -283,7 +345,11 @@ class TorchBatchNorm(Composite):
         return normalise_channels(input, running_mean, running_var, weight, bias, training, momentum, eps)
 
 
-@op("native_batch_norm(Tensor input, Tensor? weight, Tensor? bias, Tensor? running_mean, Tensor? running_var, bool training, float momentum, float eps) -> (Tensor, Tensor, Tensor)", method=False)
+@op(
+    "native_batch_norm(Tensor input, Tensor? weight, Tensor? bias, Tensor? running_mean, Tensor? "
+    "running_var, bool training, float momentum, float eps) -> (Tensor, Tensor, Tensor)",
+    method=False,
+)
 class NativeBatchNorm(Composite):
     """Batch norm with the saved statistics (empty outside training)."""
 
@@ -299,7 +365,11 @@ class NativeBatchNorm(Composite):
         return found, mean, scale
 
 
-@op("native_layer_norm(Tensor input, int[] normalized_shape, Tensor? weight, Tensor? bias, float eps) -> (Tensor, Tensor, Tensor)", method=False)
+@op(
+    "native_layer_norm(Tensor input, int[] normalized_shape, Tensor? weight, Tensor? bias, float "
+    "eps) -> (Tensor, Tensor, Tensor)",
+    method=False,
+)
 class NativeLayerNorm(Composite):
     """Layer norm with each row's mean and reciprocal standard deviation."""
 
@@ -311,7 +381,11 @@ class NativeLayerNorm(Composite):
 # -- group and instance norm -------------------------------------------------------------------------------------
 
 
-@op("group_norm(Tensor input, int num_groups, Tensor? weight=None, Tensor? bias=None, float eps=1e-05, bool cudnn_enabled=True) -> Tensor", method=False)
+@op(
+    "group_norm(Tensor input, int num_groups, Tensor? weight=None, Tensor? bias=None, float "
+    "eps=1e-05, bool cudnn_enabled=True) -> Tensor",
+    method=False,
+)
 class GroupNorm(Composite):
     """Normalise groups of channels of each sample, then scale and shift by channel (Wu and He 2018)."""
 
@@ -319,7 +393,10 @@ class GroupNorm(Composite):
         return normalise_groups(input, num_groups, weight, bias, eps)
 
 
-@op("nn.functional.group_norm(Tensor input, int num_groups, Tensor? weight=None, Tensor? bias=None, float eps=1e-05) -> Tensor")
+@op(
+    "nn.functional.group_norm(Tensor input, int num_groups, Tensor? weight=None, Tensor? bias=None, "
+    "float eps=1e-05) -> Tensor"
+)
 class FunctionalGroupNorm(Composite):
     """Normalise groups of channels of each sample, then scale and shift by channel (Wu and He 2018)."""
 
@@ -336,8 +413,10 @@ def normalise_groups(input, num_groups, weight, bias, eps):
             f"{list(input.shape)} and num_groups={num_groups}")  # fmt: skip
     for name, one in (("weight", weight), ("bias", bias)):
         require(one is None or (one.dim() == 1 and one.numel() == channels),
-                f"Expected {name} to be a vector of size equal to the number of channels in input, but got {name} of shape "
-                f"{list(one.shape) if one is not None else ()} and input of shape {list(input.shape)}")  # fmt: skip
+                f"Expected {name} to be a vector of size equal to the number of channels in input, "
+                f"but got {name} of shape "
+                f"{list(one.shape) if one is not None else ()} and input of shape "
+                f"{list(input.shape)}")  # fmt: skip
     check_float(input, "GroupNormKernelImpl")
     rows = ops.reshape(input, (input.shape[0] * num_groups, -1)) if input.numel() else input
     if not input.numel():
@@ -352,7 +431,8 @@ def normalise_groups(input, num_groups, weight, bias, eps):
 
 
 @op(
-    "nn.functional.instance_norm(Tensor input, Tensor? running_mean=None, Tensor? running_var=None, Tensor? weight=None, "
+    "nn.functional.instance_norm(Tensor input, Tensor? running_mean=None, Tensor? running_var=None, "
+    "Tensor? weight=None, "
     "Tensor? bias=None, bool use_input_stats=True, float momentum=0.1, float eps=1e-05) -> Tensor"
 )
 class InstanceNorm(Composite):
@@ -364,28 +444,45 @@ class InstanceNorm(Composite):
             spatial = 1
             for n in shape[2:]:
                 spatial *= n
-            require(spatial != 1, f"Expected more than 1 spatial element when training, got input size {shape}", ValueError)
+            require(
+                spatial != 1,
+                f"Expected more than 1 spatial element when training, got input size {shape}",
+                ValueError,
+            )
         batch, channels = shape[0], shape[1]
 
         def tiled(one):
-            return None if one is None else ops.reshape(ops.expand(ops.unsqueeze(one, 0), (batch, channels)), (-1,))
+            return (
+                None
+                if one is None
+                else ops.reshape(ops.expand(ops.unsqueeze(one, 0), (batch, channels)), (-1,))
+            )
 
         merged = ops.reshape(input, (1, batch * channels, *shape[2:]))
         mean = ops.clone(tiled(running_mean)) if running_mean is not None else None
         variance = ops.clone(tiled(running_var)) if running_var is not None else None
-        found = normalise_channels(merged, mean, variance, tiled(weight), tiled(bias), use_input_stats, momentum, eps)
+        found = normalise_channels(
+            merged, mean, variance, tiled(weight), tiled(bias), use_input_stats, momentum, eps
+        )
         if use_input_stats and running_mean is not None:
             ops.copy_(running_mean, ops.mean(ops.reshape(mean, (batch, channels)), 0))
             ops.copy_(running_var, ops.mean(ops.reshape(variance, (batch, channels)), 0))
         return ops.reshape(found, shape)
 
 
-@op("nn.functional.local_response_norm(Tensor input, int size, float alpha=0.0001, float beta=0.75, float k=1.0) -> Tensor")
+@op(
+    "nn.functional.local_response_norm(Tensor input, int size, float alpha=0.0001, float beta=0.75, "
+    "float k=1.0) -> Tensor"
+)
 class LocalResponseNorm(Composite):
     """Divide by a power of the energy of neighbouring channels (Krizhevsky et al. 2012)."""
 
     def body(input, size, alpha, beta, k):
-        require(input.dim() >= 3, f"Expected 3D or higher dimensionality input (got {input.dim()} dimensions)", ValueError)
+        require(
+            input.dim() >= 3,
+            f"Expected 3D or higher dimensionality input (got {input.dim()} dimensions)",
+            ValueError,
+        )
         if input.numel() == 0:
             return input
         power = input * input

@@ -52,7 +52,10 @@ def check_mode(input, pad, mode: str) -> None:
         require(n + before + after > 0, f"input (size {n}) is too small for the padding ({before}, {after})")
 
 
-@op("nn.functional.pad(Tensor input, int[] pad, str mode='constant', float? value=None) -> Tensor", also="_C._nn.pad")
+@op(
+    "nn.functional.pad(Tensor input, int[] pad, str mode='constant', float? value=None) -> Tensor",
+    also="_C._nn.pad",
+)
 class Pad(Composite):
     """Pad the last dimensions with a constant, a mirror image, the border or the other end.
 
@@ -68,7 +71,11 @@ class Pad(Composite):
         if mode == "constant":
             return ops.constant_pad_nd(input, pad, 0 if value is None else value)
         require(value is None or value == 0, f'Padding mode "{mode}" doesn\'t take in value argument')
-        require(mode in ("reflect", "replicate", "circular"), f"Unrecognised padding mode {mode}", NotImplementedError)
+        require(
+            mode in ("reflect", "replicate", "circular"),
+            f"Unrecognised padding mode {mode}",
+            NotImplementedError,
+        )
         check_mode(input, pad, mode)
         for k in range(len(pad) // 2):
             before, after = pad[2 * k], pad[2 * k + 1]
@@ -86,7 +93,10 @@ def index_tensor(input, d: int, before: int, after: int, mode: str):
     if mode == "circular":  # negative sizes crop first, then what is left wraps
         start = max(-before, 0)
         left = n - start - max(-after, 0)
-        return ops.remainder(ops.arange(-max(before, 0), left + max(after, 0), device=input.device), left) + start
+        return (
+            ops.remainder(ops.arange(-max(before, 0), left + max(after, 0), device=input.device), left)
+            + start
+        )
     places = ops.arange(-before, n + after, device=input.device)
     places = ops.abs(places)
     return n - 1 - ops.abs(n - 1 - places)
@@ -102,5 +112,3 @@ for _mode in ("reflect", "replicate"):
 
             def body(input, padding, _mode=_mode):
                 return ops.pad(input, tuple(padding), _mode)
-
-

@@ -482,6 +482,8 @@ class Pow(Composite):
                 return getattr(ops, named)(input)
         if isinstance(input, (bool, int, float, complex)):
             return ops.power_of(exponent, input)
+        if kind is bool and input.dtype.kind == BOOL:
+            return ops.logical_or(input, ops.full((), not exponent, device=input.device))
         return ops.power(input, exponent)
 
 
@@ -596,6 +598,10 @@ class Abs(Pointwise):
     """Absolute value. Dtype: a complex type gives its real type."""
 
     dtype = accepting("abs_cpu", INTEGER, FLOAT, COMPLEX, rule=complex_to_real)
+
+    def check_out(result, out):
+        if result.dtype.kind < FLOAT:  # a complex tensor's may go into any float type
+            same_type_out(result, out)
 
     def scalar(input):
         return abs(input)

@@ -23,7 +23,7 @@ from ..ir.expr import (
 )
 from .define import op, ops
 from .kinds import Composite, Pointwise, int_to_float
-from .pointwise_types import COMPLEX, FLOAT, int_to_float_in_double, not_implemented, zero_like
+from .pointwise_types import BOOL, INTEGER, accepting, COMPLEX, FLOAT, int_to_float_in_double, not_implemented, zero_like
 
 LN2, LN10 = math.log(2), math.log(10)
 
@@ -236,7 +236,7 @@ class Logit(Pointwise):
 class Xlogy(Pointwise):
     """``input * log(other)``, and 0 where ``input`` is 0 (NaN where ``other`` is)."""
 
-    dtype = int_to_float
+    dtype = accepting("xlogy_cpu", BOOL, INTEGER, FLOAT, rule=int_to_float)
 
     def scalar(input, other):
         return where(isnan(other), other, where(input == 0, zero_like(input), input * log(other)))
@@ -252,7 +252,7 @@ class Xlogy(Pointwise):
 class Xlog1py(Pointwise):
     """``input * log(1 + other)``, and 0 where ``input`` is 0 (NaN where ``other`` is)."""
 
-    dtype = int_to_float
+    dtype = accepting("xlog1py_cpu", BOOL, INTEGER, FLOAT, rule=int_to_float)
 
     def scalar(input, other):
         return where(isnan(other), other, where(input == 0, zero_like(input), input * log1p(other)))

@@ -331,6 +331,9 @@ class Heaviside(Pointwise):
             input.dtype is values.dtype, "heaviside is not yet implemented for tensors with different dtypes."
         )
 
+    def check_out(result, out):
+        require(out.dtype is result.dtype, "heaviside is not yet implemented for tensors with different dtypes.")
+
     def scalar(input, values):
         one, zero = zero_like(input) + 1 if input.type != "b1" else input, zero_like(input)
         return where(input == 0, values, where(input > 0, one, zero))

@@ -31,7 +31,8 @@ def index_like(where):
 
 
 @op(
-    "max_pool_windows(Tensor input, int[] kernel_size, int[] stride, int[] padding, int[] dilation, bool ceil_mode) -> "
+    "max_pool_windows(Tensor input, int[] kernel_size, int[] stride, int[] padding, int[] dilation, "
+    "bool ceil_mode) -> "
     "(Tensor, Tensor)",
     function=False, method=False,
 )  # fmt: skip
@@ -42,14 +43,20 @@ class MaxPoolWindows(Opaque):
     nondifferentiable = (1,)
 
     def layouts(input, kernel_size, stride, padding, dilation, ceil_mode):
-        found = memory_like(pooled_shape(input.shape, kernel_size, stride, padding, dilation, ceil_mode), input)
+        found = memory_like(
+            pooled_shape(input.shape, kernel_size, stride, padding, dilation, ceil_mode), input
+        )
         return [found, index_like(found)]
 
     def d_input(g0, result1, input_layout):
         return ops.max_pool_gradient(g0, result1, input_layout.shape)
 
 
-@op("adaptive_max_pool_windows(Tensor input, int[] output_size) -> (Tensor, Tensor)", function=False, method=False)
+@op(
+    "adaptive_max_pool_windows(Tensor input, int[] output_size) -> (Tensor, Tensor)",
+    function=False,
+    method=False,
+)
 class AdaptiveMaxPoolWindows(Opaque):
     """Maximum of each of a given number of windows, and its place in the flattened plane."""
 
@@ -92,9 +99,18 @@ class AvgPoolWindows(Opaque):
         ones = (1,) * len(stride)
         return memory_like(pooled_shape(input.shape, kernel_size, stride, padding, ones, ceil_mode), input)
 
-    def d_input(g, input_layout, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override):
+    def d_input(
+        g, input_layout, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override
+    ):
         return ops.avg_pool_gradient(
-            g, input_layout.shape, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override
+            g,
+            input_layout.shape,
+            kernel_size,
+            stride,
+            padding,
+            ceil_mode,
+            count_include_pad,
+            divisor_override,
         )
 
 
@@ -108,7 +124,9 @@ class AvgPoolGradient(Opaque):
         return contiguous_layout(shape, grad.dtype, grad.device)
 
     def d_grad(g, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override):
-        return ops.avg_pool_windows(g, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
+        return ops.avg_pool_windows(
+            g, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override
+        )
 
 
 @op("adaptive_avg_pool_windows(Tensor input, int[] output_size) -> Tensor", function=False, method=False)
@@ -124,7 +142,11 @@ class AdaptiveAvgPoolWindows(Opaque):
         return ops.adaptive_avg_pool_gradient(g, input_layout.shape, output_size)
 
 
-@op("adaptive_avg_pool_gradient(Tensor grad, int[] shape, int[] output_size) -> Tensor", function=False, method=False)
+@op(
+    "adaptive_avg_pool_gradient(Tensor grad, int[] shape, int[] output_size) -> Tensor",
+    function=False,
+    method=False,
+)
 class AdaptiveAvgPoolGradient(Opaque):
     """Each window's gradient shared between its elements."""
 
@@ -142,7 +164,11 @@ class AdaptiveAvgPoolGradient(Opaque):
 
 def sizes(value, dims: int, name: str) -> tuple[int, ...]:
     found = (value,) if isinstance(value, int) else tuple(int(v) for v in value)
-    require(len(found) in (1, dims), f"{name} must either be a single int, or a tuple of {'two' if dims == 2 else 'three' if dims == 3 else 'one'} ints")
+    require(
+        len(found) in (1, dims),
+        f"{name} must either be a single int, or a tuple of "
+        f"{'two' if dims == 2 else 'three' if dims == 3 else 'one'} ints",
+    )
     return found * dims if len(found) == 1 else found
 
 
@@ -162,15 +188,26 @@ def windows(input, kernel_size, stride, padding, dilation, ceil_mode, dims: int,
 def checked_windows(given, kernel_size, stride, padding, dilation, ceil_mode, dims: int, name: str):
     """Whether there is a batch, then kernel, stride, padding and dilation for each dimension."""
     kernel = sizes(kernel_size, dims, f"{name}: kernel_size")
-    stride = kernel if stride is None or stride == () or stride == [] else sizes(stride, dims, f"{name}: stride")
+    stride = (
+        kernel if stride is None or stride == () or stride == [] else sizes(stride, dims, f"{name}: stride")
+    )
     padding = sizes(padding, dims, f"{name}: padding")
     dilation = sizes(dilation, dims, f"{name}: dilation")
-    require(all(k > 0 for k in kernel), f"kernel size should be greater than zero, but got {_by(kernel, 'k', dims)}")
-    require(all(s > 0 for s in stride), f"stride should be greater than zero, but got {_by(stride, 'd', dims)}")
-    require(all(d > 0 for d in dilation), f"dilation should be greater than zero, but got {_by(dilation, 'dilation', dims)}")
+    require(
+        all(k > 0 for k in kernel),
+        f"kernel size should be greater than zero, but got {_by(kernel, 'k', dims)}",
+    )
+    require(
+        all(s > 0 for s in stride), f"stride should be greater than zero, but got {_by(stride, 'd', dims)}"
+    )
+    require(
+        all(d > 0 for d in dilation),
+        f"dilation should be greater than zero, but got {_by(dilation, 'dilation', dims)}",
+    )
     require(all(p >= 0 for p in padding), f"pad must be non-negative, but got pad: {padding[0]}")
     require(all(p <= ((k - 1) * d + 1) // 2 for p, k, d in zip(padding, kernel, dilation)),
-            f"pad should be at most half of effective kernel size, but got pad={padding[0]}, kernel_size={kernel[0]} and "
+            f"pad should be at most half of effective kernel size, but got pad={padding[0]}, "
+            f"kernel_size={kernel[0]} and "
             f"dilation={dilation[0]}")  # fmt: skip
     ok = len(given) in (dims + 1, dims + 2) and all(n > 0 for n in given[-dims - 1 :])
     require(ok, f"{name}(): Expected {dims + 1}D or {dims + 2}D (batch mode) tensor with optional 0 dim batch size for input, "
@@ -203,7 +240,8 @@ _KINDS = {"bool": "Bool", "int64": "Long", "complex64": "ComplexFloat", "complex
 for _dims in (1, 2, 3):
 
     @op(
-        f"nn.functional.max_pool{_dims}d_with_indices(Tensor input, any kernel_size, any stride=None, any padding=0, "
+        f"nn.functional.max_pool{_dims}d_with_indices(Tensor input, any kernel_size, any stride=None, "
+        f"any padding=0, "
         "any dilation=1, bool ceil_mode=False, bool return_indices=False) -> (Tensor, Tensor)",
         also=f"max_pool{_dims}d_with_indices",
     )  # fmt: skip
@@ -212,12 +250,15 @@ for _dims in (1, 2, 3):
 
         def body(input, kernel_size, stride, padding, dilation, ceil_mode, return_indices, _dims=_dims):
             check_kind(input, "max_pool")
-            source, batched, *rest = windows(input, kernel_size, stride, padding, dilation, ceil_mode, _dims, f"max_pool{_dims}d")
+            source, batched, *rest = windows(
+                input, kernel_size, stride, padding, dilation, ceil_mode, _dims, f"max_pool{_dims}d"
+            )
             found = ops.max_pool_windows(source, *rest, ceil_mode)
             return unbatch(found[0], batched), unbatch(found[1], batched)
 
     @op(
-        f"nn.functional.max_pool{_dims}d(Tensor input, any kernel_size, any stride=None, any padding=0, any dilation=1, "
+        f"nn.functional.max_pool{_dims}d(Tensor input, any kernel_size, any stride=None, any "
+        f"padding=0, any dilation=1, "
         "bool ceil_mode=False, bool return_indices=False) -> Tensor",
         also=f"max_pool{_dims}d",
     )  # fmt: skip
@@ -229,14 +270,17 @@ for _dims in (1, 2, 3):
 
         def body(input, kernel_size, stride, padding, dilation, ceil_mode, return_indices, _dims=_dims):
             check_kind(input, "max_pool")
-            source, batched, *rest = windows(input, kernel_size, stride, padding, dilation, ceil_mode, _dims, f"max_pool{_dims}d")
+            source, batched, *rest = windows(
+                input, kernel_size, stride, padding, dilation, ceil_mode, _dims, f"max_pool{_dims}d"
+            )
             found = ops.max_pool_windows(source, *rest, ceil_mode)
             if return_indices:
                 return unbatch(found[0], batched), unbatch(found[1], batched)
             return unbatch(found[0], batched)
 
     @op(
-        f"nn.functional.avg_pool{_dims}d(Tensor input, any kernel_size, any stride=None, any padding=0, bool ceil_mode=False, "
+        f"nn.functional.avg_pool{_dims}d(Tensor input, any kernel_size, any stride=None, any "
+        f"padding=0, bool ceil_mode=False, "
         f"bool count_include_pad=True{', int? divisor_override=None' if _dims > 1 else ''}) -> Tensor",
         also=f"avg_pool{_dims}d _C._nn.avg_pool{_dims}d" if _dims > 1 else "avg_pool1d",
     )  # fmt: skip
@@ -246,14 +290,26 @@ for _dims in (1, 2, 3):
         Shape: input ``(N, C, *spatial)`` or ``(C, *spatial)``.
         """
 
-        def body(input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override=None, _dims=_dims):
+        def body(
+            input,
+            kernel_size,
+            stride,
+            padding,
+            ceil_mode,
+            count_include_pad,
+            divisor_override=None,
+            _dims=_dims,
+        ):
             check_kind(input, f"avg_pool{_dims}d_out_frame")
             require(divisor_override != 0, "divisor must be not zero")
             source, batched, kernel, stride, padding, _ = windows(
                 input, kernel_size, stride, padding, 1, ceil_mode, _dims, f"avg_pool{_dims}d"
             )
             return unbatch(
-                ops.avg_pool_windows(source, kernel, stride, padding, ceil_mode, count_include_pad, divisor_override), batched
+                ops.avg_pool_windows(
+                    source, kernel, stride, padding, ceil_mode, count_include_pad, divisor_override
+                ),
+                batched,
             )
 
     @op(
@@ -268,7 +324,10 @@ for _dims in (1, 2, 3):
             source, batched, output = adaptive(input, output_size, _dims, f"adaptive_avg_pool{_dims}d")
             return unbatch(ops.adaptive_avg_pool_windows(source, output), batched)
 
-    @op(f"nn.functional.adaptive_max_pool{_dims}d(Tensor input, any output_size, bool return_indices=False) -> Tensor")
+    @op(
+        f"nn.functional.adaptive_max_pool{_dims}d(Tensor input, any output_size, bool "
+        f"return_indices=False) -> Tensor"
+    )
     class AdaptiveMaxPool(Composite):
         """Maximum of windows chosen so that the result has the given size; None keeps a dimension."""
 
@@ -281,7 +340,8 @@ for _dims in (1, 2, 3):
             return unbatch(found[0], batched)
 
     @op(
-        f"nn.functional.lp_pool{_dims}d(Tensor input, float norm_type, any kernel_size, any stride=None, bool ceil_mode=False)"
+        f"nn.functional.lp_pool{_dims}d(Tensor input, float norm_type, any kernel_size, any "
+        f"stride=None, bool ceil_mode=False)"
         " -> Tensor"
     )  # fmt: skip
     class LpPool(Composite):
@@ -297,7 +357,8 @@ for _dims in (1, 2, 3):
             return ops.pow(ops.sign(mean) * ops.relu(ops.abs(mean)) * count, 1.0 / norm_type)
 
     @op(
-        f"nn.functional.max_unpool{_dims}d(Tensor input, Tensor indices, any kernel_size, any stride=None, any padding=0, "
+        f"nn.functional.max_unpool{_dims}d(Tensor input, Tensor indices, any kernel_size, any "
+        f"stride=None, any padding=0, "
         "any output_size=None) -> Tensor"
     )  # fmt: skip
     class MaxUnpool(Composite):
@@ -307,10 +368,16 @@ for _dims in (1, 2, 3):
             kernel = sizes(kernel_size, _dims, "kernel_size")
             stride = kernel if stride is None else sizes(stride, _dims, "stride")
             padding = sizes(padding, _dims, "padding")
-            require(indices.dtype is types.int64, f"elements in indices should be type int64 but got: {indices.dtype}")
+            require(
+                indices.dtype is types.int64,
+                f"elements in indices should be type int64 but got: {indices.dtype}",
+            )
             require(input.shape == indices.shape, f"Expected shape of indices to be same as that of the input tensor "
-                    f"({list(input.shape)}) but got indices tensor with shape: {list(indices.shape)}")  # fmt: skip
-            default = [(n - 1) * s + k - 2 * p for n, k, s, p in zip(input.shape[-_dims:], kernel, stride, padding)]
+                    f"({list(input.shape)}) but got indices tensor with shape: "
+                    f"{list(indices.shape)}")  # fmt: skip
+            default = [
+                (n - 1) * s + k - 2 * p for n, k, s, p in zip(input.shape[-_dims:], kernel, stride, padding)
+            ]
             size = default if output_size is None else list(output_size)[-_dims:]
             for d, (n, s) in enumerate(zip(default, stride)):
                 require(output_size is None or n - s < size[d] < n + s,
@@ -324,21 +391,27 @@ for _dims in (1, 2, 3):
             if where.numel():
                 worst = int(where.max())
                 require(worst < count and int(where.min()) >= 0,
-                        f"Found an invalid max index: {worst} (output volumes are of size {'x'.join(map(str, size))}")  # fmt: skip
+                        f"Found an invalid max index: {worst} (output volumes are of size "
+                        f"{'x'.join(map(str, size))}")  # fmt: skip
             made = ops.scatter(ops.zeros((*lead, count), dtype=input.dtype), -1, where, flat)
             return ops.reshape(made, (*lead, *size))
 
 
 def adaptive(input, output_size, dims: int, name: str):
     """The batched input and the wanted sizes, checked."""
-    output = (output_size,) * dims if isinstance(output_size, int) or output_size is None else tuple(output_size)
+    output = (
+        (output_size,) * dims if isinstance(output_size, int) or output_size is None else tuple(output_size)
+    )
     output = output * dims if len(output) == 1 else output
     require(len(output) == dims, f"{name}: internal error: output_size.size() must be {dims}")
     require(input.dim() > dims, f"Input dimension should be at least {dims + 1}", ValueError)
     require(input.dim() in (dims + 1, dims + 2),
             f"{name}(): Expected {dims + 1}D or {dims + 2}D tensor, but got {list(input.shape)}")  # fmt: skip
     output = tuple(n if o is None else int(o) for o, n in zip(output, input.shape[-dims:]))
-    require(all(o >= 0 for o in output), f"{name}: elements of output_size must be greater than or equal to 0 but received {list(output)}")
+    require(
+        all(o >= 0 for o in output),
+        f"{name}: elements of output_size must be greater than or equal to 0 but received {list(output)}",
+    )
     for d in range(1, dims + 2 if input.dim() == dims + 2 else dims + 1):
         require(input.shape[d] > 0 or d == 0,
                 f"{name}(): Expected input to have non-zero size for non-batch dimensions, but input has sizes "

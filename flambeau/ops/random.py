@@ -34,7 +34,11 @@ class RandomNormal(_Fill):
     algorithm = "random.normal"
 
 
-@op("random_integers(Tensor input, Tensor state, Scalar low, Scalar range, bool wide) -> ()", function=False, method=False)
+@op(
+    "random_integers(Tensor input, Tensor state, Scalar low, Scalar range, bool wide) -> ()",
+    function=False,
+    method=False,
+)
 class RandomIntegers(_Fill):
     """Integers of [low, low + range); ``wide`` draws 64 bits for each."""
 
@@ -86,7 +90,10 @@ class Uniform(Composite):
     def body(input, from_, to, generator):
         require(input.dtype.kind >= 2, f'"check_uniform_bounds" not implemented for \'{input.dtype.name.capitalize()}\'',
                 NotImplementedError)  # fmt: skip
-        require(from_ <= to, f"uniform_ expects to return a [from, to) range, but found from={from_:g} > to={to:g}")
+        require(
+            from_ <= to,
+            f"uniform_ expects to return a [from, to) range, but found from={from_:g} > to={to:g}",
+        )
         return fill("random_uniform", input, generator, float(from_), float(to))
 
 
@@ -124,7 +131,9 @@ class Bernoulli(Composite):
     """1 with the probability that each element of ``input`` gives (or ``p`` for all)."""
 
     def body(input, p, generator):
-        made = ops.empty_like(input.detach()).bernoulli_(input.detach() if p is None else p, generator=generator)
+        made = ops.empty_like(input.detach()).bernoulli_(
+            input.detach() if p is None else p, generator=generator
+        )
         return made + ops.zero(input) if input.requires_grad else made  # its derivative is zero
 
 
@@ -142,7 +151,10 @@ def uniforms(input, generator):
     return fill("random_uniform", ops.empty(input.shape, dtype=types.float64), generator, 0.0, 1.0)
 
 
-@op("cauchy_(Tensor input, float median=0.0, float sigma=1.0, *, any generator=None) -> Tensor", function=False)
+@op(
+    "cauchy_(Tensor input, float median=0.0, float sigma=1.0, *, any generator=None) -> Tensor",
+    function=False,
+)
 class CauchyFill(Composite):
     """Fill with Cauchy samples."""
 
@@ -152,7 +164,10 @@ class CauchyFill(Composite):
         return ops.copy_(input, median + sigma * ops.tan(3.141592653589793 * (sample - 0.5)))
 
 
-@op("log_normal_(Tensor input, float mean=1.0, float std=2.0, *, any generator=None) -> Tensor", function=False)
+@op(
+    "log_normal_(Tensor input, float mean=1.0, float std=2.0, *, any generator=None) -> Tensor",
+    function=False,
+)
 class LogNormalFill(Composite):
     """Fill with samples whose logarithm is normal."""
 
@@ -170,7 +185,9 @@ class GeometricFill(Composite):
     def body(input, p, generator):
         require(0 < p < 1, f"geometric_ expects p to be in (0, 1), but got p={p:g}")
         sample = uniforms(input, generator)
-        return ops.copy_(input, ops.ceil(ops.log(1 - sample) / ops.log1p(ops.full((), -float(p), dtype=types.float64))))
+        return ops.copy_(
+            input, ops.ceil(ops.log(1 - sample) / ops.log1p(ops.full((), -float(p), dtype=types.float64)))
+        )
 
 
 def draw_integers(input, low: int, size: int, generator):
@@ -192,13 +209,18 @@ class RandomFill(Composite):
             bits = 8 * input.dtype.itemsize
             from_, to = 0, limits.get(input.dtype.name, 1 << (bits - 1))
             if input.dtype.name in ("int64", "float64"):
-                return fill("random_integers", input, generator, 0, to - (1 << 64) if to >= 1 << 63 else to, True)
+                return fill(
+                    "random_integers", input, generator, 0, to - (1 << 64) if to >= 1 << 63 else to, True
+                )
             return fill("random_integers", input, generator, 0, to, False)
         require(from_ < to, f"random_ expects 'from' to be less than 'to', but got from={from_} >= to={to}")
         return draw_integers(input, from_, to - from_, generator)
 
 
-@op(f"rand(int[*] size, *, any generator=None, {_FACTORY}, any names=None, Tensor? out=None) -> Tensor", method=False)
+@op(
+    f"rand(int[*] size, *, any generator=None, {_FACTORY}, any names=None, Tensor? out=None) -> Tensor",
+    method=False,
+)
 class Rand(Composite):
     """Uniform samples of [0, 1)."""
 
@@ -209,7 +231,11 @@ class Rand(Composite):
 
 def fill_new(name, size, dtype, device, generator, *numbers):
     made = new(size, dtype, device)
-    require(made.dtype.kind >= 2, f'"{name}" not implemented for \'{made.dtype.name.capitalize()}\'', NotImplementedError)
+    require(
+        made.dtype.kind >= 2,
+        f"\"{name}\" not implemented for '{made.dtype.name.capitalize()}'",
+        NotImplementedError,
+    )
     if made.dtype.kind == 3:
         parts = ops.view_as_real(made)
         if name == "random_normal":
@@ -219,7 +245,10 @@ def fill_new(name, size, dtype, device, generator, *numbers):
     return fill(name, made, generator, *numbers)
 
 
-@op(f"randn(int[*] size, *, any generator=None, {_FACTORY}, any names=None, Tensor? out=None) -> Tensor", method=False)
+@op(
+    f"randn(int[*] size, *, any generator=None, {_FACTORY}, any names=None, Tensor? out=None) -> Tensor",
+    method=False,
+)
 class Randn(Composite):
     """Standard normal samples."""
 
@@ -264,7 +293,8 @@ def bounds(low, high):
 
 
 @op(
-    "randint(int low, any high=None, any size=None, *, any generator=None, ScalarType? dtype=None, any layout=None, "
+    "randint(int low, any high=None, any size=None, *, any generator=None, ScalarType? dtype=None, "
+    "any layout=None, "
     "any device=None, bool? pin_memory=False, bool requires_grad=False, Tensor? out=None) -> Tensor",
     method=False,
 )  # fmt: skip
@@ -280,7 +310,10 @@ class Randint(Composite):
         return made.requires_grad_() if requires_grad else made
 
 
-@op(f"randint_like(Tensor input, int low, int? high=None, *, any generator=None, {_LIKE}) -> Tensor", method=False)
+@op(
+    f"randint_like(Tensor input, int low, int? high=None, *, any generator=None, {_LIKE}) -> Tensor",
+    method=False,
+)
 class RandintLike(Composite):
     """Integers of [low, high) with the shape and type of ``input``."""
 
@@ -302,7 +335,12 @@ class Randperm(Composite):
         return fill("random_permutation", new((n,), dtype or types.int64, device), generator)
 
 
-@op("normal(Operand mean, Operand std=1.0, any size=None, *, any generator=None, ScalarType? dtype=None, any layout=None, any device=None, bool? pin_memory=False, bool requires_grad=False, Tensor? out=None) -> Tensor", method=False)
+@op(
+    "normal(Operand mean, Operand std=1.0, any size=None, *, any generator=None, ScalarType? "
+    "dtype=None, any layout=None, any device=None, bool? pin_memory=False, bool requires_grad=False, "
+    "Tensor? out=None) -> Tensor",
+    method=False,
+)
 class Normal(Composite):
     """Normal samples with a mean and a standard deviation for each element, or of a given size."""
 
@@ -321,7 +359,10 @@ class Normal(Composite):
         return sample * std + mean
 
 
-@op("multinomial(Tensor input, int num_samples, bool replacement=False, *, any generator=None, Tensor? out=None) -> Tensor")
+@op(
+    "multinomial(Tensor input, int num_samples, bool replacement=False, *, any generator=None, "
+    "Tensor? out=None) -> Tensor"
+)
 class Multinomial(Composite):
     """Indices drawn from rows of weights (not necessarily summing to 1), with or without replacement."""
 
@@ -332,10 +373,15 @@ class Multinomial(Composite):
         require(num_samples > 0, "cannot sample n_sample <= 0 samples")
         rows = input if input.dim() == 2 else ops.unsqueeze(input, 0)
         n = rows.shape[1]
-        require(replacement or num_samples <= n, "cannot sample n_sample > prob_dist.size(-1) samples without replacement")
+        require(
+            replacement or num_samples <= n,
+            "cannot sample n_sample > prob_dist.size(-1) samples without replacement",
+        )
         good = ops.isfinite(rows).all() & (rows >= 0).all()
         require(bool(good), "probability tensor contains either `inf`, `nan` or element < 0")
-        require(bool((ops.sum(rows, 1) > 0).all()), "invalid multinomial distribution (sum of probabilities <= 0)")
+        require(
+            bool((ops.sum(rows, 1) > 0).all()), "invalid multinomial distribution (sum of probabilities <= 0)"
+        )
         if not replacement:
             noise = ops.empty_like(rows).exponential_(1.0, generator=generator)
             score = rows / noise
@@ -343,7 +389,13 @@ class Multinomial(Composite):
         else:
             chance = ops.cumsum(rows.to(types.float64), 1)
             chance = chance / chance[:, -1:]
-            sample = fill("random_uniform", ops.empty((rows.shape[0], num_samples), dtype=types.float64), generator, 0.0, 1.0)
+            sample = fill(
+                "random_uniform",
+                ops.empty((rows.shape[0], num_samples), dtype=types.float64),
+                generator,
+                0.0,
+                1.0,
+            )
             found = ops.searchsorted(chance, sample, right=False).clamp(max=n - 1)
         return found if input.dim() == 2 else ops.squeeze(found, 0)
 
@@ -359,7 +411,9 @@ def drop(input, p: float, training: bool, inplace: bool, shape, generator=None):
         return input
     if p == 1.0:
         return ops.mul_(input, 0.0) if inplace else input * 0.0
-    mask = fill("random_bernoulli", ops.empty(shape, dtype=input.dtype, device=input.device), generator, 1.0 - p)
+    mask = fill(
+        "random_bernoulli", ops.empty(shape, dtype=input.dtype, device=input.device), generator, 1.0 - p
+    )
     if inplace:
         return ops.mul_(input, ops.mul_(mask, 1.0 / (1.0 - p)))
     return ops.scaled_mask(input, mask, 1.0 / (1.0 - p))
@@ -370,7 +424,10 @@ def channel_mask(input, dims: int):
     return (*input.shape[:dims], *([1] * (input.dim() - dims)))
 
 
-@op("nn.functional.dropout(Tensor input, float p=0.5, bool training=True, bool inplace=False) -> Tensor", also="dropout")
+@op(
+    "nn.functional.dropout(Tensor input, float p=0.5, bool training=True, bool inplace=False) -> Tensor",
+    also="dropout",
+)
 class Dropout(Composite):
     """Zero elements with probability ``p`` in training, and scale the others by ``1 / (1 - p)``.
 
@@ -392,7 +449,10 @@ for _name, _ndim in (("dropout1d", 3), ("dropout2d", 4), ("dropout3d", 5)):
             return drop(input, p, training, inplace, channel_mask(input, lead))
 
 
-@op("nn.functional.feature_dropout(Tensor input, float p=0.5, bool training=True) -> Tensor", also="feature_dropout")
+@op(
+    "nn.functional.feature_dropout(Tensor input, float p=0.5, bool training=True) -> Tensor",
+    also="feature_dropout",
+)
 class FeatureDropout(Composite):
     """Zero whole channels with probability ``p``."""
 
@@ -414,7 +474,10 @@ def alpha_drop(input, p, training, inplace, shape):
     return ops.add_(ops.mul_(input, mask * a), b) if inplace else input * (mask * a) + b
 
 
-@op("nn.functional.alpha_dropout(Tensor input, float p=0.5, bool training=False, bool inplace=False) -> Tensor", also="alpha_dropout")
+@op(
+    "nn.functional.alpha_dropout(Tensor input, float p=0.5, bool training=False, bool inplace=False) -> Tensor",
+    also="alpha_dropout",
+)
 class AlphaDropout(Composite):
     """Dropout that keeps the mean and variance of self-normalising networks."""
 
@@ -422,7 +485,11 @@ class AlphaDropout(Composite):
         return alpha_drop(input, p, training, inplace, input.shape)
 
 
-@op("nn.functional.feature_alpha_dropout(Tensor input, float p=0.5, bool training=False, bool inplace=False) -> Tensor", also="feature_alpha_dropout")
+@op(
+    "nn.functional.feature_alpha_dropout(Tensor input, float p=0.5, bool training=False, bool "
+    "inplace=False) -> Tensor",
+    also="feature_alpha_dropout",
+)
 class FeatureAlphaDropout(Composite):
     """Alpha dropout of whole channels."""
 

@@ -24,7 +24,7 @@ def to_bool_or_byte(common: DType):
 
 
 def named_dims(ndim: int, dim) -> list[int]:
-    """The dimensions that a reduction over `dim` takes, in order: all of them for None or an empty sequence."""
+    """The dimensions that a reduction over `dim` takes, in order: all for None or an empty sequence."""
     if dim is None or dim == () or dim == []:
         return list(range(ndim))
     return sorted(d % ndim for d in ((dim,) if isinstance(dim, int) else dim)) if ndim else []

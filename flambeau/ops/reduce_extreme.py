@@ -234,7 +234,7 @@ class MinAlong(Smallest):
 
 @op("argmax(Tensor input, int? dim=None, bool keepdim=False, *, Tensor? out=None) -> Tensor")
 class Argmax(Largest):
-    """Index of the largest element along ``dim``, the first of equals; of all elements where ``dim`` is None."""
+    """Index of the largest element along ``dim``, the first of equals; of all where ``dim`` is None."""
 
     accumulate = index_only
 
@@ -248,7 +248,9 @@ class Argmax(Largest):
 
 @op("argmin(Tensor input, int? dim=None, bool keepdim=False, *, Tensor? out=None) -> Tensor")
 class Argmin(Smallest):
-    """Index of the smallest element along ``dim``, the first of equals; of all elements where ``dim`` is None."""
+    """Index of the smallest element along ``dim``, the first of equals; of all elements where ``dim`` is
+    None.
+    """
 
     accumulate = index_only
 
@@ -304,7 +306,7 @@ class Max(Composite):
 
 @op(f"min(Tensor input, {_EXTREME}) -> Tensor")
 class Min(Composite):
-    """Smallest of all elements; along ``dim``, (values, indices); of two tensors, the smaller at each place."""
+    """Smallest of all elements; along ``dim``, (values, indices); of two tensors, the smaller."""
 
     def body(input, dim, keepdim, other):
         return extreme("min", ops.min_all, ops.min_along, ops.minimum, input, dim, keepdim, other)

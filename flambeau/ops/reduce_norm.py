@@ -175,7 +175,9 @@ class VectorNorm(Composite):
     "-> Tensor"
 )
 class Norm(Composite):
-    """Vector norm of order ``p``; "fro" is the square root of the sum of squares, "nuc" the sum of singular values."""
+    """Vector norm of order ``p``; "fro" is the square root of the sum of squares, "nuc" the sum of singular
+    values.
+    """
 
     def body(input, p, dim, keepdim, dtype):
         if isinstance(p, str) and p != "fro":

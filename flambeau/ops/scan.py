@@ -16,7 +16,7 @@ from .reduce_extreme import highest, lowest
 
 
 class Scan(Opaque):
-    """Every prefix along a dimension combined, as a Reduction combines all: map, combine, identity, finish."""
+    """Every prefix along a dimension combined, by the rules of a Reduction: map, combine, identity, finish."""
 
     algorithm = "scan.scan"
 
@@ -90,8 +90,8 @@ class CumprodAlong(Scan):
 def cumprod_gradient(g, input, result, dim: int):
     """Gradient of a running product; exact where the input has zeros.
 
-    From a line's first zero on, a product depends on that zero alone: its derivative there is the product of the others
-    up to the second zero.
+    From a line's first zero on, a product depends on that zero alone: its derivative there is the product of
+    the others up to the second zero.
     """
     if input.ndim == 0 or input.shape[dim] < 2:
         return g if input.numel() else g * 0
@@ -109,7 +109,9 @@ def cumprod_gradient(g, input, result, dim: int):
 
 
 def cumprod_gradient_by_parts(g, input, dim: int):
-    """The same without a division, so that it can be differentiated again: one step an element of the dimension."""
+    """The same without a division, so that it can be differentiated again: one step an element of the
+    dimension.
+    """
     n = input.shape[dim]
     one = ops.ones_like(ops.narrow(input, dim, 0, 1))
     before = ops.cumprod(ops.cat([one, ops.narrow(input, dim, 0, n - 1)], dim), dim)
@@ -253,7 +255,7 @@ class LogcumsumexpAlong(Scan):
 
 
 def logcumsumexp_gradient(g, input, result, dim: int):
-    """Sum of g * exp(input - result) over later prefixes, in logarithms, for positive and negative g apart."""
+    """Sum of g * exp(input - result) over later prefixes, by logarithms, positive and negative g apart."""
     if input.ndim == 0:
         return g
     low = float("-inf")
@@ -278,7 +280,7 @@ class Logcumsumexp(Composite):
     "diff(Tensor input, int n=1, int dim=-1, Tensor? prepend=None, Tensor? append=None, *, Tensor? out=None) -> Tensor"
 )
 class Diff(Composite):
-    """Differences of neighbours along ``dim``, ``n`` times; ``prepend`` and ``append`` are joined on first."""
+    """Differences of neighbours along ``dim``, ``n`` times; ``prepend`` and ``append`` come on first."""
 
     def body(input, n, dim, prepend, append):
         require(input.ndim >= 1, "diff expects input to be at least one-dimensional")

@@ -164,7 +164,8 @@ def unique_of(input, dim, sort: bool, return_inverse: bool, return_counts: bool)
     "-> (Tensor, Tensor, Tensor)"
 )
 class Unique(Composite):
-    """Different elements in order (or different slices along ``dim``), where each one went, and how often it occurs.
+    """Different elements in order (or different slices along ``dim``), where each one went, and how often it
+    occurs.
 
     >>> import flambeau as torch
     >>> torch.unique(torch.tensor([3, 1, 3]), return_counts=True)
@@ -180,7 +181,9 @@ class Unique(Composite):
     "-> (Tensor, Tensor, Tensor)"
 )
 class UniqueConsecutive(Composite):
-    """The first of each run of equal elements (or slices along ``dim``), where each went, and the runs' lengths."""
+    """The first of each run of equal elements (or slices along ``dim``), where each went, and the runs'
+    lengths.
+    """
 
     def body(input, return_inverse, return_counts, dim):
         return unique_of(input, dim, False, return_inverse, return_counts)
@@ -232,7 +235,9 @@ def finite_range(input, low, high, name: str):
 
 @op("histc(Tensor input, int bins=100, Scalar min=0, Scalar max=0, *, Tensor? out=None) -> Tensor")
 class Histc(Composite):
-    """How many elements lie in each of ``bins`` equal parts of [min, max] (the input's range when both are 0)."""
+    """How many elements lie in each of ``bins`` equal parts of [min, max] (the input's range when both are
+    0).
+    """
 
     def body(input, bins, min, max):
         kind = input.dtype
@@ -334,7 +339,9 @@ def histogram_of(input, bins: list, range, weight, density: bool):
     "-> (Tensor, Tensor)"
 )
 class Histogram(Composite):
-    """Counts (or sums of weights) in bins: (hist, bin_edges). ``bins`` is a number of equal bins or their edges."""
+    """Counts (or sums of weights) in bins: (hist, bin_edges). ``bins`` is a number of equal bins or their
+    edges.
+    """
 
     def body(input, bins, range, weight, density):
         flat = ops.reshape(input.detach(), (-1, 1))
@@ -445,7 +452,8 @@ def number_like(value, boundaries):
 class Searchsorted(Composite):
     """Where each element of ``input`` would go in a sorted sequence to keep it sorted.
 
-    ``right`` (or ``side="right"``): after equal elements, else before them. ``sorter`` puts an unsorted sequence in order.
+    ``right`` (or ``side="right"``): after equal elements, else before them. ``sorter`` puts an unsorted
+    sequence in order.
     """
 
     def body(sorted_sequence, input, out_int32, right, side, sorter):

@@ -21,7 +21,11 @@ class SoftmaxAlong(Opaque):
         return ops.softmax_along_backward(g, result, dim, logarithm)
 
 
-@op("softmax_along_backward(Tensor grad, Tensor result, int dim, bool logarithm) -> Tensor", function=False, method=False)
+@op(
+    "softmax_along_backward(Tensor grad, Tensor result, int dim, bool logarithm) -> Tensor",
+    function=False,
+    method=False,
+)
 class SoftmaxAlongBackward(Opaque):
     """Gradient of the softmax from its result ``y``: ``y (g - sum(g y))``, of its logarithm ``g - exp(y) sum(g)``."""
 
@@ -46,7 +50,9 @@ def softmax_of(input, dim, dtype, logarithm: bool, name: str):
         input = input.to(dtype)
     kind = input._layout.dtype
     if kind.kind < 2:
-        raise NotImplementedError(f'"{name}_lastdim_kernel_impl" not implemented for \'{_NAMES.get(kind.name, kind.name)}\'')
+        raise NotImplementedError(
+            f"\"{name}_lastdim_kernel_impl\" not implemented for '{_NAMES.get(kind.name, kind.name)}'"
+        )
     if kind.kind == 3:
         shifted = exp(input)
         found = shifted / ops.sum(shifted, dim, True)
@@ -62,7 +68,10 @@ def implicit_dim(ndim: int) -> int:
     return 0 if ndim in (0, 1, 3) else 1
 
 
-@op("softmax(Tensor input, int dim, ScalarType? dtype=None, *, Tensor? out=None) -> Tensor", also="special.softmax")
+@op(
+    "softmax(Tensor input, int dim, ScalarType? dtype=None, *, Tensor? out=None) -> Tensor",
+    also="special.softmax",
+)
 class Softmax(Composite):
     """``exp(x) / sum(exp(x))`` along ``dim``."""
 
@@ -70,7 +79,10 @@ class Softmax(Composite):
         return softmax_of(input, dim, dtype, False, "softmax")
 
 
-@op("log_softmax(Tensor input, int dim, ScalarType? dtype=None, *, Tensor? out=None) -> Tensor", also="special.log_softmax")
+@op(
+    "log_softmax(Tensor input, int dim, ScalarType? dtype=None, *, Tensor? out=None) -> Tensor",
+    also="special.log_softmax",
+)
 class LogSoftmax(Composite):
     """Logarithm of the softmax along ``dim``, without its overflow and loss."""
 
@@ -86,12 +98,16 @@ class FunctionalSoftmax(Composite):
         return softmax_of(input, implicit_dim(input.dim()) if dim is None else dim, dtype, False, "softmax")
 
 
-@op("nn.functional.log_softmax(Tensor input, int? dim=None, int _stacklevel=3, ScalarType? dtype=None) -> Tensor")
+@op(
+    "nn.functional.log_softmax(Tensor input, int? dim=None, int _stacklevel=3, ScalarType? dtype=None) -> Tensor"
+)
 class FunctionalLogSoftmax(Composite):
     """Logarithm of the softmax along ``dim``."""
 
     def body(input, dim, _stacklevel, dtype):
-        return softmax_of(input, implicit_dim(input.dim()) if dim is None else dim, dtype, True, "log_softmax")
+        return softmax_of(
+            input, implicit_dim(input.dim()) if dim is None else dim, dtype, True, "log_softmax"
+        )
 
 
 @op("nn.functional.softmin(Tensor input, int? dim=None, int _stacklevel=3, ScalarType? dtype=None) -> Tensor")
@@ -102,7 +118,9 @@ class Softmin(Composite):
         return softmax_of(-input, implicit_dim(input.dim()) if dim is None else dim, dtype, False, "softmax")
 
 
-@op("nn.functional.gumbel_softmax(Tensor logits, float tau=1, bool hard=False, float eps=1e-10, int dim=-1) -> Tensor")
+@op(
+    "nn.functional.gumbel_softmax(Tensor logits, float tau=1, bool hard=False, float eps=1e-10, int dim=-1) -> Tensor"
+)
 class GumbelSoftmax(Composite):
     """A sample of the Gumbel-softmax distribution; ``hard`` gives one-hot rows with the soft gradient (Jang et al. 2016)."""
 
@@ -114,4 +132,3 @@ class GumbelSoftmax(Composite):
         index = ops.argmax(soft, dim, True)
         one = ops.zeros_like(logits).scatter_(dim, index, 1.0)
         return one - soft.detach() + soft
-

@@ -100,7 +100,7 @@ class Msort(Composite):
     "topk_along(Tensor input, int k, int dim, bool largest) -> (Tensor, Tensor)", function=False, method=False
 )
 class TopkAlong(Opaque):
-    """The k largest or smallest elements along a non-negative dimension, in order, the first of equals first."""
+    """The k largest or smallest elements along a non-negative dimension, in order."""
 
     algorithm = "sorting.topk"
 
@@ -192,7 +192,7 @@ class Nanmedian(Composite):
 
 @op("mode_along(Tensor input, int dim, bool keepdim) -> (Tensor, Tensor)", function=False, method=False)
 class ModeAlong(Opaque):
-    """The most frequent element along a dimension, the smallest of equally frequent ones, and an index of it."""
+    """The most frequent element along a dimension, the smallest of equally frequent, and an index of it."""
 
     algorithm = "sorting.mode"
 

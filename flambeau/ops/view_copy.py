@@ -11,8 +11,6 @@ def _copying(name: str):
 
     def body(**arguments):
         arguments.pop("implicit", None)
-        if name == "narrow" and not -arguments["input"]._layout.ndim <= arguments["dim"] < arguments["input"]._layout.ndim:
-            raise RuntimeError("Expected dim < static_cast<int64_t>(self_sizes.size()) to be true, but got false.")
         found = getattr(ops, name)(*arguments.values())
         if isinstance(found, tuple):
             return tuple(ops.clone(t, memory_format="contiguous_format") for t in found)
@@ -26,7 +24,7 @@ _VIEWS = {
     "alias": "", "t": "", "squeeze": "int[1]? dim=None", "unsqueeze": "int dim", "transpose": "int dim0, int dim1",
     "permute": "int[] dims", "expand": "int[] size, *, bool implicit=False", "view": "int[] size",
     "select": "int dim, int index", "slice": "int dim=0, int? start=None, int? end=None, int step=1",
-    "narrow": "int dim, any start, int length", "diagonal": "int offset=0, int dim1=0, int dim2=1",
+    "diagonal": "int offset=0, int dim1=0, int dim2=1",
     "unfold": "int dimension, int size, int step",
     "as_strided": "int[] size, int[] stride, int? storage_offset=None",
 }  # fmt: skip
@@ -45,7 +43,7 @@ for _name, _params in {**_VIEWS, **_SEVERAL}.items():
     )
     op(
         f"{_name}_copy(Tensor input{_given}{_out}) -> {'Tensor[]' if _name in _SEVERAL else 'Tensor'}",
-        method=_name == "narrow",
+        method=False,
     )(_rules)
 
 

@@ -182,7 +182,14 @@ class Node(Graph):
         """A saved result as part of the graph, for a second derivative."""
         alias = make(result._memory, result._layout, result._offset)
         parts = (self.extra or {}).get("parts")
-        alias._node = self if parts is None else parts.get(int(self.op.saved_results[k].removeprefix("result") or 0))
+        if parts is None:
+            alias._node = self
+            return alias
+        place = int(self.op.saved_results[k].removeprefix("result") or 0)
+        part = parts.get(place)
+        if part is None and result._layout.dtype.kind >= 2 and place not in getattr(self.op.rules, "nondifferentiable", ()):
+            part = parts[place] = Part(self, place, result._layout)  # the output itself is gone: nobody kept it
+        alias._node = part
         return alias
 
     def run(self, gradients: list, create_graph: bool) -> list:

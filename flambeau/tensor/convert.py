@@ -58,6 +58,9 @@ def type(self, dtype=None, non_blocking: bool = False):
         if found is None:
             raise ValueError(f"invalid type: '{dtype}'")
         dtype = types.DTYPES[found]
+    dtype = getattr(dtype, "dtype", dtype)  # an old class such as torch.FloatTensor
+    if not isinstance(dtype, DType):
+        raise TypeError("dtype must be a type, str, or dtype object")
     return self.to(dtype)
 
 

@@ -12,7 +12,8 @@ from collections.abc import Callable
 from ..base.device import cpu
 from ..base.layout import broadcast_strides, layout
 from ..ops.define import Operator
-from . import autograd, dispatch, plan as plans
+from . import autograd, dispatch
+from . import plan as plans
 from .autograd import Node
 from .plan import NUMBERS
 from .tensor import Tensor
@@ -58,7 +59,9 @@ def _compile_flow(op: Operator) -> Callable:
     where |= {n: f"node.plain[{k}]" for k, n in enumerate(op.plain)} | {"g": "g"}
     where |= {f"{n}_layout": f"plan.rule_values[{n + '_layout'!r}]" for n in op.tensors}
     where["needs"] = "{" + ", ".join(f"{n!r}: edges[{k}] is not None" for k, n in enumerate(op.tensors)) + "}"
-    scope = dict(dispatch.GLOBALS, FREED=autograd.FREED, check_version=autograd.check_version, fit=autograd.fit)
+    scope = dict(
+        dispatch.GLOBALS, FREED=autograd.FREED, check_version=autograd.check_version, fit=autograd.fit
+    )
     scope["ANY_NUMBER"] = NUMBERS
     results = []
     for k, name in enumerate(op.tensors):
@@ -124,7 +127,7 @@ def plan_backward(node: Node, g: Tensor, saved) -> Callable:
         for k, n in enumerate(op.plain) if type(node.plain[k]) in NUMBERS and _is_scalar(op, n)
     ]  # fmt: skip
     codes = [plans._number_code(kind, computed) for _, kind, _ in numbers]
-    values = dict(zip(op.plain, node.plain)) | dict(plan.rule_values) | {n: None for n in names}
+    values = dict(zip(op.plain, node.plain)) | dict(plan.rule_values) | dict.fromkeys(names)
     leaves = back.input_leaves([g._layout.dtype.code, *(s._layout.dtype.code for _, s in tensors)])
     values["g"] = leaves[0]
     for name, one in zip([n for n, *_ in tensors + numbers], leaves[1:] + back.scalar_leaves(codes)):
@@ -154,7 +157,10 @@ def plan_backward(node: Node, g: Tensor, saved) -> Callable:
         run = plans.no_run if len(wanted) == 1 else lambda *args: (None,) * len(wanted)
     elif wanted:
         call = back.Call([g._layout, *(s._layout for _, s in tensors)], [w for _, w in wanted], values, codes)
-        ins = [(v.dtype.code, broadcast_strides(v.shape, v.strides, shape), call.input(k)) for k, v in enumerate(call.inputs)]
+        ins = [
+            (v.dtype.code, broadcast_strides(v.shape, v.strides, shape), call.input(k))
+            for k, v in enumerate(call.inputs)
+        ]
         outs = [(w.dtype.code, w.strides, call.out(k)) for k, (_, w) in enumerate(wanted)]
         scalars = [(c, call.scalar(k)) for k, c in enumerate(codes)]
         call.pointwise(outs, ins, lambda *_: [f for f, _ in wanted], shape, scalars)
@@ -174,9 +180,13 @@ def _compile_fused(op, run, tensors, numbers, layouts, flows, names) -> Callable
                 f"    check_version(node, s{k}, node.versions[{k}], {k})",
             ]
     if run is not None:
-        args = ["g._memory, g._offset"] + [f"s{k}._memory, s{k}._offset" for k, n in enumerate(names) if n in present]
+        args = ["g._memory, g._offset"] + [
+            f"s{k}._memory, s{k}._offset" for k, n in enumerate(names) if n in present
+        ]
         args += [f"{text}.real, {text}.imag" if kind is complex else text for _, kind, text in numbers]
-        lines.append(f"{''.join(f'm{k}, ' for k in range(len(layouts)))[: -2 if len(layouts) == 1 else None]} = run({', '.join(args)})")
+        lines.append(
+            f"{''.join(f'm{k}, ' for k in range(len(layouts)))[: -2 if len(layouts) == 1 else None]} = run({', '.join(args)})"
+        )
         for k in range(len(layouts)):
             lines += [
                 f"t{k} = new(Tensor)", f"t{k}._memory = m{k}", f"t{k}._offset = 0", f"t{k}._layout = layout{k}",

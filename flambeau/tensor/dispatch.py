@@ -16,7 +16,8 @@ from ..base.mode import mode
 from ..ir import expr
 from ..ops import define
 from ..ops.define import Operator, ops
-from . import autograd, overrides, plan as plans
+from . import autograd, overrides
+from . import plan as plans
 from .autograd import Node, Part, next_number
 from .plan import NUMBERS, Plan, make_plan
 from .tensor import Tensor, make, new_object, track_view
@@ -77,7 +78,8 @@ def prelude(op: Operator) -> list[str]:
             lines += [
                 f"    if {p.name} is None:",
                 f"        {p.name} = {p.name}_",
-                f"        if len({p.name}) == 1 and type({p.name}[0]) is not int and not hasattr({p.name}[0], '__index__'):",
+                f"        if len({p.name}) == 1 and type({p.name}[0]) is not int and not "
+                f"hasattr({p.name}[0], '__index__'):",
                 f"            {p.name} = {p.name}[0]",
             ]
             if not p.required:
@@ -114,7 +116,9 @@ def _run_arguments(op: Operator, absent=frozenset(), numbers: tuple[str, ...] = 
 
 def _simple(op: Operator) -> bool:
     """Whether the fast path covers the operator: a fixed number of tensors, one result."""
-    fits = all(p.type in ("Tensor", "Operand", "Tensor?", "Operand?") or not p.is_tensor for p in op.arguments)
+    fits = all(
+        p.type in ("Tensor", "Operand", "Tensor?", "Operand?") or not p.is_tensor for p in op.arguments
+    )
     optional = [p for p in op.arguments if p.type == "Tensor?"]
     return fits and len(optional) <= 1 and op.outputs == 1 and not getattr(op.rules, "data_dependent", False)
 
@@ -138,7 +142,11 @@ def _source(op: Operator, variant: str = "function") -> str:
     optional = [p.name for p in op.arguments if p.type == "Tensor?"]
     for numbers, absent, test in _number_forms(op):
         lines += [f"    kind_{n} = type({n})" for n in numbers]
-        lines += [f"    if {test}:", *_branch(op, general, "        ", absent, numbers), "        return result"]
+        lines += [
+            f"    if {test}:",
+            *_branch(op, general, "        ", absent, numbers),
+            "        return result",
+        ]
     if optional:
         lines.append(f"    if {optional[0]} is None:")
         lines += _branch(op, general, "        ", absent={optional[0]})
@@ -167,9 +175,14 @@ def _several(op: Operator, general: str) -> list[str]:
 
     scalars = [p.name for p in op.arguments if p.type == "Scalar"]
     parts = [f"type({n})" if n in scalars else n for n in op.names]
-    key = ", ".join(where_there(n, f"{n}._layout", "None") if n in op.tensors else part for n, part in zip(op.names, parts))
+    key = ", ".join(
+        where_there(n, f"{n}._layout", "None") if n in op.tensors else part
+        for n, part in zip(op.names, parts)
+    )
     args = [
-        f"*(() if {n} is None else ({n}._memory, {n}._offset))" if n in optional else f"{n}._memory, {n}._offset"
+        f"*(() if {n} is None else ({n}._memory, {n}._offset))"
+        if n in optional
+        else f"{n}._memory, {n}._offset"
         for n in op.tensors
     ] + scalars
     nodes = " or ".join(where_there(n, f"{n}._node", "None") + " is not None" for n in op.tensors)
@@ -224,7 +237,9 @@ def _factory(op: Operator, general: str) -> list[str]:
     return [*lines, "    return result.requires_grad_() if requires_grad else result"]
 
 
-def _branch(op: Operator, general: str, indent: str, absent=frozenset(), numbers: tuple[str, ...] = ()) -> list[str]:
+def _branch(
+    op: Operator, general: str, indent: str, absent=frozenset(), numbers: tuple[str, ...] = ()
+) -> list[str]:
     """Look up, run, wrap, record: the fast path of one combination of operands."""
     tensors = [n for n in op.tensors if n not in absent and n not in numbers]
     lines = [
@@ -358,7 +373,9 @@ def _composite(op: Operator, variant: str = "function") -> Callable:
         lines += ["    if out is not None and dtype is None:", "        dtype = out.dtype"]
     tests = [f"type({n}) in PLAIN" for n in op.tensors]
     needed = [p.name for p in op.arguments if p.type == "Tensor"]
-    if needed:  # a type that passes for a tensor is settled by `overridden`; numbers and the like are refused here
+    if (
+        needed
+    ):  # a type that passes for a tensor is settled by `overridden`; numbers and the like are refused here
         lines += [f"    if not ({' and '.join(f'isinstance({n}, Tensor)' for n in needed)}):"]
         lines += [f"        found = overridden(op, ({names},))"]
         lines += ["        if found is not NotImplemented:", "            return found"]
@@ -368,7 +385,9 @@ def _composite(op: Operator, variant: str = "function") -> Callable:
         lines += ["        if found is not NotImplemented:", "            return found"]
     lines.append(f"    result = body({keywords})")
     if op.out:
-        lines.append(f"    return result if out is None else write_out(result, check_out(op, ({names},), out))")
+        lines.append(
+            f"    return result if out is None else write_out(result, check_out(op, ({names},), out))"
+        )
     else:
         lines.append("    return result")
     exec(compile("\n".join(lines), f"<operator {op.name}>", "exec"), scope)
@@ -513,14 +532,19 @@ def invoke(op: Operator, args: tuple, out=None):
 def invoke_operator(op: Operator, args: tuple, out=None):
     """Call an operator for an infix sign: NotImplemented beside an operand of an unknown type."""
     if not isinstance(args[0], Tensor) and not overrides.overrides(args[0]):
-        raise TypeError(f"descriptor for 'Tensor' objects doesn't apply to a '{type(args[0]).__name__}' object")
+        raise TypeError(
+            f"descriptor for 'Tensor' objects doesn't apply to a '{type(args[0]).__name__}' object"
+        )
     return invoke(op, args) if fits(args[1]) else NotImplemented
 
 
 def fits(x) -> bool:
     """Whether an infix operator may take this operand."""
-    return isinstance(x, (Tensor, int, float, complex)) or overrides.overrides(x) or hasattr(x, "__array__") or (
-        hasattr(x, "__index__") and not isinstance(x, str)
+    return (
+        isinstance(x, (Tensor, int, float, complex))
+        or overrides.overrides(x)
+        or hasattr(x, "__array__")
+        or (hasattr(x, "__index__") and not isinstance(x, str))
     )
 
 
@@ -533,7 +557,9 @@ def explained_plan(op: Operator, values: dict, written: bool = False) -> Plan:
     try:
         return make_plan(op, values, written)
     except Exception as error:
-        if isinstance(error, (RuntimeError, TypeError, ValueError, IndexError)) and not getattr(error, "__notes__", None):
+        if isinstance(error, (RuntimeError, TypeError, ValueError, IndexError)) and not getattr(
+            error, "__notes__", None
+        ):
             error.add_note("  in    " + describe_call(op, values, written))
         raise
 
@@ -565,7 +591,9 @@ def promote_first(op: Operator, args: tuple) -> tuple:
             if isinstance(args[k], (int, float, complex)) and op.arguments[k].type == "Operand":
                 if op.name not in _OF_NUMBERS:
                     given = ", ".join(type(x).__name__ for x in args)
-                    raise TypeError(f"{op.name}() received an invalid combination of arguments - got ({given})")
+                    raise TypeError(
+                        f"{op.name}() received an invalid combination of arguments - got ({given})"
+                    )
                 args = (*args[:k], tensor(args[k]), *args[k + 1 :])
     return args
 
@@ -594,7 +622,9 @@ def execute(op: Operator, plan: Plan, ready: tuple):
         if type(plan.move) is tuple:
             from .pieces import make_pieces
 
-            return make_pieces(op, plan, source, tuple(x for p, x in zip(op.arguments, ready) if not p.is_tensor))
+            return make_pieces(
+                op, plan, source, tuple(x for p, x in zip(op.arguments, ready) if not p.is_tensor)
+            )
         result = make(source._memory, plan.layout, source._offset + plan.move)
         result._base = base = source if source._base is None else source._base
         if plan.differentiable and mode.grad:
@@ -739,14 +769,18 @@ def separate(target: Tensor, args: tuple) -> tuple:
     """Copies of operands that overlap the target other than exactly, so that a write cannot change what is still read."""
     found = [args[0]]
     for x in args[1:]:
-        if isinstance(x, Tensor) and x._memory is target._memory and x._memory is not None and not (
-            x._layout is target._layout and x._offset == target._offset
+        if (
+            isinstance(x, Tensor)
+            and x._memory is target._memory
+            and x._memory is not None
+            and not (x._layout is target._layout and x._offset == target._offset)
         ):
             from .inplace import overlap
 
             if overlap(target, x):
                 raise RuntimeError(
-                    "unsupported operation: some elements of the input tensor and the written-to tensor refer to a "
+                    "unsupported operation: some elements of the input tensor and the written-to "
+                    "tensor refer to a "
                     "single memory location. Please clone() the tensor before performing the operation."
                 )
         found.append(x)
@@ -759,7 +793,8 @@ def replace_contents(op: Operator, target: Tensor, args: tuple):
     result = define.function_of(op)(*args[: len(args) - len(names)], **names)
     if result._layout.shape != target._layout.shape:
         raise RuntimeError(
-            f"output with shape {list(target._layout.shape)} doesn't match the broadcast shape {list(result._layout.shape)}"
+            f"output with shape {list(target._layout.shape)} doesn't match the broadcast shape "
+            f"{list(result._layout.shape)}"
         )
     if not plans.can_cast(result._layout.dtype, target._layout.dtype):
         have, want = plans._cast_name(result._layout.dtype), plans._cast_name(target._layout.dtype)
@@ -791,12 +826,14 @@ def write_out(result, out):
         )
     if mode.grad and (out._node is not None or result._node is not None):
         raise RuntimeError(
-            "functions with out=... arguments don't support automatic differentiation, but one of the arguments "
+            "functions with out=... arguments don't support automatic differentiation, but one of "
+            "the arguments "
             "requires grad."
         )
     if out._layout.device is not result._layout.device:
         raise RuntimeError(
-            f"Expected all tensors to be on the same device, but found at least two devices, {result._layout.device} "
+            f"Expected all tensors to be on the same device, but found at least two devices, "
+            f"{result._layout.device} "
             f"and {out._layout.device}!"
         )
     if out._layout.shape != result._layout.shape:
@@ -816,8 +853,11 @@ def overridden(op: Operator, args: tuple, out=None, variant: str = "function"):
                 keywords[p.name] = x
         else:
             positional.append(x)
-    while positional and len(positional) > 1 and not op.arguments[len(positional) - 1].required and (
-        positional[-1] is op.arguments[len(positional) - 1].default
+    while (
+        positional
+        and len(positional) > 1
+        and not op.arguments[len(positional) - 1].required
+        and (positional[-1] is op.arguments[len(positional) - 1].default)
     ):
         positional.pop()
     if out is not None:
@@ -859,7 +899,8 @@ GLOBALS: dict = {
     "Tensor": Tensor, "Node": Node, "new": new_object, "_mode": mode, "invoke": invoke, "invoke_inplace": invoke_inplace,
     "NUMBERS": frozenset((int, float, bool)), "next_number": next_number, "alias": alias, "version": version,
     "make": make, "record": record, "track_view": track_view, "watch": watch, "overridden": overridden, "write_out": write_out,
-    "PLAIN": overrides.PLAIN, "check_out": check_out, "invoke_operator": invoke_operator, "fits": fits, "not_tensor": not_tensor, "function_of": define.function_of,
+    "PLAIN": overrides.PLAIN, "check_out": check_out, "invoke_operator": invoke_operator, "fits": fits,
+    "not_tensor": not_tensor, "function_of": define.function_of,
     "DEVICES": device_module._default, "DEFAULT_DEVICE": device_module._process_default, "Device": device_module.device,
 }  # fmt: skip
 

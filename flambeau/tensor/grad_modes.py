@@ -142,6 +142,16 @@ def is_inference_mode_enabled() -> bool:
     return mode.inference
 
 
+def is_anomaly_enabled() -> bool:
+    """Whether anomaly mode is on in this thread."""
+    return mode.anomaly
+
+
+def is_anomaly_check_nan_enabled() -> bool:
+    """Whether anomaly mode looks for NaN gradients."""
+    return mode.anomaly_nan
+
+
 class set_detect_anomaly(_Switch):  # noqa: N801
     """Anomaly mode: nodes remember their source line, and a NaN gradient raises."""
 

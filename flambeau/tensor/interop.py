@@ -7,7 +7,7 @@ import struct
 from typing import Any
 
 from ..base import dtype as types
-from ..base.device import cpu, default_device
+from ..base.device import cpu, default_device, unavailable
 from ..base.device import device as Device
 from ..base.dtype import DTYPES
 from ..base.dtype import dtype as DType
@@ -51,8 +51,8 @@ def as_dtype(value, function: str = "tensor") -> DType | None:
 
 def require_device(device: Device) -> None:
     """Raise for a device that this build has no memory on."""
-    if device.type == "cuda":
-        raise AssertionError("Torch not compiled with CUDA enabled")
+    if device.type not in ("cpu", "meta"):
+        raise unavailable(device)
 
 
 def tensor(

@@ -31,7 +31,7 @@ def _from_arguments(dtype: DType, given: tuple, check_type: bool) -> Tensor:
     if not given:
         return interop.empty_tensor((0,), dtype)
     first = given[0]
-    if len(given) == 1 and not hasattr(first, "__index__") or isinstance(first, Tensor):
+    if isinstance(first, Tensor) or len(given) == 1 and (python.is_array(first) or not hasattr(first, "__index__")):
         return _from_one(dtype, first, check_type)
     return _from_sizes(dtype, given)
 
@@ -47,10 +47,12 @@ def _from_one(dtype: DType, one, check_type: bool) -> Tensor:
         return interop.empty_tensor((0,), dtype).set_(one.untyped())
     if isinstance(one, (str, bytes)):
         raise TypeError(f"new(): invalid data type '{type(one).__name__}'")
-    if not python.is_sequence(one):
+    if not python.is_sequence(one) and not python.is_array(one):
         raise TypeError(f"new(): data must be a sequence (got {type(one).__name__})")
-    if python.is_array(one):
+    if python.is_array(one) and one.ndim:
         return interop.copied_array(one).to(dtype)
+    if python.is_array(one):
+        return _from_sizes(dtype, (one.item(),))
     return interop.from_data(one, dtype, Device("cpu"))
 
 

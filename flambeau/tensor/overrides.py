@@ -1,61 +1,94 @@
-"""`__torch_function__`: operators on subclasses and on foreign types that want to answer for themselves."""
+"""`__torch_function__`: operators on subclasses and on foreign types that want to answer for themselves, and modes."""
 
 from __future__ import annotations
 
 import contextlib
+from typing import Any
 
 from ..base.mode import mode
-from .tensor import Tensor, _disabled_torch_function
+from .tensor import Tensor, _disabled_torch_function, _raw_layout, foreign_layout
 
 #: types that never override: checked first, by identity
 PLAIN = {Tensor, int, float, bool, complex, type(None), str, tuple, list}
+_NEVER = frozenset(PLAIN)
 
 
 def overrides(x) -> bool:
     """Whether `x` has a __torch_function__ of its own."""
     kind = type(x)
-    if kind in PLAIN:
+    if kind in _NEVER:
         return False
     own = getattr(kind, "__torch_function__", None)
-    if own is None:
-        return False
-    inner = getattr(own, "__func__", own)
-    return inner is not _default.__func__ and inner is not _disabled_torch_function
+    return own is not None and getattr(own, "__func__", own) is not _disabled_torch_function
 
 
 def present(args) -> bool:
-    """Whether any argument (or element of a list argument) overrides."""
+    """Whether any argument (or element of a list argument) overrides, or a mode is on."""
     if not mode.torch_function:
         return False
+    if mode.function_modes:
+        return True
     for x in args:
         if type(x) in (list, tuple):
-            if any(type(e) not in PLAIN and overrides(e) for e in x):
+            if any(type(e) not in _NEVER and overrides(e) for e in x):
                 return True
-        elif type(x) not in PLAIN and overrides(x):
+        elif type(x) not in _NEVER and overrides(x):
             return True
     return False
 
 
-def handle(function, args: tuple, keywords: dict):
-    """Ask the overriding arguments in order, subclasses before their bases; NotImplemented when none overrides."""
-    if not mode.torch_function:
-        return NotImplemented
+def overriding(args) -> list:
+    """The arguments that override, one a type, subclasses before their bases."""
     found: list = []
-    for x in (*args, *keywords.values()):
+    for x in args:
         for e in x if type(x) in (list, tuple) else (x,):
             if overrides(e) and type(e) not in [type(f) for f in found]:
                 at = next((k for k, f in enumerate(found) if issubclass(type(e), type(f))), len(found))
                 found.insert(at, e)
-    if not found:
+    return found
+
+
+def handle(function, args: tuple, keywords: dict, relevant=None):
+    """Ask the innermost mode, then the overriding arguments in order; NotImplemented when none overrides.
+
+    relevant: the arguments that may override, where those are not all.
+    """
+    if not mode.torch_function:
         return NotImplemented
+    found = overriding((*args, *keywords.values()) if relevant is None else relevant)
     kinds = tuple(type(f) for f in found)
+    if mode.function_modes:
+        result = _ask_mode(function, kinds, args, keywords)
+        if result is not NotImplemented:
+            return result
+    elif not found:
+        return NotImplemented
     for one in found:
         result = type(one).__torch_function__(function, kinds, args, keywords)
         if result is not NotImplemented:
             return result
+    if not found:
+        kinds = ()
     names = ", ".join(k.__name__ for k in kinds)
-    raise TypeError(f"no implementation found for '{function.__module__}.{function.__name__}' on types that implement "
-                    f"__torch_function__: [{names}]")  # fmt: skip
+    raise TypeError(
+        f"no implementation found for '{function.__module__}.{function.__name__}' on types that implement "
+        f"__torch_function__: [{names}]"
+    )
+
+
+def _ask_mode(function, kinds: tuple, args: tuple, keywords: dict):
+    """The answer of the innermost mode, which is off while it answers."""
+    stack = mode.function_modes
+    inner, mode.function_modes = stack[-1], stack[:-1]
+    try:
+        return inner.__torch_function__(function, kinds, args, keywords)
+    finally:
+        mode.function_modes = stack
+
+
+def routed(function, self, *args):
+    """Ask `self` (or a mode) for a method that is no operator; NotImplemented when the method itself should run."""
+    return handle(function, (self, *args), {}) if present((self,)) else NotImplemented
 
 
 @classmethod
@@ -64,14 +97,22 @@ def _default(cls, func, types, args=(), kwargs=None):
     if not all(issubclass(cls, t) for t in types):
         return NotImplemented
     with DisableTorchFunctionSubclass():
-        return wrap(func(*args, **(kwargs or {})), cls)
+        found = func(*args, **(kwargs or {}))
+    return wrap(found, cls, args)
 
 
-def wrap(found, cls):
+def wrap(found, cls, args=()):
+    """Results as the subclass: a new tensor changes its class, one that the caller holds gets an alias."""
     if isinstance(found, Tensor) and not isinstance(found, cls):
+        if type(found) is Tensor and not any(found is a for a in args):
+            try:
+                found.__class__ = cls
+                return found
+            except TypeError:  # a class with slots of its own
+                pass
         return found.as_subclass(cls)
     if isinstance(found, (tuple, list)):
-        made = [wrap(f, cls) for f in found]
+        made = [wrap(f, cls, args) for f in found]
         return type(found)(*made) if hasattr(found, "_fields") else type(found)(made)
     return found
 
@@ -80,11 +121,58 @@ Tensor.__torch_function__ = _default  # type: ignore[attr-defined]
 
 
 @contextlib.contextmanager
-def DisableTorchFunctionSubclass():  # noqa: N802 (PyTorch's public name)
-    """Within it, operators do not ask __torch_function__."""
+def DisableTorchFunctionSubclass():
+    """Within it, operators do not ask __torch_function__ of subclasses (PyTorch's public name)."""
     before = mode.torch_function
     mode.torch_function = False
     try:
         yield
     finally:
         mode.torch_function = before
+
+
+DisableTorchFunction = DisableTorchFunctionSubclass
+
+
+class TorchFunctionMode:
+    """Within it, every call of an operator goes to this object's ``__torch_function__`` first.
+
+    >>> import flambeau as torch
+    >>> class Log(torch.overrides.TorchFunctionMode):
+    ...     def __torch_function__(self, func, types, args=(), kwargs=None):
+    ...         print(func.__name__)
+    ...         return func(*args, **(kwargs or {}))
+    >>> with Log():
+    ...     x = torch.exp(torch.tensor([0.0]))
+    exp
+    """
+
+    def __init__(self) -> None:
+        pass
+
+    def __torch_function__(self, func, types, args=(), kwargs=None) -> Any:
+        raise NotImplementedError
+
+    def __enter__(self):
+        mode.function_modes = (*mode.function_modes, self)
+        _count_modes(1)
+        return self
+
+    def __exit__(self, *exc) -> None:
+        mode.function_modes = mode.function_modes[:-1]
+        _count_modes(-1)
+
+
+_active = [0]
+
+
+def _count_modes(step: int) -> None:
+    """While a mode is on in any thread, plain tensors take the long way, where modes are asked."""
+    before = _active[0]
+    _active[0] += step
+    if before == 0:
+        PLAIN.discard(Tensor)
+        Tensor._layout = property(foreign_layout, _raw_layout.__set__)  # type: ignore[assignment]
+    elif _active[0] == 0:
+        PLAIN.add(Tensor)
+        Tensor._layout = _raw_layout  # type: ignore[assignment]

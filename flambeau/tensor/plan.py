@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from ..base.device import device as Device
+from ..base.device import unavailable
 from ..base.dtype import dtype as DType
 from ..base.dtype import result_dtype, scalar_dtype, type_name
 from ..base.errors import explained
-from ..base.layout import Layout, broadcast_shapes, broadcast_strides, contiguous_layout, layout, strides_in_order
-from ..ir.expr import Expr, Pair, convert
+from ..base.layout import (
+    Layout,
+    broadcast_shapes,
+    broadcast_strides,
+    contiguous_layout,
+    layout,
+    strides_in_order,
+)
 from ..base.rules import call_rule
+from ..ir.expr import Expr, Pair, convert
 from ..ops.define import Operator
 
 NUMBERS = frozenset((int, float, bool, complex))
@@ -67,14 +75,16 @@ def _edges(op: Operator, plan: Plan, values: dict) -> None:
 
 def common_device(layouts) -> Device:
     """The one device of the operands; 0-d CPU tensors go along with any other."""
-    found = None
-    for one in layouts:
-        if found is None or (found.type != one.device.type and found_is_scalar):
-            found, found_is_scalar = one.device, one.ndim == 0
+    found, scalar = layouts[0].device, layouts[0].ndim == 0
+    for one in layouts[1:]:
+        if scalar and found.type == "cpu" and one.device is not found:
+            found, scalar = one.device, one.ndim == 0
         elif one.device is not found and not (one.ndim == 0 and one.device.type == "cpu"):
             raise RuntimeError(
                 f"Expected all tensors to be on the same device, but found at least two devices, {found} and {one.device}!"
             )
+        elif one.ndim:
+            scalar = False
     return found
 
 
@@ -84,12 +94,12 @@ def backend(device: Device):
         from ..backend.cpu import schedule
 
         return schedule
-    raise RuntimeError(f"no back end for device {device}")
+    raise unavailable(device)
 
 
 def no_run(*args):
     """What 'runs' on the meta device."""
-    return None
+    return
 
 
 # -- pointwise -----------------------------------------------------------------------------------------------
@@ -170,7 +180,9 @@ def check_in_place(op: Operator, target: Layout, shape, result: DType) -> None:
             f"output with shape {list(target.shape)} doesn't match the broadcast shape {list(shape)}"
         )
     if result is not None and not can_cast(result, target.dtype):
-        raise RuntimeError(f"result type {_cast_name(result)} can't be cast to the desired output type {_cast_name(target.dtype)}")
+        raise RuntimeError(
+            f"result type {_cast_name(result)} can't be cast to the desired output type {_cast_name(target.dtype)}"
+        )
     check_no_self_overlap(target)
 
 
@@ -195,7 +207,11 @@ def check_no_self_overlap(target: Layout) -> None:
 def pointwise_strides(shape, tensors) -> tuple[int, ...]:
     """The operands' own strides where they agree and are dense, else dense strides in the operands' order."""
     first = tensors[0]
-    if first.shape == shape and first.dense and all(t.strides == first.strides and t.shape == shape for t in tensors):
+    if (
+        first.shape == shape
+        and first.dense
+        and all(t.strides == first.strides and t.shape == shape for t in tensors)
+    ):
         return first.strides
     full = [broadcast_strides(t.shape, t.strides, shape) for t in tensors]
     order = list(range(len(shape)))
@@ -241,12 +257,17 @@ def build_pointwise(op, plan, values, operands, shape, computed, written):
     tensors = [(n, v) for n, v in operands if isinstance(v, Layout)]
     code = back.compute_code(computed.code)
     numbers = [(n, v) for n, v in operands if isinstance(v, type)]
-    runtime_scalars = [p.name for p in op.arguments if p.type == "Scalar" and isinstance(values[p.name], type)]
+    runtime_scalars = [
+        p.name for p in op.arguments if p.type == "Scalar" and isinstance(values[p.name], type)
+    ]
     names = [n for n, _ in numbers] + runtime_scalars
     kinds = {n: values[n] for n in names}
     codes = [_number_code(kinds[n], computed) for n in names]
     call = back.Call([v for _, v in tensors], () if written else plan.layouts, values, codes)
-    ins = [(v.dtype.code, broadcast_strides(v.shape, v.strides, shape), call.input(k)) for k, (_, v) in enumerate(tensors)]
+    ins = [
+        (v.dtype.code, broadcast_strides(v.shape, v.strides, shape), call.input(k))
+        for k, (_, v) in enumerate(tensors)
+    ]
     if written:
         outs = [ins[0]]
         call.mark_written(0)
@@ -280,7 +301,11 @@ def _number_code(kind: type, computed: DType) -> str:
 def to_compute(x, computed: DType, code: str):
     """A leaf converted to the type that the operator computes in (a Pair for complex)."""
     if computed.kind == 3:
-        return Pair(convert(x.re, code), convert(x.im, code)) if isinstance(x, Pair) else Pair(convert(x, code), convert(0.0, code))
+        return (
+            Pair(convert(x.re, code), convert(x.im, code))
+            if isinstance(x, Pair)
+            else Pair(convert(x, code), convert(0.0, code))
+        )
     return convert(x.re if isinstance(x, Pair) else x, code)
 
 
@@ -331,7 +356,12 @@ def result_layouts(op: Operator, values: dict) -> tuple[Layout, ...]:
     if rule is not None:
         found = call_rule(rule, values)
         return tuple(found) if isinstance(found, (tuple, list)) else (found,)
-    tensors = [v for n in op.tensors for v in (values[n] if isinstance(values[n], tuple) else (values[n],)) if isinstance(v, Layout)]
+    tensors = [
+        v
+        for n in op.tensors
+        for v in (values[n] if isinstance(values[n], tuple) else (values[n],))
+        if isinstance(v, Layout)
+    ]
     shape = call_rule(op.rules.shape, values)
     shapes = shape if isinstance(shape, list) else [shape]
     dtype = getattr(op.rules, "dtype", None)
@@ -355,7 +385,9 @@ def plan_opaque(op: Operator, plan: Plan, values: dict, written: bool) -> None:
         return
     back = backend(device)
     scalars = [p.name for p in op.arguments if p.type == "Scalar" and isinstance(values[p.name], type)]
-    like = next((t.dtype for t in tensors if isinstance(t, Layout)), plan.layouts[0].dtype if plan.layouts else None)
+    like = next(
+        (t.dtype for t in tensors if isinstance(t, Layout)), plan.layouts[0].dtype if plan.layouts else None
+    )
     follow = getattr(op.rules, "scalars_follow_tensor", False)
     codes = [_number_code(values[n], like) if follow else _number_type(values[n]) for n in scalars]
     written = written and bool(getattr(op.rules, "writes", False))
@@ -414,5 +446,10 @@ def plan_reduction(op: Operator, plan: Plan, values: dict, written: bool) -> Non
     plan.run = checked(op, call.finish(), call)
 
 
-PLANNERS = {"Pointwise": plan_pointwise, "View": plan_view, "Opaque": plan_opaque, "Reduction": plan_reduction}
+PLANNERS = {
+    "Pointwise": plan_pointwise,
+    "View": plan_view,
+    "Opaque": plan_opaque,
+    "Reduction": plan_reduction,
+}
 _ = Expr

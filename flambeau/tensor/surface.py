@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..base import dtype as types
 from ..base.device import device as Device
+from ..base.device import unavailable
 from ..base.dtype import dtype as DType
 from ..base.layout import Layout, Size, is_channels_last
 from ..base.mode import mode
@@ -286,14 +287,26 @@ def __bool__(self) -> bool:
     return bool(interop.item(self))
 
 
+def _number(self, goal: str):
+    """The only element, for Python's conversions."""
+    if self._layout.numel != 1:
+        raise ValueError("only one element tensors can be converted to Python scalars")
+    found = interop.item(self)
+    if isinstance(found, complex):
+        if found.imag:
+            raise RuntimeError(f"value cannot be converted to type {goal} without overflow")
+        return found.real
+    return found
+
+
 @method
 def __float__(self) -> float:
-    return float(interop.item(self))
+    return float(_number(self, "double"))
 
 
 @method
 def __int__(self) -> int:
-    return int(interop.item(self))
+    return int(_number(self, "int64_t"))
 
 
 @method
@@ -348,7 +361,7 @@ def view(self, *size, dtype=None):
         dtype, size = size[0], ()
     if dtype is not None:
         return ops.view_as_type(self, dtype)
-    if len(size) == 1 and not isinstance(size[0], int):
+    if len(size) == 1 and not hasattr(size[0], "__index__"):
         size = tuple(size[0])
     return ops.view(self, size)
 
@@ -399,7 +412,7 @@ def _to_device(self, device: Device, dtype: DType):
         return make(None, self._layout.with_dtype(dtype).with_device(device))
     if self._layout.device.type == "meta":
         raise NotImplementedError("Cannot copy out of meta tensor; no data!")
-    raise RuntimeError(f"Torch not compiled with {device.type.upper()} enabled" if device.type == "cuda" else f"no device {device}")
+    raise unavailable(device)
 
 
 @attribute
@@ -591,6 +604,10 @@ def __rmatmul__(self, other):
 
 @method
 def __contains__(self, element) -> bool:
+    if not isinstance(element, (Tensor, int, float, complex)):
+        raise RuntimeError(
+            f"Tensor.__contains__ only supports Tensor or scalar, but you passed in a {type(element)}."
+        )
     return bool(ops.eq(self, element).any())
 
 
@@ -633,7 +650,27 @@ def __reduce_ex__(self, protocol):
 @method
 def __array__(self, dtype=None, copy=None):
     found = self.numpy()
-    return found if dtype is None else found.astype(dtype, copy=False)
+    if dtype is not None and found.dtype != dtype:
+        if copy is False:
+            raise ValueError("Unable to avoid copy while creating an array as requested.")
+        return found.astype(dtype)
+    return found.copy() if copy else found
+
+
+@method
+def __dlpack__(self, *, stream=-1, max_version=None, dl_device=None, copy=None):
+    """A DLPack capsule over the same memory."""
+    from .dlpack import capsule_of
+
+    return capsule_of(self, stream=stream, max_version=max_version, dl_device=dl_device, copy=copy)
+
+
+@method
+def __dlpack_device__(self) -> tuple[int, int]:
+    """Type and index of the device, in DLPack's numbers."""
+    from .dlpack import device_of
+
+    return device_of(self)
 
 
 @method
@@ -665,6 +702,64 @@ def _make_subclass(cls, data, require_grad: bool = False):
     if require_grad:
         interop.set_requires_grad(made, True)
     return made
+
+
+def _new(cls, *args, **keywords):
+    from .legacy import new_tensor_object
+
+    return new_tensor_object(cls, *args, **keywords)
+
+
+Tensor.__new__ = staticmethod(_new)  # type: ignore[method-assign, assignment]
+
+
+@method
+def new(self, *args, data=None, device=None):
+    """A tensor of this one's type from sizes or data. Deprecated: use `new_empty` or `new_tensor`."""
+    from .legacy import new as make_new
+
+    return make_new(self, *args, data=data, device=device)
+
+
+@method
+def new_tensor(self, data, *, dtype=None, device=None, requires_grad: bool = False, layout=None, pin_memory: bool = False):
+    """A tensor with a copy of `data`, of this one's type and device unless said otherwise."""
+    if isinstance(data, Tensor):
+        data = data.detach().clone()
+        made = data.to(device=device or self.device, dtype=dtype or self.dtype)
+    else:
+        made = interop.tensor(data, dtype=dtype or self.dtype, device=device or self.device)
+    return made.requires_grad_() if requires_grad else made
+
+
+@method
+def cuda(self, device=None, non_blocking: bool = False, memory_format=None):
+    """This tensor in the memory of a GPU."""
+    return self.to(device=Device("cuda") if device is None else Device(device))
+
+
+@attribute
+def output_nr(self) -> int:
+    """Which output of its node this tensor is."""
+    return 0 if self._node is None else self._node.index()
+
+
+@attribute
+def grad_dtype(self) -> DType:
+    """The type that `.grad` must have: this tensor's own."""
+    return self._layout.dtype
+
+
+@attribute
+def name(self) -> None:
+    """Tensors have no names of their own."""
+    return None
+
+
+@attribute
+def volatile(self) -> bool:
+    """Kept for old programs: always False."""
+    return False
 
 
 Tensor._make_subclass = staticmethod(_make_subclass)  # type: ignore[attr-defined]

@@ -44,9 +44,10 @@ class Tensor:
 
     def __init_subclass__(cls, **keywords):
         super().__init_subclass__(**keywords)
-        own = cls.__dict__.get("__torch_function__")
-        if own is not None and own is not _disabled_torch_function and "_layout" not in cls.__dict__:
-            cls._layout = property(_foreign_layout, _set_layout)  # type: ignore[assignment]
+        own = getattr(cls, "__torch_function__", None)
+        if "_layout" not in cls.__dict__:  # a class that answers for itself never takes the short way
+            plain = getattr(own, "__func__", own) is _disabled_torch_function
+            cls._layout = _raw_layout if plain else property(foreign_layout, _set_layout)  # type: ignore[assignment]
 
     def __getattr__(self, name) -> Any:
         # Slots that were never set read as None.
@@ -63,7 +64,8 @@ def _disabled_torch_function(cls, func, types, args=(), kwargs=None):
 _raw_layout = Tensor.__dict__["_layout"]
 
 
-def _foreign_layout(self) -> Layout:
+def foreign_layout(self) -> Layout:
+    """The layout of a tensor that answers for itself: it equals no plain one, so no plan is found for it."""
     plain = _raw_layout.__get__(self)
     return layout(plain.shape, plain.strides, plain.dtype, plain.device, True)
 

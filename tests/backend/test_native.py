@@ -5,10 +5,23 @@ from __future__ import annotations
 import ctypes
 
 import pytest
+
 from flambeau.backend.cpu import jit
 from flambeau.backend.cpu.builder import Module
 from flambeau.backend.cpu.native import (
-    KernelError, bitcast, define, fma, horizontal, independent, load, local, native, select, splat, store, unroll,
+    KernelError,
+    bitcast,
+    define,
+    fma,
+    horizontal,
+    independent,
+    load,
+    local,
+    native,
+    select,
+    splat,
+    store,
+    unroll,
 )  # fmt: skip
 from flambeau.backend.cpu.types import bf16, f16, f32, f64, i8, i32, i64, ptr, u8, vec
 
@@ -156,7 +169,7 @@ def test_half_types_round_to_nearest_even(kind, spelling):
         assert word == want, value
     back = (ctypes.c_float * len(values))()
     compiled(widen, {"T": kind}, [ctypes.c_void_p, ctypes.c_void_p, LONG], None)(back, words, len(values))
-    assert back[1] == 2.0 and back[2] == -5.0
+    assert list(back[1:3]) == [2.0, -5.0]
 
 
 @native
@@ -181,7 +194,7 @@ def test_float_to_int_saturates_and_nan_is_zero():
 
 @native
 def unknown_name(x: i64) -> i64:
-    return x + missing  # noqa: F821
+    return x + missing
 
 
 @native

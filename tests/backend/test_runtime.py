@@ -8,8 +8,9 @@ import subprocess
 import sys
 import threading
 
-import flambeau as torch
 import pytest
+
+import flambeau as torch
 from flambeau.backend.cpu import jit, runtime
 from flambeau.backend.cpu.native import bitcast, independent, native
 from flambeau.backend.cpu.schedule import native_address
@@ -68,7 +69,9 @@ def test_program_runs_over_chunks(count, threads):
     before = runtime.get_num_threads()
     runtime.set_num_threads(threads)
     try:
-        program = runtime.program([4 * count], 1, [(native_address(double), None, count, 4096)], release_gil=True)
+        program = runtime.program(
+            [4 * count], 1, [(native_address(double), None, count, 4096)], release_gil=True
+        )
         source = runtime.allocate(4 * count)
         floats(source, count)[:] = [float(i) for i in range(count)]
         out = program(source, 0)

@@ -9,13 +9,29 @@ import pytest
 
 import flambeau as torch
 
-TYPES = ["bool", "uint8", "int8", "int16", "int32", "int64", "float16", "float32", "float64", "complex64", "complex128"]
+TYPES = [
+    "bool",
+    "uint8",
+    "int8",
+    "int16",
+    "int32",
+    "int64",
+    "float16",
+    "float32",
+    "float64",
+    "complex64",
+    "complex128",
+]
 
 
 @pytest.mark.parametrize("kind", [*TYPES, "bfloat16"])
 def test_fills(kind):
     dtype = getattr(torch, kind)
-    for made, value in ((torch.zeros(2, 3, dtype=dtype), 0), (torch.ones(2, 3, dtype=dtype), 1), (torch.full((2, 3), 1, dtype=dtype), 1)):
+    for made, value in (
+        (torch.zeros(2, 3, dtype=dtype), 0),
+        (torch.ones(2, 3, dtype=dtype), 1),
+        (torch.full((2, 3), 1, dtype=dtype), 1),
+    ):
         assert made.dtype is dtype
         assert made.shape == (2, 3)
         assert made.is_contiguous()
@@ -26,7 +42,13 @@ def test_fills(kind):
 
 
 def test_sizes_in_every_form():
-    for made in (torch.zeros(2, 3), torch.zeros((2, 3)), torch.zeros([2, 3]), torch.zeros(size=(2, 3)), torch.zeros(torch.Size([2, 3]))):
+    for made in (
+        torch.zeros(2, 3),
+        torch.zeros((2, 3)),
+        torch.zeros([2, 3]),
+        torch.zeros(size=(2, 3)),
+        torch.zeros(torch.Size([2, 3])),
+    ):
         assert made.shape == (2, 3)
     assert torch.zeros(()).shape == ()
     assert torch.zeros(0, 5).numel() == 0
@@ -70,7 +92,11 @@ def test_the_default_device_is_followed():
 
 
 def test_requires_grad_and_out():
-    for made in (torch.zeros(2, requires_grad=True), torch.arange(3.0, requires_grad=True), torch.eye(2, requires_grad=True)):
+    for made in (
+        torch.zeros(2, requires_grad=True),
+        torch.arange(3.0, requires_grad=True),
+        torch.eye(2, requires_grad=True),
+    ):
         assert made.requires_grad
         assert made.is_leaf
     assert not torch.zeros(2).requires_grad
@@ -113,7 +139,9 @@ def test_arange(args):
     np.testing.assert_allclose(got.numpy(), want, rtol=1e-6)
     for kind in ("int32", "int16", "float64"):
         if kind == "float64" or want.dtype.kind == "i":
-            np.testing.assert_allclose(torch.arange(*args, dtype=getattr(torch, kind)).numpy(), want.astype(kind), rtol=1e-14)
+            np.testing.assert_allclose(
+                torch.arange(*args, dtype=getattr(torch, kind)).numpy(), want.astype(kind), rtol=1e-14
+            )
 
 
 def test_arange_counts_exactly_in_int64():
@@ -126,7 +154,12 @@ def test_arange_counts_exactly_in_int64():
 
 @pytest.mark.parametrize("steps", [0, 1, 2, 5, 100, 40_001])
 def test_linspace(steps):
-    np.testing.assert_allclose(torch.linspace(-2, 3, steps, dtype=torch.float64).numpy(), np.linspace(-2, 3, steps), rtol=1e-14, atol=1e-15)
+    np.testing.assert_allclose(
+        torch.linspace(-2, 3, steps, dtype=torch.float64).numpy(),
+        np.linspace(-2, 3, steps),
+        rtol=1e-14,
+        atol=1e-15,
+    )
     single = torch.linspace(-2, 3, steps)
     assert single.dtype is torch.float32
     if steps > 1:
@@ -137,7 +170,9 @@ def test_linspace_of_other_types():
     assert torch.linspace(0, 10, 5, dtype=torch.int64).tolist() == [0, 2, 5, 7, 10]
     assert torch.linspace(0, 1 + 1j, 3).tolist() == [0, 0.5 + 0.5j, 1 + 1j]
     assert torch.linspace(torch.tensor(1.0), torch.tensor(3.0), 3).tolist() == [1.0, 2.0, 3.0]
-    np.testing.assert_allclose(torch.logspace(-1, 2, 4, dtype=torch.float64).numpy(), [0.1, 1, 10, 100], rtol=1e-15)
+    np.testing.assert_allclose(
+        torch.logspace(-1, 2, 4, dtype=torch.float64).numpy(), [0.1, 1, 10, 100], rtol=1e-15
+    )
     assert torch.logspace(0, 4, 5, base=2, dtype=torch.int32).tolist() == [1, 2, 4, 8, 16]
 
 
@@ -147,7 +182,9 @@ def test_linspace_of_other_types():
 @pytest.mark.parametrize("kind", ["float32", "int64", "bool", "complex64", "float16"])
 @pytest.mark.parametrize("shape", [(3, 3), (2, 4), (4, 2), (0, 3), (300, 200)])
 def test_eye(kind, shape):
-    np.testing.assert_array_equal(torch.eye(*shape, dtype=getattr(torch, kind)).numpy(), np.eye(*shape, dtype=kind))
+    np.testing.assert_array_equal(
+        torch.eye(*shape, dtype=getattr(torch, kind)).numpy(), np.eye(*shape, dtype=kind)
+    )
 
 
 @pytest.mark.parametrize("kind", ["float32", "int16", "bool", "complex64", "complex128", "float64"])
@@ -171,13 +208,17 @@ def test_triangles_pass_gradients():
 def test_triangle_indices(case):
     rows, columns, offset = case
     np.testing.assert_array_equal(torch.tril_indices(*case).numpy(), np.tril_indices(rows, offset, columns))
-    np.testing.assert_array_equal(torch.triu_indices(*case, dtype=torch.int32).numpy(), np.triu_indices(rows, offset, columns))
+    np.testing.assert_array_equal(
+        torch.triu_indices(*case, dtype=torch.int32).numpy(), np.triu_indices(rows, offset, columns)
+    )
 
 
 def test_meshgrid():
     x, y = torch.arange(3), torch.arange(4)
     for indexing in ("ij", "xy"):
-        for got, want in zip(torch.meshgrid(x, y, indexing=indexing), np.meshgrid(x.numpy(), y.numpy(), indexing=indexing)):
+        for got, want in zip(
+            torch.meshgrid(x, y, indexing=indexing), np.meshgrid(x.numpy(), y.numpy(), indexing=indexing)
+        ):
             np.testing.assert_array_equal(got.numpy(), want)
 
 

@@ -1,4 +1,4 @@
-"""Reductions and scans against NumPy: values over shapes, strides and types, gradients, errors, thread counts."""
+"""Reductions and scans against NumPy: shapes, strides, types, gradients, errors, thread counts."""
 
 from __future__ import annotations
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 import math
 import warnings
 
-import flambeau as torch
 import pytest
+
+import flambeau as torch
 from flambeau.ops.define import METHODS, OPERATORS, PUBLIC, function_of
 from flambeau.testing.samples import Make, samples_of
 
 ALL = sorted(OPERATORS)
 #: operators whose results are random or uninitialised
 RANDOM = {n for n in ALL if "rand" in n or "dropout" in n or "empty" in n} | {
-    "multinomial", "bernoulli", "bernoulli_", "normal", "uniform_", "normal_", "cauchy_", "exponential_", "geometric_", "log_normal_", "nn.functional.gumbel_softmax", "nn.functional.rrelu", "rrelu",
+    "multinomial", "bernoulli", "bernoulli_", "normal", "uniform_", "normal_", "cauchy_",
+    "exponential_", "geometric_", "log_normal_", "nn.functional.gumbel_softmax", "nn.functional.rrelu", "rrelu",
 }  # fmt: skip
 
 
@@ -34,7 +36,9 @@ def call(op, args, keywords, variant="function"):
 
 
 def outputs_of(found):
-    return [t for t in (found if isinstance(found, (tuple, list)) else [found]) if isinstance(t, torch.Tensor)]
+    return [
+        t for t in (found if isinstance(found, (tuple, list)) else [found]) if isinstance(t, torch.Tensor)
+    ]
 
 
 def usable(op, dtype=torch.float64):
@@ -136,7 +140,12 @@ def test_second_derivative_by_finite_differences(name):
     op = OPERATORS[name]
     args, keywords = usable(op)[0]
     for k, x in enumerate(args):
-        if not isinstance(x, torch.Tensor) or x.dtype.kind != 2 or op.names[k] not in op.derivatives or x.numel() == 0:
+        if (
+            not isinstance(x, torch.Tensor)
+            or x.dtype.kind != 2
+            or op.names[k] not in op.derivatives
+            or x.numel() == 0
+        ):
             continue
         direction = Make(torch.float64, 5)(*x.shape)
 
@@ -174,19 +183,28 @@ def test_strides_do_not_matter(name):
     op = OPERATORS[name]
     for args, keywords in usable(op):
         given = tuple(loose(a) if isinstance(a, torch.Tensor) else a for a in args)
-        for a, b in zip(outputs_of(call(op, args, keywords)), outputs_of(call(op, given, keywords)), strict=True):
-            assert a.shape == b.shape and a.dtype is b.dtype
-            assert torch.allclose(a, b, rtol=1e-12, atol=1e-12, equal_nan=True) if a.dtype.kind > 1 else torch.equal(a, b)
+        for a, b in zip(
+            outputs_of(call(op, args, keywords)), outputs_of(call(op, given, keywords)), strict=True
+        ):
+            assert (a.shape, a.dtype) == (b.shape, b.dtype)
+            assert (
+                torch.allclose(a, b, rtol=1e-12, atol=1e-12, equal_nan=True)
+                if a.dtype.kind > 1
+                else torch.equal(a, b)
+            )
 
 
-@pytest.mark.parametrize("name", [n for n in SAMPLED if OPERATORS[n].kind in ("Pointwise", "Reduction", "View", "Opaque")])
+@pytest.mark.parametrize(
+    "name", [n for n in SAMPLED if OPERATORS[n].kind in ("Pointwise", "Reduction", "View", "Opaque")]
+)
 def test_meta_gives_the_same_layout(name):
     op = OPERATORS[name]
     for args, keywords in usable(op):
         real = outputs_of(call(op, args, keywords))
         given = tuple(a.to("meta") if isinstance(a, torch.Tensor) else a for a in args)
         for a, b in zip(real, outputs_of(call(op, given, keywords)), strict=True):
-            assert (a.shape, a.dtype, a.stride()) == (b.shape, b.dtype, b.stride()) and b.is_meta
+            assert (a.shape, a.dtype, a.stride()) == (b.shape, b.dtype, b.stride())
+            assert b.is_meta
 
 
 @pytest.mark.parametrize("name", [n for n in SAMPLED if OPERATORS[n].inplace])
@@ -199,7 +217,8 @@ def test_in_place_equals_out_of_place(name):
         target = args[0].clone()
         before = target._version
         got = call(op, (target, *args[1:]), keywords, "inplace")
-        assert got is target and target._version > before
+        assert got is target
+        assert target._version > before
         assert equal(got, want)
 
 

@@ -1,4 +1,6 @@
-"""Reductions, scans, sorting and search against PyTorch: values, types, ties, gradients of both orders, error texts."""
+"""Reductions, scans, sorting and search against PyTorch: values, types, ties, gradients of both orders, error
+texts.
+"""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import struct
 
-from .types import Pointer, Type, Vector, f32, f64, i1, i8, i16, i32, i64, ptr, u16, vec, void, with_lanes
+from .types import Pointer, Type, f32, f64, i1, i8, i16, i32, i64, ptr, u16, vec, void, with_lanes
 
 
 class Value:
@@ -22,7 +22,9 @@ class Value:
         return f"{self.type.llvm} {self.text}"
 
     def __bool__(self):
-        raise TypeError("a run-time value has no truth at compile time: use select(), or an if statement in the kernel")
+        raise TypeError(
+            "a run-time value has no truth at compile time: use select(), or an if statement in the kernel"
+        )
 
 
 class Variable:
@@ -36,7 +38,9 @@ class Variable:
 
 def float_text(value: float, t: Type) -> str:
     if t.bits == 32:
-        value = struct.unpack("f", struct.pack("f", value))[0] if abs(value) < 3.5e38 or value != value else value
+        value = (
+            struct.unpack("f", struct.pack("f", value))[0] if abs(value) < 3.5e38 or value != value else value
+        )
         if abs(value) == float("inf") or value != value:
             value = float(value)
     return "0x%016X" % struct.unpack("<Q", struct.pack("<d", float(value)))[0]
@@ -67,7 +71,9 @@ class Module:
 class Builder:
     """Writes one function; every method returns a Value or nothing and appends text."""
 
-    def __init__(self, module: Module, name: str, params: list[tuple[str, Type]], result: Type = void, *, export=True):
+    def __init__(
+        self, module: Module, name: str, params: list[tuple[str, Type]], result: Type = void, *, export=True
+    ):
         self.module, self.name, self.result = module, name, result
         self.lines: list[str] = []
         self.allocas: list[str] = []
@@ -80,14 +86,18 @@ class Builder:
     # -- text ------------------------------------------------------------------------------------------------
     def finish(self) -> None:
         """Append the function's text to the module."""
-        arguments = ", ".join(f"{p.type.llvm} {'noundef ' if p.type.kind == 'ptr' else ''}{p.text}" for p in self.params)
+        arguments = ", ".join(
+            f"{p.type.llvm} {'noundef ' if p.type.kind == 'ptr' else ''}{p.text}" for p in self.params
+        )
         if self.result is void:
             self.lines.append("  ret void")
         else:
             self.lines.append("  unreachable")
         linkage = "" if self.export else "internal "
         body = "\n".join(["entry:", *self.allocas, *self.lines])
-        self.module.functions.append(f"define {linkage}{self.result.llvm} @{self.name}({arguments}) #0 {{\n{body}\n}}")
+        self.module.functions.append(
+            f"define {linkage}{self.result.llvm} @{self.name}({arguments}) #0 {{\n{body}\n}}"
+        )
 
     def fresh(self) -> str:
         self.count += 1
@@ -214,9 +224,17 @@ class Builder:
         if not isinstance(a, Value) and not isinstance(b, Value):
             raise TypeError("two compile-time numbers reached run-time arithmetic")
         if not isinstance(a, Value):
-            a = self.value(a, b.type.element) if isinstance(a, float) and b.type.kind == "int" else self.constant_like(a, b)
+            a = (
+                self.value(a, b.type.element)
+                if isinstance(a, float) and b.type.kind == "int"
+                else self.constant_like(a, b)
+            )
         if not isinstance(b, Value):
-            b = self.value(b, a.type.element) if isinstance(b, float) and a.type.kind == "int" else self.constant_like(b, a)
+            b = (
+                self.value(b, a.type.element)
+                if isinstance(b, float) and a.type.kind == "int"
+                else self.constant_like(b, a)
+            )
         ta, tb = a.type, b.type
         if ta is tb or ta.kind == "ptr" and tb.kind == "ptr":
             return a, b
@@ -388,7 +406,9 @@ class Builder:
         rounded = self.binary("add", bits, self.binary("add", top, 0x7FFF))
         high = self._lshr(rounded, 16)
         nan = self.compare("ne", x, x)
-        return self.convert(self.select(nan, self.constant(0x7FC0, high.type), high), with_lanes(i16, lanes)).text
+        return self.convert(
+            self.select(nan, self.constant(0x7FC0, high.type), high), with_lanes(i16, lanes)
+        ).text
 
     def _lshr(self, x: Value, by: int) -> Value:
         return self.emit(x.type, f"lshr {x}, {self.constant(by, x.type).text}")
@@ -407,7 +427,9 @@ class Builder:
         if name not in self.module.names:
             self.declare(name, result, [v.type for v in values])
             if variadic:
-                self.module.declares[name] = f"declare {result.llvm} {variadic[:-1]}, ...)".replace("(", f"@{name}(", 1)
+                self.module.declares[name] = f"declare {result.llvm} {variadic[:-1]}, ...)".replace(
+                    "(", f"@{name}(", 1
+                )
         return self._call(f"{result.llvm}{' ' + variadic if variadic else ''} @{name}", result, values)
 
     def call_pointer(self, pointer, result: Type, *arguments) -> Value | None:

@@ -1,8 +1,9 @@
 """Comparison sorting and selection of pairs of keys and indices: heap, introsort, introselect, quickselect.
 
-For short rows these are as quick as counting digits, and they leave equal elements in the same places as the C++ library
-does, so that indices of ties agree with programs that rest on it. Sources: Musser, Introspective Sorting and Selection
-Algorithms (1997); Hoare, Algorithm 65 (1961); Knuth, The Art of Computer Programming 3, 5.2.3.
+For short rows these are as quick as counting digits, and they leave equal elements in the same places as the
+C++ library does, so that indices of ties agree with programs that rest on it. Sources: Musser, Introspective
+Sorting and Selection Algorithms (1997); Hoare, Algorithm 65 (1961); Knuth, The Art of Computer Programming 3,
+5.2.3.
 """
 
 from __future__ import annotations

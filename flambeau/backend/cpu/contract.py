@@ -32,7 +32,9 @@ def product(call) -> None:
 
 
 def run(call, code, m, n, k, a, b, out, batch=(), **more) -> None:
-    for one in gemm.product(code, m, n, k, a=a, b=b, out=out, scratch=call.scratch, batch=tuple(batch), **more):
+    for one in gemm.product(
+        code, m, n, k, a=a, b=b, out=out, scratch=call.scratch, batch=tuple(batch), **more
+    ):
         call.step(*one)
 
 

@@ -27,6 +27,7 @@ class ScalarFunction:
 
     def __init__(self, outputs: list[Expr]):
         self.outputs = outputs
+        self._print: str | None = None
 
     def __call__(self, b: Builder, inputs, scalars=(), refuse=None) -> tuple[Value, ...]:
         memo: dict[int, Value] = {}
@@ -34,6 +35,11 @@ class ScalarFunction:
 
     def fingerprint(self) -> str:
         """Text that is equal for equal expressions."""
+        if self._print is None:
+            self._print = self._hash()
+        return self._print
+
+    def _hash(self) -> str:
         seen: dict[int, str] = {}
         parts: list[str] = []
 
@@ -48,7 +54,9 @@ class ScalarFunction:
             return found
 
         ends = [visit(e) for e in self.outputs]
-        return hashlib.sha256((";".join(parts) + "->" + ",".join(ends) + lowering.VERSION).encode()).hexdigest()
+        return hashlib.sha256(
+            (";".join(parts) + "->" + ",".join(ends) + lowering.VERSION).encode()
+        ).hexdigest()
 
 
 def emit(b: Builder, root: Expr, inputs, scalars, memo: dict[int, Value], refuse=None) -> Value:

@@ -36,7 +36,9 @@ def array_over(address: int, described):
     shape, kind, strides = described
     if 0 in shape:
         return np.empty(shape, kind)
-    return np.asarray(_Memory({"version": 3, "shape": shape, "typestr": kind, "data": (address, False), "strides": strides}))
+    return np.asarray(
+        _Memory({"version": 3, "shape": shape, "typestr": kind, "data": (address, False), "strides": strides})
+    )
 
 
 def host(compute: Callable) -> Callable:
@@ -48,7 +50,10 @@ def host(compute: Callable) -> Callable:
         single = len(outputs) == 1
 
         def run(*words):
-            given = [array_over(runtime.address(words[2 * k]) + words[2 * k + 1], one) for k, one in enumerate(inputs)]
+            given = [
+                array_over(runtime.address(words[2 * k]) + words[2 * k + 1], one)
+                for k, one in enumerate(inputs)
+            ]
             memory = [runtime.allocate(nbytes) for nbytes, _ in outputs]
             results = [array_over(runtime.address(m), one) for m, (_, one) in zip(memory, outputs)]
             compute(call, given, results)

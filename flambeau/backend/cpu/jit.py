@@ -117,7 +117,9 @@ def _find_folder() -> str | None:
     chosen = os.environ.get("FLAMBEAU_CACHE")
     if chosen == "0":
         return None
-    base = chosen or os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "flambeau")
+    base = chosen or os.path.join(
+        os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "flambeau"
+    )
     try:
         os.makedirs(base, mode=0o700, exist_ok=True)
         status = os.stat(base)
@@ -134,10 +136,18 @@ def _salt() -> bytes:
         import llvmlite
 
         sources = hashlib.sha256()
-        for name in ("builder.py", "emit.py", "jit.py", "native.py", "types.py"):  # what turns kernels into LLVM text
+        for name in (
+            "builder.py",
+            "emit.py",
+            "jit.py",
+            "native.py",
+            "types.py",
+        ):  # what turns kernels into LLVM text
             with open(os.path.join(os.path.dirname(__file__), name), "rb") as file:
                 sources.update(file.read())
-        salt = _state["salt"] = repr((llvmlite.__version__, host(), sys.platform, sources.hexdigest())).encode()
+        salt = _state["salt"] = repr(
+            (llvmlite.__version__, host(), sys.platform, sources.hexdigest())
+        ).encode()
     return salt
 
 

@@ -19,8 +19,21 @@ import platform
 import sys
 
 from .native import (
-    address_of, atomic_add, atomic_compare_swap, atomic_load, atomic_store, bitcast, call_c, call_pointer, fill_bytes, global_array,
-    leading_zeros, local, native, pause, symbol,
+    address_of,
+    atomic_add,
+    atomic_compare_swap,
+    atomic_load,
+    atomic_store,
+    bitcast,
+    call_c,
+    call_pointer,
+    fill_bytes,
+    global_array,
+    leading_zeros,
+    local,
+    native,
+    pause,
+    symbol,
 )  # fmt: skip
 from .types import f64, i8, i32, i64, ptr, void
 
@@ -325,7 +338,9 @@ def launch(self: OBJECT, args: OBJECTS, nargs: i64) -> OBJECT:
                     if bitcast(one, i64) == 0:
                         failed = True
                         break
-                    move = call_c("PyLong_AsLongLong", i64, call_c("PyTuple_GetItem", OBJECT, args[2 * i], 2 * j + 1))
+                    move = call_c(
+                        "PyLong_AsLongLong", i64, call_c("PyTuple_GetItem", OBJECT, args[2 * i], 2 * j + 1)
+                    )
                     words[j] = one[0] + move
     place = place + n_in
     if not failed:

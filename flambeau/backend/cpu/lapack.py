@@ -103,9 +103,17 @@ def _lu(call, inputs, outputs) -> None:
     outputs[2][...] = codes.reshape(outputs[2].shape)
     name = call.values["name"]
     if name:
-        raise_first(codes, inputs[0].ndim - 2, lambda code: (name, (
-            f"U[{code},{code}] is zero and using it on lu_solve would result in a division by zero. If you still want to "
-            "perform the factorization, consider calling linalg.lu(A, pivot) or linalg.lu_factor_ex(A, pivot)")))
+        raise_first(
+            codes,
+            inputs[0].ndim - 2,
+            lambda code: (
+                name,
+                (
+                    f"U[{code},{code}] is zero and using it on lu_solve would result in a division by zero. If you still want to "
+                    "perform the factorization, consider calling linalg.lu(A, pivot) or linalg.lu_factor_ex(A, pivot)"
+                ),
+            ),
+        )
 
 
 def factorise(made, pivots, k: int) -> int:
@@ -142,7 +150,9 @@ def _ldl(call, inputs, outputs) -> None:
     made = columns(inputs[0])
     batch, n, _ = made.shape
     pivots = np.zeros((batch, n), "i4")
-    run = routine(made.dtype.char, "hetrf" if call.values["hermitian"] and made.dtype.kind == "c" else "sytrf")
+    run = routine(
+        made.dtype.char, "hetrf" if call.values["hermitian"] and made.dtype.kind == "c" else "sytrf"
+    )
     codes = [run(COLUMN, b"L", n, at, max(1, n), p) for at, p in zip(each(made), each(pivots))]
     rows(np.triu(made), outputs[0])
     outputs[1][...] = pivots.reshape(outputs[1].shape)
@@ -155,7 +165,9 @@ def _ldl_solve(call, inputs, outputs) -> None:
     made, right = columns(inputs[0]), columns(inputs[2])
     pivots = np.ascontiguousarray(inputs[1], "i4").reshape(len(made), made.shape[-1])
     n, count = right.shape[2], right.shape[1]
-    run = routine(made.dtype.char, "hetrs" if call.values["hermitian"] and made.dtype.kind == "c" else "sytrs")
+    run = routine(
+        made.dtype.char, "hetrs" if call.values["hermitian"] and made.dtype.kind == "c" else "sytrs"
+    )
     for a, p, b in zip(each(made), each(pivots), each(right) if right.size else ()):
         run(COLUMN, b"L", n, count, a, max(1, n), p, b, max(1, n))
     rows(right, outputs[0])
@@ -256,7 +268,9 @@ def _solve(call, inputs, outputs) -> None:
         for k in range(batch):
             codes[k] = factorise(made, pivots, k)
             if codes[k] == 0 or not call.values["name"]:
-                solve(COLUMN, b"N", n, right.shape[1], place(made, k), n, place(pivots, k), place(right, k), n)
+                solve(
+                    COLUMN, b"N", n, right.shape[1], place(made, k), n, place(pivots, k), place(right, k), n
+                )
     elif n:
         codes[...] = [factorise(made, pivots, k) for k in range(batch)]
     rows(right, outputs[0])

@@ -41,10 +41,14 @@ def _general(call, inputs, outputs) -> None:
     run, job = routine(made.dtype.char, "geev"), b"V" if wanted else b"N"
     for k in range(batch if n else 0):
         if made.dtype.kind == "c":
-            codes[k] = run(COLUMN, b"N", job, n, place(made, k), n, place(found, k), 0, 1, place(vectors, k), n)
+            codes[k] = run(
+                COLUMN, b"N", job, n, place(made, k), n, place(found, k), 0, 1, place(vectors, k), n
+            )
             continue
         parts, right = np.zeros((2, n), made.dtype), np.zeros((n, n), made.dtype)
-        codes[k] = run(COLUMN, b"N", job, n, place(made, k), n, place(parts), place(parts, 1), 0, 1, place(right), n)
+        codes[k] = run(
+            COLUMN, b"N", job, n, place(made, k), n, place(parts), place(parts, 1), 0, 1, place(right), n
+        )
         found[k] = parts[0] + 1j * parts[1]
         vectors[k] = joined(right, parts[1])
     outputs[0][...] = found.reshape(outputs[0].shape)
@@ -83,7 +87,19 @@ def _singular(call, inputs, outputs) -> None:
     if made.size:
         run = routine(made.dtype.char, "gesdd")
         for k in range(batch):
-            codes[k] = run(COLUMN, job, m, n, place(made, k), m, place(found, k), place(u, k), m, place(v, k), max(1, right))
+            codes[k] = run(
+                COLUMN,
+                job,
+                m,
+                n,
+                place(made, k),
+                m,
+                place(found, k),
+                place(u, k),
+                m,
+                place(v, k),
+                max(1, right),
+            )
     elif values["full"]:
         u[...], v[...] = np.eye(left, m), np.eye(n, right)
     outputs[1][...] = found.reshape(outputs[1].shape)

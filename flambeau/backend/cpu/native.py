@@ -42,7 +42,9 @@ class Native:
         self.__doc__ = function.__doc__
 
     def __call__(self, *args):
-        raise TypeError(f"{self.__name__} is a kernel: it is called from kernels or compiled, not run by Python")
+        raise TypeError(
+            f"{self.__name__} is a kernel: it is called from kernels or compiled, not run by Python"
+        )
 
     def fingerprint(self, seen: set | None = None) -> str:
         """Hash of the code and of the kernels it calls, for the cache of compiled objects."""
@@ -51,7 +53,12 @@ class Native:
             return self.__name__
         seen.add(self)
         code = self.function.__code__
-        parts = [code.co_code.hex(), repr(_plain_constants(code.co_consts)), repr(code.co_names), repr(code.co_varnames)]
+        parts = [
+            code.co_code.hex(),
+            repr(_plain_constants(code.co_consts)),
+            repr(code.co_names),
+            repr(code.co_varnames),
+        ]
         parts.append(repr(sorted(self.function.__annotations__.items(), key=lambda kv: kv[0])))
         cells = dict(zip(code.co_freevars, (c.cell_contents for c in self.function.__closure__ or ())))
         for name in (*code.co_names, *code.co_freevars):
@@ -60,7 +67,9 @@ class Native:
                 parts.append(found.fingerprint(seen))
             elif isinstance(found, Static):
                 code = found.run.__code__
-                parts.append(code.co_code.hex() + repr(_plain_constants(code.co_consts)) + repr(code.co_names))
+                parts.append(
+                    code.co_code.hex() + repr(_plain_constants(code.co_consts)) + repr(code.co_names)
+                )
             elif isinstance(found, (int, float, str, tuple)):
                 parts.append(repr(found))
         return hashlib.sha256("|".join(parts).encode()).hexdigest()
@@ -177,7 +186,11 @@ def maximum(b, x, y):
     x, y = b.unify(x, y)
     if x.type.kind != "float":
         return b.select(b.compare("gt", x, y), x, y)
-    return b.select(b.compare("ne", x, x), x, b.select(b._ugt(x, y), x, y)) if False else _nan_select(b, "gt", x, y)
+    return (
+        b.select(b.compare("ne", x, x), x, b.select(b._ugt(x, y), x, y))
+        if False
+        else _nan_select(b, "gt", x, y)
+    )
 
 
 @static
@@ -250,7 +263,9 @@ def symbol(b, name, t):
 @static
 def global_array(b, name, t, count):
     """Zeroed memory that lives as long as the module."""
-    b.module.globals.setdefault(name, f"@{name} = internal global [{count} x {t.memory}] zeroinitializer, align 64")
+    b.module.globals.setdefault(
+        name, f"@{name} = internal global [{count} x {t.memory}] zeroinitializer, align 64"
+    )
     return Value(ptr(t), f"@{name}")
 
 
@@ -330,13 +345,17 @@ def prefetch(b, pointer, write=0, locality=3):
 @static
 def copy_bytes(b, to, source, count):
     b.module.declares["llvm.memcpy"] = "declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)"
-    b.do(f"call void @llvm.memcpy.p0.p0.i64({b.value(to)}, {b.value(source)}, {b.convert(count, i64)}, i1 false)")
+    b.do(
+        f"call void @llvm.memcpy.p0.p0.i64({b.value(to)}, {b.value(source)}, {b.convert(count, i64)}, i1 false)"
+    )
 
 
 @static
 def fill_bytes(b, to, byte, count):
     b.module.declares["llvm.memset"] = "declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)"
-    b.do(f"call void @llvm.memset.p0.i64({b.value(to)}, {b.convert(byte, kernel_types.i8)}, {b.convert(count, i64)}, i1 false)")
+    b.do(
+        f"call void @llvm.memset.p0.i64({b.value(to)}, {b.convert(byte, kernel_types.i8)}, {b.convert(count, i64)}, i1 false)"
+    )
 
 
 @static
@@ -425,7 +444,9 @@ class Compiler:
 
     def fail(self, node, message):
         line = getattr(node, "lineno", 0)
-        raise KernelError(f"{self.kernel.function.__code__.co_filename}:{line} in {self.kernel.__name__}: {message}")
+        raise KernelError(
+            f"{self.kernel.function.__code__.co_filename}:{line} in {self.kernel.__name__}: {message}"
+        )
 
     # -- statements --
     def body(self, statements) -> None:
@@ -460,7 +481,11 @@ class Compiler:
 
     def do_AnnAssign(self, s):
         t = self.value(s.annotation)
-        found = self.b.constant(0, t) if s.value is None else self.b.convert(self.as_value(self.value(s.value), t), t)
+        found = (
+            self.b.constant(0, t)
+            if s.value is None
+            else self.b.convert(self.as_value(self.value(s.value), t), t)
+        )
         self.bind(s.target, found)
 
     def bind(self, target, found):
@@ -612,7 +637,9 @@ class Compiler:
 
         if isinstance(step, (Value, Variable)):
             step = self.b.value(step)
-        self.b.loop(begin, end, step, inside, independent=kind == "independent", unroll=options.get("unroll", 0))
+        self.b.loop(
+            begin, end, step, inside, independent=kind == "independent", unroll=options.get("unroll", 0)
+        )
 
     def do_Break(self, s):
         self.b.jump(self.b._loops[-1][1])
@@ -766,11 +793,15 @@ class Compiler:
         if not _is_runtime(base):
             return base[index]
         if base.type.lanes:
-            return self.b.emit(base.type.element, f"extractelement {self.b.value(base)}, {self.b.convert(index, i64)}")
+            return self.b.emit(
+                base.type.element, f"extractelement {self.b.value(base)}, {self.b.convert(index, i64)}"
+            )
         return self.b.load(self.b.offset(base, index))
 
     def get_JoinedStr(self, node):
-        parts = [str(self.value(v.value)) if isinstance(v, ast.FormattedValue) else v.value for v in node.values]
+        parts = [
+            str(self.value(v.value)) if isinstance(v, ast.FormattedValue) else v.value for v in node.values
+        ]
         return "".join(parts)
 
     def get_Call(self, node):
@@ -849,7 +880,9 @@ def inline(b: Builder, kernel: Native, *args, **keywords):
     return found if is_tuple else found[0]
 
 
-def define(module: Module, name: str, kernel: Native, statics: dict | None = None, *, export: bool = True) -> None:
+def define(
+    module: Module, name: str, kernel: Native, statics: dict | None = None, *, export: bool = True
+) -> None:
     """Add `kernel` to the module as function `name`; `statics` gives its template arguments."""
     statics = dict(statics or {})
     function = kernel.function

@@ -56,11 +56,18 @@ def constant(call) -> None:
     shape, strides, target = where.shape or (1,), where.strides or (1,), out.shape or (1,)
     pairs = pad_pairs(call.values["pad"], where.ndim) or ((0, 0),)
     memory = {"c64": f32, "c128": f64}.get(code) or BY_CODE[code]
-    words = [call.out(0), call.input(0), call.scalar(0), target[-1], len(shape) - 1, pairs[-1][0], shape[-1], strides[-1]]
+    words = [
+        call.out(0),
+        call.input(0),
+        call.scalar(0),
+        target[-1],
+        len(shape) - 1,
+        pairs[-1][0],
+        shape[-1],
+        strides[-1],
+    ]
     for d in range(len(shape) - 2, -1, -1):
         words += [target[d], pairs[d][0], shape[d], strides[d]]
     statics = {"T": memory, "V": memory.register, "PARTS": 2 if code in ("c64", "c128") else 1,
                "FLOAT": where.dtype.kind >= 2 or call.scalar_codes[0] == "f64"}  # fmt: skip
     call.native(pad_rows, statics, words, out.numel // target[-1], max(1, 16384 // target[-1]))
-
-

@@ -14,7 +14,12 @@ def _add(call, schedule, place: int | None = None) -> None:
 
 def _window(call) -> dict:
     v = call.values
-    return {"kernel": v["kernel_size"], "stride": v["stride"], "padding": v["padding"], "ceil_mode": v["ceil_mode"]}
+    return {
+        "kernel": v["kernel_size"],
+        "stride": v["stride"],
+        "padding": v["padding"],
+        "ceil_mode": v["ceil_mode"],
+    }
 
 
 def _average(call) -> dict:
@@ -36,7 +41,12 @@ def max_pool(call) -> None:
 
 def adaptive_max_pool(call) -> None:
     where = call.inputs[0]
-    _add(call, pool.adaptive_max_pool(where.dtype, where.shape, call.values["output_size"], index_slot=call.out(1), **_ends(call)))
+    _add(
+        call,
+        pool.adaptive_max_pool(
+            where.dtype, where.shape, call.values["output_size"], index_slot=call.out(1), **_ends(call)
+        ),
+    )
 
 
 def avg_pool(call) -> None:
@@ -59,17 +69,30 @@ def max_pool_gradient(call) -> None:
 def _gradient(call) -> tuple[dict, int]:
     grad = call.inputs[0]
     scratch = call.scratch(64)
-    slots = {"out_slot": call.out(0), "grad_slot": call.input(0), "scratch_slot": scratch, "grad_strides": grad.strides}
+    slots = {
+        "out_slot": call.out(0),
+        "grad_slot": call.input(0),
+        "scratch_slot": scratch,
+        "grad_strides": grad.strides,
+    }
     return slots, len(call.scratches) - 1
 
 
 def avg_pool_gradient(call) -> None:
     slots, place = _gradient(call)
     shape = call.values["shape"]
-    _add(call, pool.avg_pool_backward(call.inputs[0].dtype, shape, **_window(call), **_average(call), **slots), place)
+    _add(
+        call,
+        pool.avg_pool_backward(call.inputs[0].dtype, shape, **_window(call), **_average(call), **slots),
+        place,
+    )
 
 
 def adaptive_avg_pool_gradient(call) -> None:
     slots, place = _gradient(call)
     v = call.values
-    _add(call, pool.adaptive_avg_pool_backward(call.inputs[0].dtype, v["shape"], v["output_size"], **slots), place)
+    _add(
+        call,
+        pool.adaptive_avg_pool_backward(call.inputs[0].dtype, v["shape"], v["output_size"], **slots),
+        place,
+    )

@@ -265,7 +265,7 @@ def permute(frame: WORD, params: WORD, begin: i64, end: i64):
     n = params[2]
     for i in independent(0, n):
         out[i] = i
-    for i in range(0, n - 1):
+    for i in range(n - 1):
         z = i64(source[i]) % (n - i)
         kept = out[i]
         out[i] = out[i + z]
@@ -304,4 +304,3 @@ def exponential(call) -> None:
 
     call.pointwise([(code, strides, out)], [("u64", row_major(shape), place)], rule, shape,
                    [("f64", call.scalar(0))])  # fmt: skip
-

@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import prod
 
-from ...base.layout import contiguous_strides
-from ...base.rules import call_rule
+from ...base.layout import Layout, contiguous_strides
+from ...base.rules import argument_names, call_rule
 from ...ir.expr import Expr, Pair, convert, leaf
 from . import jit
 from .emit import ScalarFunction
@@ -28,7 +28,9 @@ CHUNK = 131072  # elements that one thread takes at a time
 
 @dataclass(slots=True)
 class Dim:
-    """A dimension, or several merged into one: size, stride in the input, and stride in the output or in positions."""
+    """A dimension, or several merged into one: size, stride in the input, and stride in the output or in
+    positions.
+    """
 
     size: int
     stride: int
@@ -110,6 +112,23 @@ class Meaning:
         )
 
 
+_meanings: dict[tuple, Meaning] = {}
+
+
+def meaning_of(call) -> Meaning:
+    """The Meaning of a call, kept for other shapes: it depends on types and on the arguments that the rules name."""
+    rules = call.rules
+    found = [getattr(rules, n, None) for n in ("map", "finish", "identity")]
+    names = sorted({n for rule in found if callable(rule) for n in argument_names(rule)} & call.values.keys())
+    types = (call.inputs[0].dtype.code, call.compute.code, *(o.dtype.code for o in call.outputs))
+    static = [(n, call.values[n]) for n in names if not isinstance(call.values[n], Layout)]
+    key = (rules, types, tuple(call.scalar_codes), tuple(static))
+    made = _meanings.get(key)
+    if made is None:
+        made = _meanings[key] = Meaning(call)
+    return made
+
+
 def _computed(x, computed):
     code = compute_code(computed.code)
     if computed.kind == 3:
@@ -146,10 +165,12 @@ def _names_input(roots: list[Expr], number: int) -> bool:
 
 
 def reduce(call) -> None:
-    """Build the program of a Reduction call: call.rules, call.compute, call.dims (reduced), call.scalar_names."""
+    """Build the program of a Reduction call: call.rules, call.compute, call.dims (reduced),
+    call.scalar_names.
+    """
     where = call.inputs[0]
     kept, reduced = _dims(call, where.shape, where.strides)
-    meaning = Meaning(call)
+    meaning = meaning_of(call)
     word = call.input(0)
     innermost = [d[-1].stride for d in (kept, reduced) if d]
     if innermost and 1 not in innermost and where.numel > 1:
@@ -255,7 +276,7 @@ class Job:
             geometry = [self.count, self.kept[0].stride]
             self.call.native(short_rows, self.statics, self.words([]) + geometry, self.places, CHUNK // 64)
             return
-        # Where kept dimensions lie between the reduced ones, items follow the memory: short pieces, kept places inside.
+        # Where kept dimensions lie between the reduced ones, items follow the memory.
         between = bool(self.kept and outer and self.kept[-1].stride < outer[-1].stride)
         group, inner_pieces = outer_total, 1
         if inner.size > PIECE:

@@ -1,13 +1,14 @@
-"""The kernels of reductions: rows (reduced elements lie side by side), columns (kept ones do), and the final step.
+"""The kernels of reductions: rows (reduced elements are neighbours), columns (kept ones are), the final step.
 
-A state is a tuple of components, such as (value, index) or (count, mean, squares). Each kernel keeps a fixed number of
-partial states in vector lanes, over pieces whose bounds depend on the sizes only, so the result does not depend on
-the number of threads, and rounding errors grow with the length of a piece, not of the whole.
+A state is a tuple of components, such as (value, index) or (count, mean, squares). Each kernel keeps a fixed
+number of partial states in vector lanes, over pieces whose bounds depend on the sizes only, so the result
+does not depend on the number of threads, and rounding errors grow with the length of a piece, not of the
+whole.
 
 `R` is the template (see `Template`).
 
-Parameters: frame words of the input, the outputs, the partial states, the scalars; then the geometry. A table of
-dimensions has three words each, from the innermost: size, and two strides.
+Parameters: frame words of the input, the outputs, the partial states, the scalars; then the geometry. A table
+of dimensions has three words each, from the innermost: size, and two strides.
 """
 
 from __future__ import annotations
@@ -82,7 +83,7 @@ def spread(b, x, lanes):
 
 @native
 def lanes_at(R, p, rest, masked):
-    """L elements from p on as a list of vectors, one a part; where `masked`, only the first `rest` are read."""
+    """L elements from p on, a vector a part; where `masked`, only the first `rest` are read."""
     if R.parts == 1:
         if masked:
             return [load_masked(p, vec(R.memory, R.lanes), first_lanes(rest, R.lanes))]
@@ -157,7 +158,7 @@ def position(R, index, step):
 
 @native
 def run(R, states, p, length, index, step, numbers):
-    """Combine `length` neighbours from p on; `index` is the position of the first, `step` between neighbours."""
+    """Combine `length` neighbours from p on; `index` is the first one's position, `step` goes between."""
     whole = length - length % (R.lanes * R.flight)
     for i in range(0, whole, R.lanes * R.flight, unroll=None):
         for K in unroll(R.flight):
@@ -226,9 +227,10 @@ def short_rows(frame: WORD, params: WORD, begin: i64, end: i64):
 
 @native
 def rows(frame: WORD, params: WORD, begin: i64, end: i64):
-    """Geometry: count, pieces, inner length, inner index step, inner pieces, inner piece, outer group, outer total,
-    kept dimensions, outer reduced dimensions, kept total where pieces come first (else 0); the tables (input stride,
-    output stride) and (input stride, index stride)."""
+    """Geometry: count, pieces, inner length, inner index step, inner pieces, inner piece, outer group, outer
+    total, kept dimensions, outer reduced dimensions, kept total where pieces come first (else 0); the tables
+    (input stride, output stride) and (input stride, index stride).
+    """
     source = bitcast(frame[params[0]], ptr(R.memory))
     numbers = numbers_of(frame, params, R.head - len(R.codes), R.codes)
     g = params + R.head
@@ -307,9 +309,28 @@ def row_group(R, states, sources, indices, width, numbers):
 
 
 @native
+def walk_rows(R, states, p, first, whole, stop, width, last_width, reduced_table, n_reduced, numbers):
+    """Combine rows [first, stop) of a block of columns, four at a time; from `whole` on they are narrower."""
+    r = first
+    while r + 4 <= whole:
+        P0, I0 = place(reduced_table, n_reduced, r)
+        P1, I1 = place(reduced_table, n_reduced, r + 1)
+        P2, I2 = place(reduced_table, n_reduced, r + 2)
+        P3, I3 = place(reduced_table, n_reduced, r + 3)
+        SOURCES = [p + P0 * R.parts, p + P1 * R.parts, p + P2 * R.parts, p + P3 * R.parts]
+        row_group(R, states, SOURCES, [I0, I1, I2, I3], width, numbers)
+        r += 4
+    while r < stop:
+        P0, I0 = place(reduced_table, n_reduced, r)
+        row_group(R, states, [p + P0 * R.parts], [I0], width if r < whole else last_width, numbers)
+        r += 1
+
+
+@native
 def columns(frame: WORD, params: WORD, begin: i64, end: i64):
-    """Geometry: count, pieces, row width, block width, blocks, rows, rows a piece, width of the last row, columns kept,
-    kept total, output stride, outer kept dimensions, reduced dimensions; the tables as for `rows`.
+    """Geometry: count, pieces, row width, block width, blocks, rows, rows a piece, width of the last row,
+    columns kept, kept total, output stride, outer kept dimensions, reduced dimensions; the tables as for
+    `rows`.
 
     A row wider than the kept columns holds several reduced rows side by side.
     """
@@ -338,24 +359,7 @@ def columns(frame: WORD, params: WORD, begin: i64, end: i64):
         if stop == g[5]:
             if g[7] != width:
                 whole = stop - 1
-        while r + 4 <= whole:
-            P0, I0 = place(reduced_table, n_reduced, r)
-            P1, I1 = place(reduced_table, n_reduced, r + 1)
-            P2, I2 = place(reduced_table, n_reduced, r + 2)
-            P3, I3 = place(reduced_table, n_reduced, r + 3)
-            row_group(
-                R,
-                states,
-                [p + P0 * R.parts, p + P1 * R.parts, p + P2 * R.parts, p + P3 * R.parts],
-                [I0, I1, I2, I3],
-                wide,
-                numbers,
-            )
-            r += 4
-        while r < stop:
-            P0, I0 = place(reduced_table, n_reduced, r)
-            row_group(R, states, [p + P0 * R.parts], [I0], wide if r < whole else g[7], numbers)
-            r += 1
+        walk_rows(R, states, p, r, whole, stop, wide, g[7], reduced_table, n_reduced, numbers)
         if pieces * width == kept:
             for c in independent(0, wide):
                 write_result(
@@ -381,7 +385,8 @@ def columns(frame: WORD, params: WORD, begin: i64, end: i64):
 def final(frame: WORD, params: WORD, begin: i64, end: i64):
     """Combine the partial states of each kept place pairwise, and finish.
 
-    Geometry: count, partial states a place, their stride, stride between places, dimensions; table (-, output stride).
+    Geometry: count, partial states a place, their stride, stride between places, dimensions; table (-, output
+    stride).
     """
     numbers = numbers_of(frame, params, R.head - len(R.codes), R.codes)
     g = params + R.head

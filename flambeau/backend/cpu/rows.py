@@ -10,7 +10,16 @@ from ...ir import expr
 from .emit import ScalarFunction
 from .jit import vector_bytes
 from .native import (
-    add_any, bitcast, horizontal, independent, load, local, native, select, splat, sqrt,
+    add_any,
+    bitcast,
+    horizontal,
+    independent,
+    load,
+    local,
+    native,
+    select,
+    splat,
+    sqrt,
 )  # fmt: skip
 from .schedule import compute_code, input_leaves, item_bytes
 from .types import BY_CODE, f64, i64, ptr, vec
@@ -223,7 +232,9 @@ def softmax_backward(call) -> None:
         call.native(softmax_backward_rows, given, [call.out(0), g, y, n], outer, chunk_of(n))
     else:
         blocks = outer * ((inner + BLOCK - 1) // BLOCK)
-        call.native(softmax_backward_columns, given, [call.out(0), g, y, n, inner], blocks, chunk_of(n * BLOCK))
+        call.native(
+            softmax_backward_columns, given, [call.out(0), g, y, n, inner], blocks, chunk_of(n * BLOCK)
+        )
 
 
 # -- layer normalisation ---------------------------------------------------------------------------------------
@@ -773,4 +784,3 @@ def cross_entropy_backward(call) -> None:
     call.native(cross_entropy_backward_rows, given,
                 [call.out(0), g, x, t, call.input(4), call.input(5) if total is not None else x, w, n,
                  call.values["ignore_index"], float(call.values["label_smoothing"])], rows, chunk_of(n))  # fmt: skip
-

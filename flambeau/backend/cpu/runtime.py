@@ -20,7 +20,12 @@ _METH_FASTCALL = 0x80
 
 
 class _MethodDef(ctypes.Structure):
-    _fields_ = [("name", ctypes.c_char_p), ("function", ctypes.c_void_p), ("flags", ctypes.c_int), ("doc", ctypes.c_char_p)]
+    _fields_ = [
+        ("name", ctypes.c_char_p),
+        ("function", ctypes.c_void_p),
+        ("flags", ctypes.c_int),
+        ("doc", ctypes.c_char_p),
+    ]
 
 
 def _write_module() -> str:
@@ -37,7 +42,11 @@ def _fingerprint() -> str:
 
 
 _addresses = dict(
-    zip(kernels_runtime.EXPORTS, jit.build(_fingerprint(), _write_module, list(kernels_runtime.EXPORTS)), strict=True)
+    zip(
+        kernels_runtime.EXPORTS,
+        jit.build(_fingerprint(), _write_module, list(kernels_runtime.EXPORTS)),
+        strict=True,
+    )
 )
 _new_function = ctypes.pythonapi.PyCFunction_NewEx
 _new_function.restype = ctypes.py_object
@@ -94,7 +103,9 @@ def bump(memory) -> None:
 
 def uncounted(memory) -> object:
     """A handle on the same bytes with a count of writes of its own, as `Tensor.data` has it."""
-    if word(memory, 3) < 0:  # foreign bytes, or such a handle already: keep the first owner, so that none chains
+    if (
+        word(memory, 3) < 0
+    ):  # foreign bytes, or such a handle already: keep the first owner, so that none chains
         owner = ctypes.cast(word(memory, 4), ctypes.py_object).value
         if type(owner) is type(memory):
             memory = owner
@@ -205,9 +216,19 @@ def program(outputs, inputs, steps, *, scratch=(), scalars=(), written=0, releas
     if any(size >= 1 << 63 for size in (*outputs, *scratch)):
         raise RuntimeError(f"Storage size calculation overflowed: {max((*outputs, *scratch))} bytes")
     assert FIRST + len(outputs) + len(inputs) + len(scratch) + len(scalars) <= kernels_runtime.FRAME_WORDS
-    assert len(outputs) <= 16 and len(scratch) + sum(inputs) <= 32
+    assert len(outputs) <= 16
+    assert len(scratch) + sum(inputs) <= 32
     keep = []
-    flat: list[int] = [len(outputs), len(inputs), len(scratch), len(scalars), len(steps), int(release_gil), written, 0]
+    flat: list[int] = [
+        len(outputs),
+        len(inputs),
+        len(scratch),
+        len(scalars),
+        len(steps),
+        int(release_gil),
+        written,
+        0,
+    ]
     flat += [*outputs, *scratch, *scalars, *inputs]
     for function, parameters, n, chunk in steps:
         where = 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import prod
 
 from . import jit
-from .reduce import WIDTH, Meaning
+from .reduce import WIDTH, Meaning, meaning_of
 from .reduce_kernels import PART_TYPES, Template
 from .scan_kernels import piece_starts, piece_totals, scan_columns, scan_rows
 from .types import BY_CODE
@@ -22,7 +22,7 @@ def scan(call) -> None:
     if where.numel == 0:
         return
     word = call.contiguous(0)
-    meaning = Meaning(call)
+    meaning = meaning_of(call)
     template = template_of(call, meaning)
     outs = [call.out(k) for k in range(len(call.outputs))]
     dim = call.values["dim"]

@@ -1,6 +1,7 @@
-"""The kernels of scans (cumulative operators): along rows in vectors, along columns side by side, long rows in pieces.
+"""The kernels of scans (cumulative operators): along rows in vectors, long rows in pieces, columns side by side.
 
-The template is the reductions' (see reduce_kernels); MAP, COMBINE and FINISH mean the same, every prefix is finished.
+The template is the reductions' (see reduce_kernels); MAP, COMBINE and FINISH mean the same, every prefix is
+finished.
 """
 
 from __future__ import annotations
@@ -61,7 +62,9 @@ def start(R, carry):
 
 @native
 def scan_rows(frame: WORD, params: WORD, begin: i64, end: i64):
-    """Geometry: row length, pieces a row, piece length. With several pieces each starts from its partial state."""
+    """Geometry: row length, pieces a row, piece length. With several pieces each starts from its partial
+    state.
+    """
     source = bitcast(frame[params[0]], ptr(R.memory))
     numbers = numbers_of(frame, params, R.head - len(R.codes), R.codes)
     g = params + R.head

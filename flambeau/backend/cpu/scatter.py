@@ -109,7 +109,21 @@ def scatter_columns(frame: WORD, params: WORD, begin: i64, end: i64):
         values = source + s_place * PARTS
         if ALONG:
             for k in range(n):
-                for j in range(length):
+                if UNIT:
+                    line = numbers + k * i_step
+                    from_line = values + k * s_step * PARTS
+                    to_line = to + k * t_step * PARTS
+                    for j in range(length):
+                        i = i64(line[j])
+                        wrong = (i < low) | (i >= size)
+                        bad = bad | i64(wrong)
+                        i = i + size if i < 0 else i
+                        i = 0 if wrong else i
+                        for part in unroll(PARTS):
+                            place = i * PARTS + part
+                            to_line[place] = COMBINE(to_line, place, from_line, j * PARTS + part)
+                else:
+                  for j in range(length):
                     i = i64(numbers[j * index_dim + k * i_step])
                     wrong = (i < low) | (i >= size)
                     bad = bad | i64(wrong)
@@ -204,7 +218,9 @@ def combine(
     params += [len(sizes) - 1, sizes[-1], *(s[-1] for s in steps)]
     for d in range(len(sizes) - 2, -1, -1):
         params += [sizes[d], *(s[d] for s in steps)]
+    unit = index_dim == 1 and source_dim == 1 and step == 1
     statics = {"T": t, "I": BY_CODE[index.dtype.code], "PARTS": parts, "ALONG": along, "COMBINE": COMBINES[mode]}
+    statics["UNIT"] = unit
     chunk = CHUNK // length if along else max(64, NEAR // (size * t.bytes * parts))
     call.native(scatter_columns, statics, params, columns, max(1, chunk))
 

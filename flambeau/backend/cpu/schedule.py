@@ -60,7 +60,13 @@ class Call:
     inputs: a Layout, a tuple of Layouts (a list of tensors), or None (an absent optional tensor) per tensor argument.
     """
 
-    def __init__(self, inputs: Sequence, outputs: Sequence[Layout], values: dict | None = None, scalars: Sequence[str] = ()):
+    def __init__(
+        self,
+        inputs: Sequence,
+        outputs: Sequence[Layout],
+        values: dict | None = None,
+        scalars: Sequence[str] = (),
+    ):
         self.inputs, self.outputs, self.values = list(inputs), list(outputs), values or {}
         self.steps: list[tuple] = []
         self.scratches: list[int] = []
@@ -99,24 +105,32 @@ class Call:
         """Run a kernel ``(frame, params, begin, end)`` over [0, n) in chunks; parameters are int64 or float words."""
         self.step(native_address(kernel, statics), list(parameters), n, max(1, chunk))
 
-    def pointwise(self, outputs: Sequence, inputs: Sequence, rule, shape, scalars: Sequence[tuple[str, int]] = ()) -> None:
+    def pointwise(
+        self, outputs: Sequence, inputs: Sequence, rule, shape, scalars: Sequence[tuple[str, int]] = ()
+    ) -> None:
         """One pointwise loop. outputs and inputs: (type code, strides, frame word); rule(*leaves) gives the values."""
         if 0 in shape:
             return
         leaves = input_leaves([i[0] for i in inputs])
         numbers = scalar_leaves([s[0] for s in scalars])
         found = rule(*leaves, *numbers)
-        function = ScalarFunction(flatten(found if isinstance(found, (tuple, list)) else [found], [o[0] for o in outputs]))
+        function = ScalarFunction(
+            flatten(found if isinstance(found, (tuple, list)) else [found], [o[0] for o in outputs])
+        )
         cost, refuses = cost_of(function)
         self.refuses = self.refuses or refuses
-        self.steps.append(pointwise.step(function, shape, [*outputs, *inputs], len(outputs), scalars, cost=cost))
+        self.steps.append(
+            pointwise.step(function, shape, [*outputs, *inputs], len(outputs), scalars, cost=cost)
+        )
 
     def contiguous(self, k: int, code: str | None = None) -> int:
         """Frame word of input k as a contiguous buffer (of another type when `code` says so), copied if it must be."""
         layout = self.inputs[k]
         if layout.contiguous and code in (None, layout.dtype.code):
             return self.input(k)
-        return self.copy_in(self.input(k), layout.shape, layout.strides, layout.dtype.code, code or layout.dtype.code)
+        return self.copy_in(
+            self.input(k), layout.shape, layout.strides, layout.dtype.code, code or layout.dtype.code
+        )
 
     def copy_in(self, word: int, shape, strides, code: str, to: str) -> int:
         """Frame word of a contiguous scratch copy of a strided buffer, converted to type `to`."""

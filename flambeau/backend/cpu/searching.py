@@ -15,8 +15,8 @@ CHUNK = 4096  # binary searches that one thread takes at a time
 def count_places(frame: WORD, params: WORD, begin: i64, end: i64):
     """Add 1 (or a weight) at each place of a vector of places; negative places are left out.
 
-    One thread walks in order, so that sums of floats never vary. Parameters: words of the places, the weights, the
-    result; length, bins.
+    One thread walks in order, so that sums of floats never vary. Parameters: words of the places, the
+    weights, the result; length, bins.
     """
     places = bitcast(frame[params[0]], ptr(P))
     out = bitcast(frame[params[2]], ptr(W))
@@ -48,8 +48,9 @@ def count_at(call) -> None:
 
 @native
 def binary_search(frame: WORD, params: WORD, begin: i64, end: i64):
-    """Where each value belongs in its row of boundaries. Parameters: words of boundaries, values, sorter, result; length
-    of a row of boundaries, values a row (0: one row for all)."""
+    """Where each value belongs in its row of boundaries. Parameters: words of boundaries, values, sorter,
+    result; length of a row of boundaries, values a row (0: one row for all).
+    """
     boundaries = bitcast(frame[params[0]], ptr(T))
     values = bitcast(frame[params[1]], ptr(T))
     sorter = bitcast(frame[params[2]], WORD)
@@ -110,8 +111,9 @@ def compare_rows(a, b, width):
 
 @native
 def merge_rows(frame: WORD, params: WORD, begin: i64, end: i64):
-    """Stable merge sort of row numbers by the rows' elements, the first element first. Parameters: words of the rows, the
-    result, a buffer; rows, width."""
+    """Stable merge sort of row numbers by the rows' elements, the first element first. Parameters: words of
+    the rows, the result, a buffer; rows, width.
+    """
     source = bitcast(frame[params[0]], ptr(T))
     a = bitcast(frame[params[1]], WORD)
     b = bitcast(frame[params[2]], WORD)

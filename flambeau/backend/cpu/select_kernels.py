@@ -64,8 +64,42 @@ def first_nan(S, p, n):
 
 
 @native
+def digits_wanted(S, p, n, rank, mode, counts):
+    """The leading digits of the elements that can matter, and how many elements have smaller ones."""
+    low = i64(0)
+    high = i64(1) << WIDE
+    before = i64(0)
+    if n > SHORT:
+        for d in range(1 << WIDE, unroll=None):
+            counts[d] = u32(0)
+        for i in range(n, unroll=None):
+            digit = leading(S, key_of(S, p[i]))
+            counts[digit] = counts[digit] + 1
+        high, before = bin_of_rank(counts, rank)
+        low = high
+        if mode == FIRST_K:
+            low = i64(0)
+            before = i64(0)
+    return low, high, before
+
+
+@native
+def collect(S, p, n, low, high, keys, places):
+    """Pairs of the elements whose leading digit lies in [low, high], in order; gives how many."""
+    found = i64(0)
+    for i in range(n, unroll=None):
+        key = key_of(S, p[i])
+        digit = leading(S, key)
+        if digit >= low:
+            if digit <= high:
+                put(S, keys, places, found, key, i)
+                found += 1
+    return found
+
+
+@native
 def select_rows(frame: WORD, params: WORD, begin: i64, end: i64):
-    """Parameters: words of input, values, indices, two key buffers, two index buffers; row length, k, mode."""
+    """Parameters: words of input, values, indices, two buffers of keys, two of indices; length, k, mode."""
     source = bitcast(frame[params[0]], ptr(S.memory))
     values = bitcast(frame[params[1]], ptr(S.memory))
     indices = bitcast(frame[params[2]], ptr(i64))
@@ -83,28 +117,8 @@ def select_rows(frame: WORD, params: WORD, begin: i64, end: i64):
             values[row] = p[at]
             indices[row] = at
         else:
-            low = i64(0)
-            high = i64(1) << WIDE
-            before = i64(0)
-            if n > SHORT:
-                for d in range(1 << WIDE, unroll=None):
-                    counts[d] = u32(0)
-                for i in range(n, unroll=None):
-                    digit = leading(S, key_of(S, p[i]))
-                    counts[digit] = counts[digit] + 1
-                high, before = bin_of_rank(counts, rank)
-                low = high
-                if mode == FIRST_K:
-                    low = i64(0)
-                    before = i64(0)
-            found = i64(0)
-            for i in range(n, unroll=None):
-                key = key_of(S, p[i])
-                digit = leading(S, key)
-                if digit >= low:
-                    if digit <= high:
-                        put(S, a, a_places, found, key, i)
-                        found += 1
+            low, high, before = digits_wanted(S, p, n, rank, mode, counts)
+            found = collect(S, p, n, low, high, a, a_places)
             if sort_pairs(S, a, a_places, b, b_places, found, counts):
                 a = b
                 a_places = b_places
@@ -121,8 +135,9 @@ def select_rows(frame: WORD, params: WORD, begin: i64, end: i64):
 
 @native
 def quick_rows(frame: WORD, params: WORD, begin: i64, end: i64):
-    """The pair of one rank of short rows. Parameters: words of input, values, indices, keys, index buffer; row length,
-    rank."""
+    """The pair of one rank of short rows. Parameters: words of input, values, indices, keys, index buffer;
+    row length, rank.
+    """
     source = bitcast(frame[params[0]], ptr(S.memory))
     values = bitcast(frame[params[1]], ptr(S.memory))
     indices = bitcast(frame[params[2]], ptr(i64))
@@ -141,8 +156,9 @@ def quick_rows(frame: WORD, params: WORD, begin: i64, end: i64):
 
 @native
 def mode_rows(frame: WORD, params: WORD, begin: i64, end: i64):
-    """The most frequent element of each row. Parameters as for `select_rows`; rows up to params[8] are sorted by
-    comparisons."""
+    """The most frequent element of each row. Parameters as for `select_rows`; rows up to params[8] are sorted
+    by comparisons.
+    """
     source = bitcast(frame[params[0]], ptr(S.memory))
     values = bitcast(frame[params[1]], ptr(S.memory))
     indices = bitcast(frame[params[2]], ptr(i64))
@@ -179,7 +195,9 @@ def mode_rows(frame: WORD, params: WORD, begin: i64, end: i64):
 
 @native
 def classic_rows(frame: WORD, params: WORD, begin: i64, end: i64):
-    """Rows sorted by comparisons, ties in no particular order. Parameters as for `quick_rows`, without the rank."""
+    """Rows sorted by comparisons, ties in no particular order. Parameters as for `quick_rows`, without the
+    rank.
+    """
     source = bitcast(frame[params[0]], ptr(S.memory))
     values = bitcast(frame[params[1]], ptr(S.memory))
     indices = bitcast(frame[params[2]], ptr(i64))

@@ -29,6 +29,8 @@ class Rows:
         shape = [where.shape[d] for d in order]
         self.length = shape[-1] if shape else 1
         self.count = prod(shape[:-1])
+        if self.length >= 1 << 32:
+            raise RuntimeError(f"sorting rows of {self.length} elements: indices have 32 bits here")
         self.keep = keep
         code = where.dtype.code
         if self.direct and where.contiguous:
@@ -80,7 +82,9 @@ class Rows:
 
 
 def sort(call) -> None:
-    """Sort along values["dim"]: values and indices. Stable but for short rows of bools, where all is ties (see CLASSIC)."""
+    """Sort along values["dim"]: values and indices. Stable but for short rows of bools, where all is ties
+    (see CLASSIC).
+    """
     if call.inputs[0].numel == 0:
         return
     rows = Rows(
@@ -102,7 +106,9 @@ def sort(call) -> None:
 
 
 def blocks_of(length: int) -> tuple[int, int]:
-    """How many blocks a long row is cut into, and their length: by the length only, so that results never vary."""
+    """How many blocks a long row is cut into, and their length: by the length only, so that results never
+    vary.
+    """
     blocks = max(1, min(32, length // BLOCK))
     return blocks, -(-length // blocks)
 
@@ -147,7 +153,9 @@ def topk(call) -> None:
 
 
 def rank(call) -> None:
-    """The element of one rank along values["dim"]: values["which"] is rank (with values["k"]), median or nanmedian."""
+    """The element of one rank along values["dim"]: values["which"] is rank (with values["k"]), median or
+    nanmedian.
+    """
     if call.outputs[0].numel == 0:
         return
     rows = Rows(call, False, 1)

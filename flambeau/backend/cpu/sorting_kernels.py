@@ -1,8 +1,9 @@
 """The kernels of sorting and selection: stable radix sorts on order-preserving integer keys.
 
-An element becomes an unsigned key that orders as the elements do (NaN last, both zeros equal); descending order takes the
-complement. Keys of up to 32 bits travel packed with the element's index in one 64-bit word; longer keys travel beside
-their indices. Source: Knuth, The Art of Computer Programming 3, 5.2.5 (least significant digit first).
+An element becomes an unsigned key that orders as the elements do (NaN last, both zeros equal); descending
+order takes the complement. Keys of up to 32 bits travel packed with the element's index in one 64-bit word;
+longer keys travel beside their indices. Source: Knuth, The Art of Computer Programming 3, 5.2.5 (least
+significant digit first).
 
 `S` is the template: `memory` (type of an element), `bits` (of a key), `packed`, `descending`, `lanes`.
 """
@@ -145,7 +146,9 @@ def sort_pairs(S, a, a_places, b, b_places, n, counts):
 
 @native
 def sort_rows(frame: WORD, params: WORD, begin: i64, end: i64):
-    """Parameters: words of input, values, indices, two key buffers, two index buffers; row length, elements kept."""
+    """Parameters: words of input, values, indices, two key buffers, two index buffers; row length, elements
+    kept.
+    """
     source = bitcast(frame[params[0]], ptr(S.memory))
     values = bitcast(frame[params[1]], ptr(S.memory))
     indices = bitcast(frame[params[2]], ptr(i64))
@@ -189,8 +192,10 @@ def build_keys(frame: WORD, params: WORD, begin: i64, end: i64):
 
 @native
 def count_digits(frame: WORD, params: WORD, begin: i64, end: i64):
-    """Counters of one digit for each block. Parameters: words of keys a, keys b, indices a, indices b, counters, state;
-    row length, blocks a row, block length, shift. State word of a row: 1 where its pairs are in buffer b."""
+    """Counters of one digit for each block. Parameters: words of keys a, keys b, indices a, indices b,
+    counters, state; row length, blocks a row, block length, shift. State word of a row: 1 where its pairs are
+    in buffer b.
+    """
     counters = bitcast(frame[params[4]], ptr(u32))
     state = bitcast(frame[params[5]], WORD)
     n, blocks, size = params[6], params[7], params[8]
@@ -274,8 +279,9 @@ def clear_state(frame: WORD, params: WORD, begin: i64, end: i64):
 
 @native
 def write_sorted(frame: WORD, params: WORD, begin: i64, end: i64):
-    """Values and indices of sorted pairs. Parameters: words of keys a, b, indices a, b, input, state, values, indices;
-    row length."""
+    """Values and indices of sorted pairs. Parameters: words of keys a, b, indices a, b, input, state, values,
+    indices; row length.
+    """
     source = bitcast(frame[params[4]], ptr(S.memory))
     state = bitcast(frame[params[5]], WORD)
     values = bitcast(frame[params[6]], ptr(S.memory))

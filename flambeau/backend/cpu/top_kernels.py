@@ -1,4 +1,4 @@
-"""The kernels that find the first k of a row: vectors of elements no better than the k-th so far are skipped at once."""
+"""The kernels that find the first k of a row: whole vectors no better than the k-th so far are skipped."""
 
 from __future__ import annotations
 
@@ -93,8 +93,9 @@ def top_rows(frame: WORD, params: WORD, begin: i64, end: i64):
 
 @native
 def top_blocks(frame: WORD, params: WORD, begin: i64, end: i64):
-    """The best k of each block of a row, at the block's place in the buffers. Parameters as for `top_rows`, then blocks
-    a row, block length."""
+    """The best k of each block of a row, at the block's place in the buffers. Parameters as for `top_rows`,
+    then blocks a row, block length.
+    """
     source = bitcast(frame[params[0]], ptr(S.memory))
     n, k, blocks, size = params[7], params[8], params[9], params[10]
     for item in range(begin, end, unroll=None):
