@@ -12,13 +12,20 @@ from __future__ import annotations
 from importlib import import_module as _import_module
 from typing import Any as _Any
 
-from . import ops as _ops  # noqa: F401  registers the operators
+from . import ops as _ops
 from .base.device import device, set_default_device
 from .base.dtype import ALIASES as _ALIASES
 from .base.dtype import DTYPES as _DTYPES
 from .base.dtype import dtype, promote_types
 from .base.formats import (
-    channels_last, channels_last_3d, contiguous_format, layout, memory_format, preserve_format, sparse_coo, sparse_csr,
+    channels_last,
+    channels_last_3d,
+    contiguous_format,
+    layout,
+    memory_format,
+    preserve_format,
+    sparse_coo,
+    sparse_csr,
     strided,
 )  # fmt: skip
 from .base.layout import Size
@@ -30,18 +37,29 @@ from .tensor import surface as _surface
 from .tensor import view_surface as _view_surface
 from .tensor.convert import can_cast, is_nonzero, meshgrid, result_type, where
 from .tensor.generator import (
-    Generator, default_generator, get_rng_state, initial_seed, manual_seed, seed, set_rng_state,
+    Generator,
+    default_generator,
+    get_rng_state,
+    initial_seed,
+    manual_seed,
+    seed,
+    set_rng_state,
 )  # fmt: skip
 from .tensor.grad_modes import (
-    enable_grad, inference_mode, is_grad_enabled, is_inference_mode_enabled, no_grad, set_grad_enabled,
+    enable_grad,
+    inference_mode,
+    is_grad_enabled,
+    is_inference_mode_enabled,
+    no_grad,
+    set_grad_enabled,
 )  # fmt: skip
-from .tensor.show import set_printoptions
 from .tensor.interop import as_tensor, from_numpy, tensor
+from .tensor.show import set_printoptions
 from .tensor.tensor import Tensor, install_methods
 
 __version__ = "0.1.0"
 
-globals().update({name: kind for name, kind in _DTYPES.items()}, **_ALIASES)
+globals().update(dict(_DTYPES.items()), **_ALIASES)
 install_methods()
 
 _SUBMODULES = {
@@ -81,7 +99,7 @@ _ELSEWHERE = {
     }.items()
     for name in names.split()
 }
-from math import e, inf, nan, pi  # noqa: E402  `float` is a type of elements here
+from math import e, inf, nan, pi
 
 newaxis = None
 
@@ -141,7 +159,9 @@ def set_num_threads(threads: int) -> None:
 
 
 __all__ = [
-    "Generator", "Size", "Tensor", "as_tensor", "default_generator", "device", "dtype", "enable_grad", "from_numpy", "get_default_dtype", "get_num_threads", "get_rng_state",
+    "Generator", "Size", "Tensor", "as_tensor",
+    "default_generator", "device", "dtype", "enable_grad", "from_numpy", "get_default_dtype",
+    "get_num_threads", "get_rng_state",
     "initial_seed", "manual_seed", "seed", "set_rng_state",
     "inference_mode", "is_grad_enabled", "is_inference_mode_enabled", "is_tensor", "no_grad", "promote_types",
     "set_default_device", "set_default_dtype", "set_grad_enabled", "set_num_threads", "tensor",

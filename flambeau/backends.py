@@ -87,7 +87,12 @@ class _Cuda(_Flags):
     @contextlib.contextmanager
     def sdp_kernel(self, enable_flash=True, enable_math=True, enable_mem_efficient=True, enable_cudnn=True):
         """Within it, attention may use these kernels only."""
-        names = {"flash": enable_flash, "math": enable_math, "mem_efficient": enable_mem_efficient, "cudnn": enable_cudnn}
+        names = {
+            "flash": enable_flash,
+            "math": enable_math,
+            "mem_efficient": enable_mem_efficient,
+            "cudnn": enable_cudnn,
+        }
         with self.flags(**names):
             yield
 
@@ -116,7 +121,13 @@ cuda.matmul = _Flags(
     allow_bf16_reduced_precision_reduction=True, fp32_precision="none",
 )  # fmt: skip
 cudnn = _Flags(
-    "cudnn", enabled=True, benchmark=False, benchmark_limit=10, deterministic=False, allow_tf32=True, fp32_precision="none"
+    "cudnn",
+    enabled=True,
+    benchmark=False,
+    benchmark_limit=10,
+    deterministic=False,
+    allow_tf32=True,
+    fp32_precision="none",
 )
 mps = _Flags("mps")
 mkl = _Flags("mkl")

@@ -95,11 +95,17 @@ class Stream:
 class Event:
     """A mark in a stream."""
 
-    def __init__(self, enable_timing: bool = False, blocking: bool = False, interprocess: bool = False, external: bool = False):
+    def __init__(
+        self,
+        enable_timing: bool = False,
+        blocking: bool = False,
+        interprocess: bool = False,
+        external: bool = False,
+    ):
         raise RuntimeError("Tried to instantiate dummy base class Event")
 
 
-class device:  # noqa: N801 (PyTorch's public name)
+class device:
     """Within it, a GPU is the one in use; with an index below 0 or None, nothing changes."""
 
     def __init__(self, device: Any):

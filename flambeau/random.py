@@ -7,7 +7,12 @@ from collections.abc import Iterable
 
 from .base.device import device as Device
 from .tensor.generator import (
-    default_generator, get_rng_state, initial_seed, manual_seed, seed, set_rng_state,
+    default_generator,
+    get_rng_state,
+    initial_seed,
+    manual_seed,
+    seed,
+    set_rng_state,
 )  # fmt: skip
 
 __all__ = [

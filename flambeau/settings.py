@@ -47,7 +47,8 @@ def set_deterministic_debug_mode(debug_mode: int | str) -> None:
     if isinstance(debug_mode, str):
         if debug_mode not in _DEBUG_MODES:
             raise RuntimeError(
-                "invalid value of debug_mode, expected one of `default`, `warn`, `error`, but got " + debug_mode
+                "invalid value of debug_mode, expected one of `default`, `warn`, `error`, but got "
+                + debug_mode
             )
         debug_mode = _DEBUG_MODES.index(debug_mode)
     if debug_mode not in (0, 1, 2):
@@ -67,7 +68,10 @@ def set_float32_matmul_precision(precision: str) -> None:
         return
     import warnings
 
-    warnings.warn(f"{precision} is not one of 'highest', 'high', or 'medium'; the current setting is kept.", stacklevel=2)
+    warnings.warn(
+        f"{precision} is not one of 'highest', 'high', or 'medium'; the current setting is kept.",
+        stacklevel=2,
+    )
 
 
 def get_float32_matmul_precision() -> str:
@@ -164,7 +168,9 @@ def _question(name: str, doc: str):
 
             if present((input,)):
                 return handle(ask, (input,), {})
-            raise TypeError(f"{name}(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}")
+            raise TypeError(
+                f"{name}(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}"
+            )
         return getattr(Tensor, name)(input)
 
     ask.__name__ = ask.__qualname__ = name

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from ..tensor.function import Function
 from ..tensor.grad_modes import (
-    detect_anomaly, enable_grad, inference_mode, no_grad, set_detect_anomaly, set_grad_enabled,
+    detect_anomaly,
+    enable_grad,
+    inference_mode,
+    no_grad,
+    set_detect_anomaly,
+    set_grad_enabled,
 )  # fmt: skip
 from ..tensor.gradients import backward, grad
 from . import anomaly_mode, function, functional, grad_mode, graph, variable

@@ -80,7 +80,12 @@ def _gradients(outputs: tuple, inputs: tuple, weights: tuple | None, create_grap
     if not pairs:
         return (None,) * len(inputs)
     return grad(
-        [t for t, _ in pairs], inputs, [w for _, w in pairs], retain_graph=True, create_graph=create_graph, allow_unused=True
+        [t for t, _ in pairs],
+        inputs,
+        [w for _, w in pairs],
+        retain_graph=True,
+        create_graph=create_graph,
+        allow_unused=True,
     )
 
 
@@ -96,7 +101,9 @@ def _filled(found: tuple, shapes_of: tuple, strict: bool, text: str) -> tuple:
     return tuple(result)
 
 
-_INDEPENDENT = "The output of the user-provided function is independent of input {}. This is not allowed in strict mode."
+_INDEPENDENT = (
+    "The output of the user-provided function is independent of input {}. This is not allowed in strict mode."
+)
 _HESSIAN_INDEPENDENT = (
     "While computing the hessian, found that the jacobian of the user-provided function with respect to input {} is "
     "independent of the input. This is not allowed in strict mode. You should ensure that your function is twice "
@@ -112,7 +119,9 @@ def _vector(v, like: tuple, many: bool, name: str, scalar_text: str) -> tuple:
     """The vector of a product, checked against the tensors that it goes with; a 1 for a single element."""
     if v is None:
         if len(like) != 1 or like[0].numel() != 1:
-            raise RuntimeError(f"The vector v can only be None if {scalar_text} a single Tensor with a single element.")
+            raise RuntimeError(
+                f"The vector v can only be None if {scalar_text} a single Tensor with a single element."
+            )
         return (ops.ones(tuple(like[0].shape), dtype=like[0].dtype, device=like[0].device),)
     _, found = _as_tuple(v, "v", name)
     if len(found) != len(like):
@@ -150,7 +159,9 @@ def vjp(func: Callable, inputs, v=None, create_graph: bool = False, strict: bool
         found = _filled(found, leaves, strict, _INDEPENDENT)
         if strict and create_graph:
             _check_second(found, False)
-    return _as_given(_finished(outputs, create_graph), outputs_many), _as_given(_finished(found, create_graph), many)
+    return _as_given(_finished(outputs, create_graph), outputs_many), _as_given(
+        _finished(found, create_graph), many
+    )
 
 
 def _weighted_gradient(outputs: tuple, leaves: tuple, strict: bool) -> tuple[tuple, tuple]:
@@ -178,10 +189,14 @@ def jvp(func: Callable, inputs, v=None, create_graph: bool = False, strict: bool
             _check_connected(outputs)
         weights, gradients = _weighted_gradient(outputs, leaves, strict)
         if strict and create_graph:  # what depends on the weights only does not depend on the inputs
-            _check_second(_gradients(gradients, leaves, tuple(ops.ones_like(g) for g in gradients), True), False)
+            _check_second(
+                _gradients(gradients, leaves, tuple(ops.ones_like(g) for g in gradients), True), False
+            )
         found = _gradients(gradients, weights, v, create_graph)
         found = _filled(found, outputs, False, "")
-    return _as_given(_finished(outputs, create_graph), outputs_many), _as_given(_finished(found, create_graph), outputs_many)
+    return _as_given(_finished(outputs, create_graph), outputs_many), _as_given(
+        _finished(found, create_graph), outputs_many
+    )
 
 
 def _scalar_gradient(
@@ -192,7 +207,9 @@ def _scalar_gradient(
     if many:
         raise RuntimeError(f"The function given to {name} should return a single Tensor")
     if outputs[0].numel() != 1:
-        raise RuntimeError(f"The Tensor returned by the function given to {name} should contain a single element")
+        raise RuntimeError(
+            f"The Tensor returned by the function given to {name} should contain a single element"
+        )
     if strict:
         _check_connected(outputs)
     return outputs[0], _filled(_gradients(outputs, leaves, None, True), leaves, strict, independent)
@@ -208,7 +225,9 @@ def vhp(func: Callable, inputs, v=None, create_graph: bool = False, strict: bool
         if strict:
             _check_second(gradients, True)
         found = _filled(_gradients(gradients, leaves, v, create_graph), leaves, strict, _HESSIAN_INDEPENDENT)
-    return _as_given(_finished((value,), create_graph), False), _as_given(_finished(found, create_graph), many)
+    return _as_given(_finished((value,), create_graph), False), _as_given(
+        _finished(found, create_graph), many
+    )
 
 
 def hvp(func: Callable, inputs, v=None, create_graph: bool = False, strict: bool = False):
@@ -226,7 +245,9 @@ def hvp(func: Callable, inputs, v=None, create_graph: bool = False, strict: bool
         weights = tuple(ops.zeros_like(t).requires_grad_() for t in leaves)
         second = _filled(_gradients(gradients, leaves, weights, True), leaves, strict, _HESSIAN_INDEPENDENT)
         found = _filled(_gradients(second, weights, v, create_graph), leaves, False, "")
-    return _as_given(_finished((value,), create_graph), False), _as_given(_finished(found, create_graph), many)
+    return _as_given(_finished((value,), create_graph), False), _as_given(
+        _finished(found, create_graph), many
+    )
 
 
 def _check_strategy(strategy: str, vectorize: bool, more: str = "") -> None:

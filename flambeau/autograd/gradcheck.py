@@ -73,8 +73,8 @@ def _parts(outputs: tuple) -> list[_Part]:
             found.append(_Part(k, "", lambda t: t))
             continue
         text = "While considering the {} part of complex outputs only, "
-        found.append(_Part(k, text.format("imaginary"), lambda t: ops.imag(t)))
-        found.append(_Part(k, text.format("real"), lambda t: ops.real(t)))
+        found.append(_Part(k, text.format("imaginary"), ops.imag))
+        found.append(_Part(k, text.format("real"), ops.real))
     return found
 
 
@@ -194,7 +194,9 @@ def _compare_fast(func: Callable, inputs: tuple, outputs: tuple, settings: _Sett
                 for sign in (1, -1):
                     moved = list(inputs)
                     moved[place] = t.detach() + sign * settings.eps * direction
-                    ends.append((part.choose(_outputs(func, tuple(moved))[part.place]) * weights).sum().item())
+                    ends.append(
+                        (part.choose(_outputs(func, tuple(moved))[part.place]) * weights).sum().item()
+                    )
             expected = (ends[0] - ends[1]) / (2 * settings.eps)
             if not abs(found - expected) <= settings.atol + settings.rtol * abs(expected):
                 _compare(func, inputs, outputs, settings)

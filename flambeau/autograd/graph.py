@@ -21,7 +21,7 @@ __all__ = [
 ]  # fmt: skip
 
 
-class save_on_cpu(saved_tensors_hooks):  # noqa: N801 (PyTorch's public name)
+class save_on_cpu(saved_tensors_hooks):
     """Within it, tensors saved for backward are kept in host memory, and come back when backward needs them.
 
     >>> import flambeau as torch
@@ -68,7 +68,9 @@ class _MultiHandle(RemovableHandle):
             handle.remove()
 
 
-def register_multi_grad_hook(tensors: Sequence[Tensor], fn: Callable, *, mode: str = "all") -> RemovableHandle:
+def register_multi_grad_hook(
+    tensors: Sequence[Tensor], fn: Callable, *, mode: str = "all"
+) -> RemovableHandle:
     """Run a hook when the gradients of several tensors have been computed.
 
     mode: "all" calls ``fn(grads)`` once all that take part in a backward are there (None for the others); "any" calls

@@ -27,7 +27,15 @@ class LinAlgError(RuntimeError):
 
 
 class OutOfMemoryError(RuntimeError):
-    """An allocation that cannot be met."""
+    """An allocation that cannot be met. Made from the number of bytes, or from a text."""
+
+    def __init__(self, nbytes: int | str = "out of memory"):
+        if isinstance(nbytes, int):
+            nbytes = (
+                f"DefaultCPUAllocator: can't allocate memory: you tried to allocate {nbytes} bytes. Error code 12 (Cannot "
+                "allocate memory)"
+            )
+        super().__init__(nbytes)
 
 
 def check_dim(dim: int, ndim: int, *, scalar_ok: bool = True) -> int:

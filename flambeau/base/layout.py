@@ -60,6 +60,8 @@ class Layout:
         self.dense = self.contiguous or is_dense(shape, strides)
         #: elements from the first to one past the last that an index can reach
         self.extent = 0 if self.numel == 0 else 1 + sum((n - 1) * s for n, s in zip(shape, strides))
+        if self.nbytes >> 63 or self.extent * dtype.itemsize >> 63:
+            check_size(shape, strides, self.contiguous)
         #: a `foreign` layout belongs to a subclass with its own __torch_function__: it never equals a plain one
         self.foreign = foreign
         self.plain: Layout = self
@@ -93,6 +95,17 @@ def layout(shape, strides, dtype: DType, device: Device, foreign: bool = False) 
             found.plain = layout(shape, strides, dtype, device)
         found = _interned.setdefault(key, found)
     return found
+
+
+def check_size(shape, strides, contiguous: bool) -> None:
+    """Raise for sizes beyond any memory."""
+    if contiguous:
+        raise RuntimeError(f"Storage size calculation overflowed with sizes={list(shape)}")
+    if prod(shape) >> 63:
+        raise RuntimeError("numel: integer multiplication overflow")
+    raise RuntimeError(
+        f"Storage size calculation overflowed with sizes={list(shape)} and strides={list(strides)}"
+    )
 
 
 def contiguous_layout(shape, dtype: DType, device: Device) -> Layout:

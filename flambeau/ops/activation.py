@@ -177,6 +177,9 @@ class Gelu(Pointwise):
     Source: Hendrycks and Gimpel, Gaussian error linear units, 2016.
     """
 
+    def samples(make):
+        return [((make(2, 3),), {}), ((make(2, 3),), {"approximate": "tanh"})]
+
     dtype = accepting("GeluKernelImpl", FLOAT)
 
     def check(approximate):
@@ -420,6 +423,9 @@ class Logsigmoid(Pointwise):
 class PreluBroadcast(Pointwise):
     """``input`` where positive, else ``weight * input``, with the weight already of a shape that broadcasts."""
 
+    def samples(make):
+        return [((make(2, 3), make(3)), {})]
+
     dtype = accepting("prelu_cpu", FLOAT)
 
     def scalar(input, weight):
@@ -438,6 +444,9 @@ class Prelu(Composite):
 
     Source: He et al., Delving deep into rectifiers, 2015.
     """
+
+    def samples(make):
+        return [((make(2, 3), make(3)), {}), ((make(2, 3), make(1)), {})]
 
     def body(input, weight):
         require(
@@ -470,6 +479,9 @@ class Glu(Composite):
     Source: Dauphin et al., Language modeling with gated convolutional networks, 2016.
     """
 
+    def samples(make):
+        return [((make(2, 4),), {}), ((make(4, 3), 0), {})]
+
     def body(input, dim):
         require(input.ndim > 0, "glu does not support 0-dimensional tensors")
         at = check_dim(dim, input.ndim)
@@ -482,6 +494,9 @@ class Glu(Composite):
 @op("gated(Tensor input, Tensor gate) -> Tensor", function=False, method=False)
 class Gated(Pointwise):
     """``input * sigmoid(gate)``."""
+
+    def samples(make):
+        return [((make(2, 3), make(3)), {})]
 
     dtype = accepting("glu_cpu", FLOAT)
 
@@ -499,6 +514,9 @@ class Gated(Pointwise):
 @op("rrelu_with_noise(Tensor input, Tensor noise) -> Tensor", function=False, method=False, inplace=False)
 class RreluWithNoise(Pointwise):
     """``input`` where positive, else ``noise * input``."""
+
+    def samples(make):
+        return [((make(2, 3), make(3)), {})]
 
     dtype = accepting("rrelu_cpu", FLOAT)
 

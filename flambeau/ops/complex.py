@@ -190,6 +190,9 @@ def to_complex(common: DType) -> tuple[DType, DType]:
 class Complex(Pointwise):
     """Complex numbers from their real and imaginary parts."""
 
+    def samples(make):
+        return [((make(2, 3), make(3)), {})]
+
     check_out = complex_out
     dtype = to_complex
 
@@ -209,6 +212,9 @@ class Complex(Pointwise):
 @op("polar(Tensor abs, Tensor angle, *, Tensor? out=None) -> Tensor", method=False)
 class Polar(Pointwise):
     """Complex numbers from their absolute values and angles."""
+
+    def samples(make):
+        return [((make(2, 3), make(3)), {})]
 
     check_out = complex_out
     dtype = to_complex

@@ -77,7 +77,11 @@ def converted(common: DType, dtype):
     return common, dtype or common
 
 
-@op("to_copy(Tensor input, *, ScalarType? dtype=None, any memory_format=None) -> Tensor", function=False, method=False)
+@op(
+    "to_copy(Tensor input, *, ScalarType? dtype=None, any memory_format=None) -> Tensor",
+    function=False,
+    method=False,
+)
 class ToCopy(Pointwise):
     """A new tensor with the same elements, of another type or memory format."""
 

@@ -239,6 +239,9 @@ def check_matrix(name: str, input) -> None:
 class Tril(Opaque):
     """The lower triangle of each matrix: elements (i, j) with ``j - i <= diagonal``; zeros elsewhere."""
 
+    def samples(make):
+        return [((make(3, 4),), {}), ((make(2, 3, 3), -1), {}), ((make(3, 4), 2), {})]
+
     algorithm = "create.lower"
 
     def check(input):
@@ -254,6 +257,9 @@ class Tril(Opaque):
 @op("triu(Tensor input, int diagonal=0, *, Tensor? out=None) -> Tensor", inplace=True)
 class Triu(Opaque):
     """The upper triangle of each matrix: elements (i, j) with ``j - i >= diagonal``; zeros elsewhere."""
+
+    def samples(make):
+        return [((make(3, 4),), {}), ((make(2, 3, 3), -1), {}), ((make(3, 4), 2), {})]
 
     algorithm = "create.upper"
 

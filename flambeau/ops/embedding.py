@@ -139,7 +139,9 @@ class EmbeddingBag(Composite):
                 f"the same shape as the input ({input._layout.shape})"
             )
         if not weight._layout.ndim == 2:
-            raise ValueError(f"weight has to be a 2D Tensor, but got Tensor of dimension {weight._layout.ndim}")
+            raise ValueError(
+                f"weight has to be a 2D Tensor, but got Tensor of dimension {weight._layout.ndim}"
+            )
         indices, offsets, weights = flat_bags(input, offsets, per_sample_weights)
         if mode not in ("sum", "mean", "max"):
             raise ValueError("mode has to be one of sum, mean or max")
@@ -181,7 +183,9 @@ def flat_bags(input, offsets, per_sample_weights):
     if where.ndim != 1:
         raise ValueError(f"input has to be 1D or 2D Tensor, but got Tensor of dimension {where.ndim}")
     if offsets is None or not hasattr(offsets, "_layout"):
-        raise ValueError(f"offsets has to be a 1D Tensor but got {None if offsets is None else type(offsets)}")
+        raise ValueError(
+            f"offsets has to be a 1D Tensor but got {None if offsets is None else type(offsets)}"
+        )
     if offsets._layout.ndim != 1:
         raise ValueError("offsets has to be a 1D Tensor")
     return input, offsets, per_sample_weights
@@ -236,7 +240,9 @@ def _largest(rows, bags, count: int, counted):
     low = float("-inf")
     if counted is not None:
         rows = ops.where(ops.unsqueeze(counted, 1), rows, low)
-    start = ops.full((count, rows._layout.shape[1]), low, dtype=rows._layout.dtype, device=rows._layout.device)
+    start = ops.full(
+        (count, rows._layout.shape[1]), low, dtype=rows._layout.dtype, device=rows._layout.device
+    )
     places = ops.expand(ops.unsqueeze(bags, 1), tuple(rows._layout.shape))
     found = ops.scatter_reduce(start, 0, places, rows, "amax")
     present = ops.ones(bags._layout.shape) if counted is None else ops.to_copy(counted, dtype=types.float32)

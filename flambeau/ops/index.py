@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from ..base import dtype as types
 from ..base.errors import check_dim
 from ..base.layout import Layout, contiguous_layout
@@ -109,10 +111,13 @@ class RowsSum(Opaque):
         shape = (*input.shape[:dim], size, *input.shape[dim + index.ndim :])
         return contiguous_layout(shape, input.dtype, input.device)
 
-    def d_input(g, index, dim, skip, mean):
-        if skip >= 0 or mean:
-            raise NotImplementedError("the second derivative of an embedding with padding_idx or scale_grad_by_freq")
-        return pick(g, index, dim)
+    def d_input(g, index, dim, size, skip, mean):
+        found, where = pick(g, index, dim), index._layout
+        wide = (1,) * dim + tuple(where.shape) + (1,) * (found._layout.ndim - dim - where.ndim)
+        if mean:
+            ones = ops.ones(where.shape, dtype=g._layout.dtype, device=g._layout.device)
+            found = found / ops.reshape(pick(ops.rows_sum(ones, index, 0, size), index, 0), wide)
+        return found if skip < 0 else ops.where(ops.reshape(ops.ne(index, skip), wide), found, 0)
 
 
 @op("index_select(Tensor input, int dim, Tensor index, *, Tensor? out=None) -> Tensor")
@@ -131,7 +136,9 @@ class IndexSelect(Opaque):
         if index.dtype.name not in INDEX_TYPES:
             raise RuntimeError("index_select(): Expected dtype int32 or int64 for index")
         if input.ndim == 0 and index.numel != 1:
-            raise RuntimeError(f"index_select(): Index to scalar can have only 1 value, got {index.numel} value(s)")
+            raise RuntimeError(
+                f"index_select(): Index to scalar can have only 1 value, got {index.numel} value(s)"
+            )
         if input.device is not index.device:
             raise RuntimeError(
                 "Expected all tensors to be on the same device, but got index is on "
@@ -159,7 +166,7 @@ class IndexSelect(Opaque):
 def indexed_shape(shape, dims, index_shape) -> tuple[int, ...]:
     """Shape of ``x[..., i, j, ...]``: the indices' shape where the indexed dimensions were, in front if they are apart."""
     rest = [n for d, n in enumerate(shape) if d not in dims]
-    together = all(b == a + 1 for a, b in zip(dims, dims[1:]))
+    together = all(b == a + 1 for a, b in itertools.pairwise(dims))
     at = dims[0] if together else 0
     return (*rest[:at], *index_shape, *rest[at:])
 
@@ -171,13 +178,19 @@ class IndexAt(Opaque):
     algorithm = "indexing.index_at"
 
     def layouts(input, indices, dims):
-        return contiguous_layout(indexed_shape(input.shape, dims, indices[0].shape), input.dtype, input.device)
+        return contiguous_layout(
+            indexed_shape(input.shape, dims, indices[0].shape), input.dtype, input.device
+        )
 
     def d_input(g, input_layout, indices, dims):
         return ops.places_sum(g, indices, dims, input_layout.shape)
 
 
-@op("places_sum(Tensor input, Tensor[] indices, int[] dims, int[] size) -> Tensor", function=False, method=False)
+@op(
+    "places_sum(Tensor input, Tensor[] indices, int[] dims, int[] size) -> Tensor",
+    function=False,
+    method=False,
+)
 class PlacesSum(Opaque):
     """Zeros, and ``input`` added at the places that several index tensors name together."""
 
@@ -237,7 +250,9 @@ def put_indices(input, indices, values, accumulate: bool, in_place: bool):
             f"{name}(): argument 'indices' (position 1) must be tuple of Tensors, not {type(indices).__name__}"
         )
     if not hasattr(values, "_layout"):
-        raise TypeError(f"{name}(): argument 'values' (position 2) must be Tensor, not {type(values).__name__}")
+        raise TypeError(
+            f"{name}(): argument 'values' (position 2) must be Tensor, not {type(values).__name__}"
+        )
     for k, one in enumerate(indices):
         if not hasattr(one, "_layout"):
             raise TypeError(f"expected Tensor as element {k} in argument 0, but got {type(one).__name__}")
@@ -248,7 +263,9 @@ def put_indices(input, indices, values, accumulate: bool, in_place: bool):
 def resolve_indices(input, indices: tuple) -> tuple[tuple[int, ...], tuple]:
     """Dimensions and int64 index tensors of one shape, from tensors (masks too) and None for the leading dimensions."""
     where, dims, found, at = input._layout, [], [], 0
-    count = sum(1 if i is None or i._layout.dtype.name not in ("bool", "uint8") else i._layout.ndim for i in indices)
+    count = sum(
+        1 if i is None or i._layout.dtype.name not in ("bool", "uint8") else i._layout.ndim for i in indices
+    )
     if count > where.ndim:
         raise IndexError(f"too many indices for tensor of dimension {where.ndim} (got {count})")
     for index in indices:
@@ -291,7 +308,9 @@ def together(indices: list) -> tuple:
                 f"shape mismatch: indexing tensors could not be broadcast together with shapes {listed}"
             ) from None
         indices = [i if tuple(i._layout.shape) == shape else ops.expand(i, shape) for i in indices]
-    return tuple(i if i._layout.contiguous else ops.clone(i, memory_format="contiguous_format") for i in indices)
+    return tuple(
+        i if i._layout.contiguous else ops.clone(i, memory_format="contiguous_format") for i in indices
+    )
 
 
 def written(input, dims, indices, values, accumulate: bool, in_place: bool):
@@ -363,7 +382,11 @@ class PutFlat(Opaque):
         return contiguous_layout(input.shape, input.dtype, input.device)
 
     def d_input(g, index, accumulate):
-        return g if accumulate else ops.put_flat(g, index, ops.zeros(index._layout.shape, dtype=g._layout.dtype), False)
+        return (
+            g
+            if accumulate
+            else ops.put_flat(g, index, ops.zeros(index._layout.shape, dtype=g._layout.dtype), False)
+        )
 
     def d_source(g, index, source_layout):
         return ops.reshape(ops.take_flat(g, index), source_layout.shape)
@@ -407,7 +430,9 @@ class TakeAlongDim(Composite):
                 f"{have.ndim} dimensions for input, and {given.ndim} dimensions for indices"
             )
         at = check_dim(dim, have.ndim)
-        one = common_shape([[1 if d == at else n for d, n in enumerate(s)] for s in (have.shape, given.shape)])
+        one = common_shape(
+            [[1 if d == at else n for d, n in enumerate(s)] for s in (have.shape, given.shape)]
+        )
         input = ops.expand(input, tuple(have.shape[at] if d == at else n for d, n in enumerate(one)))
         indices = ops.expand(indices, tuple(given.shape[at] if d == at else n for d, n in enumerate(one)))
         return ops.gather(input, at, ops.remainder(indices, max(1, have.shape[at] if have.ndim else 1)))
@@ -473,7 +498,8 @@ class MaskedScatter(Composite):
         where, given = input._layout, source._layout
         if mask._layout.dtype.name != "bool":
             raise RuntimeError(
-                "masked_scatter_ only supports boolean masks, but got mask with dtype " + type_title(mask._layout.dtype)
+                "masked_scatter_ only supports boolean masks, but got mask with dtype "
+                + type_title(mask._layout.dtype)
             )
         if given.dtype is not where.dtype:
             raise RuntimeError(
@@ -486,7 +512,9 @@ class MaskedScatter(Composite):
         if given.numel < count:
             raise RuntimeError("Number of elements of source < number of ones in mask")
         flat = ops.reshape(ops.expand(input, shape), (-1,)) if 0 not in shape else ops.reshape(input, (0,))
-        values = ops.slice(ops.reshape(source, (-1,)) if given.numel else ops.reshape(source, (0,)), 0, 0, count, 1)
+        values = ops.slice(
+            ops.reshape(source, (-1,)) if given.numel else ops.reshape(source, (0,)), 0, 0, count, 1
+        )
         return ops.reshape(ops.put_flat(flat, places, values, False), shape)
 
 
@@ -507,4 +535,3 @@ class UnravelIndex(Composite):
             found.append(ops.remainder(ops.floor_divide(indices, step), max(n, 1)))
             step *= n
         return tuple(reversed(found))
-

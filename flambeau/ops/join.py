@@ -61,7 +61,9 @@ def cat_layout(tensors, dim: int) -> Layout:
         total += t.shape[at]
     shape = (*first.shape[:at], total, *first.shape[at + 1 :])
     strides = joined_strides(parts, shape)
-    return contiguous_layout(shape, dtype, device) if strides is None else layout(shape, strides, dtype, device)
+    return (
+        contiguous_layout(shape, dtype, device) if strides is None else layout(shape, strides, dtype, device)
+    )
 
 
 def as_part(g, where: Layout):
@@ -74,7 +76,9 @@ def as_part(g, where: Layout):
     return g if g._layout.dtype is where.dtype else ops.to_copy(g, dtype=where.dtype)
 
 
-@op("cat(Tensor[] tensors, int dim=0, *, Tensor? out=None) -> Tensor", method=False, also="concat concatenate")
+@op(
+    "cat(Tensor[] tensors, int dim=0, *, Tensor? out=None) -> Tensor", method=False, also="concat concatenate"
+)
 class Cat(Opaque):
     """The tensors one after the other along ``dim``.
 
@@ -135,7 +139,9 @@ def listed(tensors, name: str) -> list:
     """The tensors as a list; an error when there is none."""
     found = list(tensors) if isinstance(tensors, (list, tuple)) else None
     if found is None:
-        raise TypeError(f"{name}(): argument 'tensors' (position 1) must be tuple of Tensors, not {type(tensors).__name__}")
+        raise TypeError(
+            f"{name}(): argument 'tensors' (position 1) must be tuple of Tensors, not {type(tensors).__name__}"
+        )
     if not found:
         raise RuntimeError(f"{name} expects a non-empty TensorList")
     return found

@@ -5,16 +5,24 @@ from __future__ import annotations
 from math import prod
 
 from ..base import dtype as types
-from ..base.errors import check_dim, require
+from ..base.errors import require
 from ..base.layout import Layout, contiguous_layout
 from ..return_types import structure_of
 from .define import op, ops
 from .kinds import Composite, Opaque
 from .linalg import (
-    NAMES, adjoint, check_matrix, check_same, check_sides, check_square, check_system, check_type, conj, eye_like,
-    matrices, real, same_batch, tracked,
+    NAMES,
+    adjoint,
+    check_matrix,
+    check_same,
+    check_sides,
+    check_square,
+    check_system,
+    check_type,
+    conj,
+    matrices,
+    same_batch,
 )  # fmt: skip
-
 
 # -- triangular systems ------------------------------------------------------------------------------------------------
 
@@ -162,7 +170,7 @@ def solve(name: str, A, B, left: bool, strict: bool):
     check_square("linalg.solve", a)
     vector = is_vector(a, b)
     require(
-        left or not vector or b.ndim == a.ndim - 1 and a.ndim > 1 and b.shape == a.shape[:-1] and False,
+        left or not vector,
         "linalg.solve: Vector broadcasting of the left hand side is not supported for left=False. In this case "
         "linalg.solve is equivalent to B / A.squeeze(-1)",
     )

@@ -319,7 +319,7 @@ class LinalgNorm(Composite):
             )
         if isinstance(ord, str):
             require(
-                dims is None or len(dims) == 2 or False,
+                dims is None or len(dims) == 2,
                 f"linalg.matrix_norm: dim must be a 2-tuple. Got {' '.join(map(str, dims or ()))}",
             )
             return matrix_norm(A, ord, dims or (-2, -1), keepdim, dtype)
@@ -347,9 +347,7 @@ class Cond(Composite):
             return smallest / largest if p == -2 else largest / smallest
         require(
             p in ("fro", "nuc", inf, -inf, 1, -1),
-            f"linalg.cond got an invalid norm type: {p}"
-            if isinstance(p, str)
-            else f"linalg.cond got an invalid norm type: {p}",
+            f"linalg.cond got an invalid norm type: {p}",
         )
         check_square("linalg.cond", where)
         if where.numel == 0:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from ..base import dtype as types
 from ..base.dtype import dtype as DType
 from ..base.errors import require
 from ..ir.expr import Expr, constant, where
 from .define import op
 from .kinds import Pointwise
 from .pointwise_types import BOOL, FLOAT, INTEGER, not_implemented, same_type_out
+
+
+def integer_pair(make):
+    """Samples of two integer tensors that broadcast."""
+    return [((make(2, 3, low=-9, high=9, dtype=types.int64), make(3, low=1, high=9, dtype=types.int64)), {})]
 
 
 def integers(kernel: str, bools: bool = True):
@@ -28,6 +34,7 @@ def integers(kernel: str, bools: bool = True):
 class BitwiseAnd(Pointwise):
     """Bits set in both; the logical and of bools."""
 
+    samples = integer_pair
     dtype = integers("bitwise_and_cpu")
 
     def scalar(input, other):
@@ -41,6 +48,7 @@ class BitwiseAnd(Pointwise):
 class BitwiseOr(Pointwise):
     """Bits set in either; the logical or of bools."""
 
+    samples = integer_pair
     dtype = integers("bitwise_or_cpu")
 
     def scalar(input, other):
@@ -54,6 +62,7 @@ class BitwiseOr(Pointwise):
 class BitwiseXor(Pointwise):
     """Bits set in one of the two; the exclusive or of bools."""
 
+    samples = integer_pair
     dtype = integers("bitwise_xor_cpu")
 
     def scalar(input, other):
@@ -63,6 +72,9 @@ class BitwiseXor(Pointwise):
 @op("bitwise_not(Tensor input, *, Tensor? out=None) -> Tensor", inplace=True)
 class BitwiseNot(Pointwise):
     """Bits flipped; the logical not of bools."""
+
+    def samples(make):
+        return [((make(2, 3, low=-9, high=9, dtype=types.int64),), {})]
 
     check_out = same_type_out
     dtype = integers("bitwise_not_cpu")
@@ -97,6 +109,7 @@ def greatest_divisor(x: Expr, y: Expr) -> Expr:
 class Gcd(Pointwise):
     """Greatest common divisor; never negative."""
 
+    samples = integer_pair
     dtype = integers("gcd_cpu", bools=False)
 
     def scalar(input, other):
@@ -107,6 +120,7 @@ class Gcd(Pointwise):
 class Lcm(Pointwise):
     """Least common multiple; never negative."""
 
+    samples = integer_pair
     dtype = integers("lcm_cpu", bools=False)
 
     def scalar(input, other):
@@ -146,6 +160,7 @@ def shifted_right(x: Expr, by: Expr) -> Expr:
 class BitwiseLeftShift(Pointwise):
     """``input * 2**other`` by moving bits."""
 
+    samples = integer_pair
     dtype = integers("lshift_cpu", bools=False)
 
     def scalar(input, other):
@@ -159,6 +174,7 @@ class BitwiseLeftShift(Pointwise):
 class BitwiseRightShift(Pointwise):
     """``floor(input / 2**other)`` by moving bits."""
 
+    samples = integer_pair
     dtype = integers("rshift_cpu", bools=False)
 
     def scalar(input, other):

@@ -23,7 +23,16 @@ from ..ir.expr import (
 )
 from .define import op, ops
 from .kinds import Composite, Pointwise, int_to_float
-from .pointwise_types import BOOL, INTEGER, accepting, COMPLEX, FLOAT, int_to_float_in_double, not_implemented, zero_like
+from .pointwise_types import (
+    BOOL,
+    COMPLEX,
+    FLOAT,
+    INTEGER,
+    accepting,
+    int_to_float_in_double,
+    not_implemented,
+    zero_like,
+)
 
 LN2, LN10 = math.log(2), math.log(10)
 
@@ -78,6 +87,9 @@ class Expm1(Pointwise):
 class Log(Pointwise):
     """Natural logarithm; -inf at 0, NaN below."""
 
+    def samples(make):
+        return [((make(2, 3, low=0.1, high=3),), {})]
+
     dtype = int_to_float_in_double
 
     def scalar(input):
@@ -90,6 +102,9 @@ class Log(Pointwise):
 @op("log2(Tensor input, *, Tensor? out=None) -> Tensor", inplace=True)
 class Log2(Pointwise):
     """Logarithm to base 2."""
+
+    def samples(make):
+        return [((make(2, 3, low=0.1, high=3),), {})]
 
     dtype = int_to_float_in_double
 
@@ -104,6 +119,9 @@ class Log2(Pointwise):
 class Log10(Pointwise):
     """Logarithm to base 10."""
 
+    def samples(make):
+        return [((make(2, 3, low=0.1, high=3),), {})]
+
     dtype = int_to_float_in_double
 
     def scalar(input):
@@ -116,6 +134,9 @@ class Log10(Pointwise):
 @op("log1p(Tensor input, *, Tensor? out=None) -> Tensor", inplace=True, also="special.log1p")
 class Log1p(Pointwise):
     """``log(1 + input)`` without loss near 0."""
+
+    def samples(make):
+        return [((make(2, 3, low=-0.9, high=3),), {})]
 
     dtype = int_to_float_in_double
 
@@ -212,6 +233,12 @@ class Sigmoid(Pointwise):
 class Logit(Pointwise):
     """``log(input / (1 - input))``; ``eps`` first clamps the input to [eps, 1 - eps]."""
 
+    def samples(make):
+        return [
+            ((make(2, 3, low=0.1, high=0.9),), {}),
+            ((make(2, 3, low=-0.5, high=1.5),), {"eps": 0.1}),
+        ]
+
     def dtype(common):
         if common.kind == COMPLEX:
             raise not_implemented("logit_cpu", common)
@@ -235,6 +262,12 @@ class Logit(Pointwise):
 @op("xlogy(Operand input, Operand other, *, Tensor? out=None) -> Tensor", inplace=True, also="special.xlogy")
 class Xlogy(Pointwise):
     """``input * log(other)``, and 0 where ``input`` is 0 (NaN where ``other`` is)."""
+
+    def samples(make):
+        return [
+            ((make(2, 3), make(2, 3, low=0.2, high=3)), {}),
+            ((make(2, 3, low=0.2, high=3), 0.7), {}),
+        ]
 
     dtype = accepting("xlogy_cpu", BOOL, INTEGER, FLOAT, rule=int_to_float)
 

@@ -105,6 +105,12 @@ class Frexp(Composite):
 class NanToNum(Pointwise):
     """NaN becomes ``nan`` (0), infinities ``posinf`` and ``neginf`` (by default the type's limits)."""
 
+    def samples(make):
+        return [
+            ((make(2, 3),), {}),
+            ((make(2, 3) / 0,), {"posinf": 3.0, "neginf": -2.0, "nan": 1.0}),
+        ]
+
     def dtype(common):
         return common, common
 

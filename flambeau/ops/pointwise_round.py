@@ -83,6 +83,13 @@ class Round(Pointwise):
     tensor([0.5000, 1.5000, 2.6000])
     """
 
+    def samples(make):
+        return [
+            ((make(2, 3),), {}),
+            ((make(2, 3),), {"decimals": 2}),
+            ((make(2, 3),), {"decimals": -1}),
+        ]
+
     check_out = same_type_out
     dtype = round_type
 

@@ -32,6 +32,12 @@ class Where(Pointwise):
     Shape: all three broadcast. Dtype: that of ``input`` and ``other``, promoted.
     """
 
+    def samples(make):
+        return [
+            ((make(2, 3) > 0, make(2, 3), make(3)), {}),
+            ((make(2, 1) > 0, make(2, 3), 0.5), {}),
+        ]
+
     dtype = promote
     value_kind = ("input", "other")
 
@@ -80,6 +86,9 @@ class MaskedFill(Pointwise):
     tensor([0, 2, 0])
     """
 
+    def samples(make):
+        return [((make(2, 3), make(2, 3) > 0, 0.5), {}), ((make(2, 3), make(3) > 0, make()), {})]
+
     dtype = promote
     value_kind = ("input",)
 
@@ -126,6 +135,13 @@ class Clamp(Pointwise):
     tensor([0.0000, 0.5000, 1.0000])
     """
 
+    def samples(make):
+        return [
+            ((make(2, 3), -0.7, 0.8), {}),
+            ((make(2, 3), make(3), None), {}),
+            ((make(2, 3), None, 0.3), {}),
+        ]
+
     def check(min, max):
         require(
             min is not None or max is not None, "torch.clamp: At least one of 'min' or 'max' must not be None"
@@ -159,6 +175,9 @@ class Clamp(Pointwise):
 class ClampMin(Pointwise):
     """Each element, or ``min`` where that is larger."""
 
+    def samples(make):
+        return [((make(2, 3), 0.2), {}), ((make(2, 3), make(2, 3)), {})]
+
     def dtype(common, input, min):
         return limit_type(common, input, min, None)
 
@@ -175,6 +194,9 @@ class ClampMin(Pointwise):
 @op("clamp_max(Tensor input, Operand max, *, Tensor? out=None) -> Tensor", inplace=True)
 class ClampMax(Pointwise):
     """Each element, or ``max`` where that is smaller."""
+
+    def samples(make):
+        return [((make(2, 3), 0.2), {}), ((make(2, 3), make(2, 3)), {})]
 
     def dtype(common, input, max):
         return limit_type(common, input, None, max)
@@ -332,7 +354,9 @@ class Heaviside(Pointwise):
         )
 
     def check_out(result, out):
-        require(out.dtype is result.dtype, "heaviside is not yet implemented for tensors with different dtypes.")
+        require(
+            out.dtype is result.dtype, "heaviside is not yet implemented for tensors with different dtypes."
+        )
 
     def scalar(input, values):
         one, zero = zero_like(input) + 1 if input.type != "b1" else input, zero_like(input)

@@ -76,6 +76,9 @@ class Tan(Pointwise):
 class Asin(Pointwise):
     """Inverse sine, in radians; NaN outside [-1, 1]."""
 
+    def samples(make):
+        return [((make(2, 3, low=-0.9, high=0.9),), {})]
+
     dtype = int_to_float_in_double
 
     def scalar(input):
@@ -88,6 +91,9 @@ class Asin(Pointwise):
 @op("acos(Tensor input, *, Tensor? out=None) -> Tensor", inplace=True, also="arccos")
 class Acos(Pointwise):
     """Inverse cosine, in radians; NaN outside [-1, 1]."""
+
+    def samples(make):
+        return [((make(2, 3, low=-0.9, high=0.9),), {})]
 
     dtype = int_to_float_in_double
 
@@ -188,6 +194,9 @@ class Asinh(Pointwise):
 class Acosh(Pointwise):
     """Inverse hyperbolic cosine; NaN below 1."""
 
+    def samples(make):
+        return [((make(2, 3, low=1.2, high=3),), {})]
+
     dtype = int_to_float_in_double
 
     def scalar(input):
@@ -201,6 +210,9 @@ class Acosh(Pointwise):
 @op("atanh(Tensor input, *, Tensor? out=None) -> Tensor", inplace=True, also="arctanh")
 class Atanh(Pointwise):
     """Inverse hyperbolic tangent; NaN outside [-1, 1]."""
+
+    def samples(make):
+        return [((make(2, 3, low=-0.9, high=0.9),), {})]
 
     dtype = int_to_float_in_double
 

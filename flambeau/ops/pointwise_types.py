@@ -106,6 +106,12 @@ def sgn(x):
     return expr.sign(x) if isinstance(x, Expr) else x.sgn()
 
 
+def real_part(x):
+    if isinstance(x, (Pair, complex)):
+        return x.re if isinstance(x, Pair) else x.real
+    return x.real if not isinstance(x, (Expr, int, float)) and x.is_complex() else x
+
+
 def is_integer(x) -> bool:
     """Whether the expression is of an integer type or bool."""
     return isinstance(x, Expr) and not x.is_float

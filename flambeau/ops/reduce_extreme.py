@@ -6,7 +6,7 @@ from ..base import dtype as types
 from ..base.dtype import dtype as DType
 from ..base.dtype import type_name
 from ..base.errors import check_dim, require
-from ..ir.expr import isnan, maximum, minimum, where
+from ..ir.expr import bitcast, isnan, maximum, minimum, where
 from ..return_types import structure_of
 from .define import op, ops
 from .kinds import Composite, Reduction
@@ -355,3 +355,26 @@ class Aminmax(Composite):
 
     def body(input, dim, keepdim):
         return structure_of("aminmax")(ops.aminmax_along(input, dim, keepdim))
+
+
+def as_words(common: DType):
+    """Elements in their widest type, for their 64 bits."""
+    return (types.float64 if common.kind == 2 else types.int64), types.uint64
+
+
+@op("hash_tensor(Tensor input, int[1] dim=(), *, bool keepdim=False, int mode=0, Tensor? out=None) -> Tensor")
+class HashTensor(Reduction):
+    """Exclusive or of the elements' bits, each widened to 64 bits. Dtype: uint64."""
+
+    accumulate, identity = as_words, 0
+
+    def check(input, dim, mode):
+        require(mode == 0, f"Unknown hash_tensor mode: {mode}")
+        not_complex(input, "hash_tensor", "xor_sum_cpu")
+        not_empty(input, dim, "hash_tensor", hint=HINT, mark="")
+
+    def map(input):
+        return bitcast(input, "i64") if input.is_float else input
+
+    def combine(a, b):
+        return a ^ b

@@ -89,7 +89,9 @@ class ScatterInto(Opaque):
         if how == "add":
             return g
         _only_set(how)
-        return ops.scatter_into(g, dim, index, ops.zeros((), dtype=g._layout.dtype, device=g._layout.device), "set")
+        return ops.scatter_into(
+            g, dim, index, ops.zeros((), dtype=g._layout.dtype, device=g._layout.device), "set"
+        )
 
     def d_src(g, dim, index, how):
         _only_set(how)
@@ -138,7 +140,13 @@ def number_like(value, where: Layout):
 
 def cpp_name(dtype) -> str:
     """A type's name in PyTorch's overflow messages."""
-    names = {"float32": "float", "float64": "double", "float16": "at::Half", "bfloat16": "at::BFloat16", "bool": "bool"}
+    names = {
+        "float32": "float",
+        "float64": "double",
+        "float16": "at::Half",
+        "bfloat16": "at::BFloat16",
+        "bool": "bool",
+    }
     return names.get(dtype.name, dtype.name + "_t")
 
 
@@ -166,7 +174,9 @@ def check_source(where: Layout, at: int, index: Layout, src: Layout | None) -> N
         )
 
 
-@op("scatter(Tensor input, int dim, Tensor index, any src=None, any value=None, *, any reduce=None, Tensor? out=None) -> Tensor")
+@op(
+    "scatter(Tensor input, int dim, Tensor index, any src=None, any value=None, *, any reduce=None, Tensor? out=None) -> Tensor"
+)
 class Scatter(Composite):
     """A copy of ``input`` in which each element of ``src`` (or ``value``) stands at its place along ``dim``.
 
@@ -177,7 +187,10 @@ class Scatter(Composite):
         return scattered("scatter", input, dim, index, src, value, reduce, False)
 
 
-@op("scatter_(Tensor input, int dim, Tensor index, any src=None, any value=None, *, any reduce=None) -> Tensor", function=False)
+@op(
+    "scatter_(Tensor input, int dim, Tensor index, any src=None, any value=None, *, any reduce=None) -> Tensor",
+    function=False,
+)
 class ScatterInPlace(Composite):
     """`scatter` in place."""
 
@@ -246,7 +259,9 @@ class ScatterReduce(Opaque):
             found = g / _counts(g, dim, index, include_self)
         elif reduce == "prod":
             masked = ops.where(input == 0, 1, input)
-            found = g * ops.scatter_reduce(masked, dim, index, src, "prod", include_self=include_self) / masked
+            found = (
+                g * ops.scatter_reduce(masked, dim, index, src, "prod", include_self=include_self) / masked
+            )
         else:
             mine = ops.to_copy(input == result, dtype=g._layout.dtype)
             found = mine * _shared(g, mine, dim, index, src, result)
@@ -281,9 +296,13 @@ def _shared(g, mine, dim, index, src, result):
 def _prod_source(g, input, dim, index, src, include_self, result):
     """Gradient of the factors of a product; a single zero among them sees the product of the others."""
     zero = src == 0
-    number = ops.gather(ops.scatter_add(ops.zeros_like(g), dim, index, ops.to_copy(zero, dtype=g._layout.dtype)), dim, index)
+    number = ops.gather(
+        ops.scatter_add(ops.zeros_like(g), dim, index, ops.to_copy(zero, dtype=g._layout.dtype)), dim, index
+    )
     alone = ops.logical_and(zero, number == 1)
-    others = ops.scatter_reduce(input, dim, index, ops.where(alone, 1, src), "prod", include_self=include_self)
+    others = ops.scatter_reduce(
+        input, dim, index, ops.where(alone, 1, src), "prod", include_self=include_self
+    )
     quotient = ops.gather(g * result, dim, index) / ops.where(zero, 1, src)
     return ops.where(alone, ops.gather(g * others, dim, index), quotient)
 
@@ -300,7 +319,9 @@ def check_vector(name: str, input: Layout, dim: int, index: Layout, source: Layo
             f"and size: {list(index.shape)}"
         )
     if index.dtype.name not in INDEX_TYPES:
-        raise RuntimeError(f"{name}(): Expected dtype int32/int64 for index but got: {type_title(index.dtype)}")
+        raise RuntimeError(
+            f"{name}(): Expected dtype int32/int64 for index but got: {type_title(index.dtype)}"
+        )
     if input.dtype is not source.dtype:
         raise RuntimeError(
             f"{name}(): self ({type_title(input.dtype)}) and source ({type_title(source.dtype)}) must have the same scalar type"
@@ -311,14 +332,21 @@ def check_vector(name: str, input: Layout, dim: int, index: Layout, source: Layo
             f"{name}(): Number of indices ({index.numel}) should be equal to source.size(dim): ({have}), for dim: {at}"
         )
     others = [[n for d, n in enumerate(s.shape) if d != at] for s in (input, source)]
-    if others[0] != others[1] or (input.ndim == 0) != (source.ndim == 0) and not (input.ndim == 1 and source.ndim == 0):
+    if (
+        others[0] != others[1]
+        or (input.ndim == 0) != (source.ndim == 0)
+        and not (input.ndim == 1 and source.ndim == 0)
+    ):
         raise RuntimeError(
             "source tensor shape must match self tensor shape, excluding the specified dimension. Got self.shape = "
             f"{list(input.shape)} source.shape = {list(source.shape)}"
         )
 
 
-@op("index_add(Tensor input, int dim, Tensor index, Tensor source, *, float alpha=1, Tensor? out=None) -> Tensor", inplace=True)
+@op(
+    "index_add(Tensor input, int dim, Tensor index, Tensor source, *, float alpha=1, Tensor? out=None) -> Tensor",
+    inplace=True,
+)
 class IndexAdd(Opaque):
     """A copy of ``input`` to which ``alpha`` times the slices of ``source`` are added at ``index`` along ``dim``."""
 
@@ -332,7 +360,9 @@ class IndexAdd(Opaque):
         if isinstance(alpha, bool) and input.dtype.kind:
             return
         if input.dtype.kind == 0 and not isinstance(alpha, bool) and isinstance(alpha, float):
-            raise RuntimeError("For integral input tensors, argument alpha must not be a floating point number.")
+            raise RuntimeError(
+                "For integral input tensors, argument alpha must not be a floating point number."
+            )
 
     def layouts(input):
         return contiguous_layout(input.shape, input.dtype, input.device)
@@ -346,7 +376,10 @@ class IndexAdd(Opaque):
         return found if alpha == 1 else found * alpha
 
 
-@op("index_copy(Tensor input, int dim, Tensor index, Tensor source, *, Tensor? out=None) -> Tensor", inplace=True)
+@op(
+    "index_copy(Tensor input, int dim, Tensor index, Tensor source, *, Tensor? out=None) -> Tensor",
+    inplace=True,
+)
 class IndexCopy(Opaque):
     """A copy of ``input`` with the slices of ``source`` at ``index`` along ``dim``; of equal places the last wins."""
 
@@ -358,14 +391,18 @@ class IndexCopy(Opaque):
         if index.ndim > 1:
             raise IndexError(f"index_copy_(): Index should have dimension 1 or 0 (got {index.ndim})")
         if source.ndim == 0 and index.numel != 1:
-            raise IndexError(f"index_copy_(): When source is scalar, index should have one element (got {index.numel})")
+            raise IndexError(
+                f"index_copy_(): When source is scalar, index should have one element (got {index.numel})"
+            )
         if source.ndim != input.ndim and source.ndim and input.ndim:
             raise IndexError(
                 "index_copy_(): When source and destination are not scalars, their dimensionality must match. Source "
                 f"dimensionality ({source.ndim}), destination dimensionality ({input.ndim})"
             )
         if index.dtype.name != "int64":
-            raise RuntimeError(f"index_copy_(): Expected a long tensor for index, but got {type_title(index.dtype)}")
+            raise RuntimeError(
+                f"index_copy_(): Expected a long tensor for index, but got {type_title(index.dtype)}"
+            )
         if input.dtype is not source.dtype:
             raise RuntimeError(
                 "index_copy_(): self and source expected to have the same dtype, but got (self) "
@@ -393,7 +430,12 @@ class IndexCopy(Opaque):
         return ops.reshape(ops.index_select(g, dim, index), source_layout.shape)
 
 
-@op("index_fill_with(Tensor input, int dim, Tensor index, Tensor value) -> Tensor", inplace=True, function=False, method=False)
+@op(
+    "index_fill_with(Tensor input, int dim, Tensor index, Tensor value) -> Tensor",
+    inplace=True,
+    function=False,
+    method=False,
+)
 class IndexFillWith(Opaque):
     """The one element of ``value`` in the slices at ``index`` along ``dim``."""
 
@@ -424,7 +466,9 @@ def filled(input, dim: int, index, value, in_place: bool):
                 f"{value._layout.ndim} dimension(s)."
             )
         if value._layout.dtype.is_complex and not where.dtype.is_complex:
-            raise RuntimeError("index_fill_(): Converting complex Scalar to non-complex type is not supported")
+            raise RuntimeError(
+                "index_fill_(): Converting complex Scalar to non-complex type is not supported"
+            )
         value = ops.clone(value) if in_place else value
     elif isinstance(value, complex) and not where.dtype.is_complex:
         raise RuntimeError("index_fill_(): Converting complex Scalar to non-complex type is not supported")
@@ -462,7 +506,9 @@ class IndexReduce(Composite):
     def body(input, dim, index, source, reduce, include_self):
         where, given = input._layout, source._layout
         if reduce not in ("prod", "mean", "amax", "amin"):
-            raise RuntimeError(f"index_reduce(): Expected reduce to be one of prod, mean, amax or amin but got {reduce}.")
+            raise RuntimeError(
+                f"index_reduce(): Expected reduce to be one of prod, mean, amax or amin but got {reduce}."
+            )
         check_vector("index_reduce_", where, dim, index._layout, given)
         ops.check_places(index, (where.shape or (1,))[check_dim(dim, where.ndim)])
         at = check_dim(dim, where.ndim)

@@ -108,6 +108,9 @@ class Erfc(Pointwise):
 class Erfinv(Pointwise):
     """Inverse of the error function; NaN outside [-1, 1]."""
 
+    def samples(make):
+        return [((make(2, 3, low=-0.9, high=0.9),), {})]
+
     dtype = real_float("erfinv_vml_cpu")
 
     def scalar(input):
@@ -196,6 +199,9 @@ class LogNdtr(Pointwise):
 class Ndtri(Pointwise):
     """The point up to which the area under the normal density is ``input``; inverse of ``ndtr``."""
 
+    def samples(make):
+        return [((make(2, 3, low=0.1, high=0.9),), {})]
+
     dtype = in_float64("ndtri_cpu")
 
     def scalar(input):
@@ -220,6 +226,9 @@ class Ndtri(Pointwise):
 class Entr(Pointwise):
     """``-input * log(input)``; 0 at 0 and -inf below."""
 
+    def samples(make):
+        return [((make(2, 3, low=0.2, high=3),), {})]
+
     dtype = real_float("entr_cpu")
 
     def scalar(input):
@@ -237,6 +246,9 @@ class Entr(Pointwise):
 class Lgamma(Pointwise):
     """Logarithm of the absolute value of the gamma function."""
 
+    def samples(make):
+        return [((make(2, 3, low=0.2, high=3),), {})]
+
     dtype = real_float("lgamma_vml_cpu")
 
     def scalar(input):
@@ -249,6 +261,9 @@ class Lgamma(Pointwise):
 @op("digamma(Tensor input, *, Tensor? out=None) -> Tensor", inplace=True, also="special.digamma special.psi")
 class Digamma(Pointwise):
     """Derivative of the logarithm of the gamma function."""
+
+    def samples(make):
+        return [((make(2, 3, low=0.2, high=3),), {})]
 
     dtype = real_float("digamma")
 
@@ -268,6 +283,9 @@ def higher(n: int, x):
 class Polygamma(Pointwise):
     """The n-th derivative of `digamma`."""
 
+    def samples(make):
+        return [((n, make(2, 3, low=-2.4, high=3)), {}) for n in range(4)]
+
     dtype = real_float("polygamma")
 
     def check(n):
@@ -283,6 +301,9 @@ class Polygamma(Pointwise):
 @op("mvlgamma(Tensor input, int p, *, Tensor? out=None) -> Tensor", inplace=True, also="special.multigammaln")
 class Mvlgamma(Pointwise):
     """Logarithm of the multivariate gamma function of dimension ``p``."""
+
+    def samples(make):
+        return [((make(2, 3, low=2.2, high=4), 3), {})]
 
     dtype = real_float("mvlgamma")
 

@@ -420,7 +420,9 @@ class Unsqueeze(View):
     def view(input, dim):
         at = check_dim(dim, input.ndim + 1)
         step = input.shape[at] * input.strides[at] if at < input.ndim else 1
-        return same(input, (*input.shape[:at], 1, *input.shape[at:]), (*input.strides[:at], step, *input.strides[at:])), 0
+        return same(
+            input, (*input.shape[:at], 1, *input.shape[at:]), (*input.strides[:at], step, *input.strides[at:])
+        ), 0
 
     def d_input(g, input_layout):
         return ops.reshape(g, input_layout.shape)

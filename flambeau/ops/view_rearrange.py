@@ -97,7 +97,9 @@ class Rot90(Composite):
         if ndim < 2:
             raise RuntimeError(f"expected total dims >= 2, but got total dims = {ndim}")
         if dims[0] == dims[1] or abs(dims[0] - dims[1]) == ndim:
-            raise RuntimeError(f"expected rotation dims to be different, but got dim0 = {dims[0]} and dim1 = {dims[1]}")
+            raise RuntimeError(
+                f"expected rotation dims to be different, but got dim0 = {dims[0]} and dim1 = {dims[1]}"
+            )
         a, b = check_dim(dims[0], ndim), check_dim(dims[1], ndim)
         turns = k % 4
         if turns == 1:
@@ -147,6 +149,21 @@ class Tile(Composite):
         return repeated(input, (1,) * (input._layout.ndim - len(dims)) + dims)
 
 
+@op("repeat_each(Tensor input, int repeats, int dim) -> Tensor", function=False, method=False)
+class RepeatEach(Opaque):
+    """Each slice along ``dim`` so many times in place."""
+
+    algorithm = "regions.repeat_each"
+
+    def layouts(input, repeats, dim):
+        shape = (*input.shape[:dim], input.shape[dim] * repeats, *input.shape[dim + 1 :])
+        return contiguous_layout(shape, input.dtype, input.device)
+
+    def d_input(g, input_layout, repeats, dim):
+        shape = input_layout.shape
+        return ops.sum(ops.reshape(g, (*shape[: dim + 1], repeats, *shape[dim + 1 :])), dim + 1)
+
+
 @op("repeat_positions(Tensor repeats, int total) -> Tensor", function=False, method=False)
 class RepeatPositions(Opaque):
     """0 repeated ``repeats[0]`` times, then 1 ``repeats[1]`` times, ...; ``total`` numbers."""
@@ -163,7 +180,14 @@ def positions(repeats, output_size: int | None):
     if where.ndim != 1:
         raise RuntimeError("repeat_interleave only accept 1D vector as repeat")
     if where.dtype.name not in ("int32", "int64"):
-        names = {"float32": "Float", "float64": "Double", "bool": "Bool", "int16": "Short", "uint8": "Byte", "int8": "Char"}
+        names = {
+            "float32": "Float",
+            "float64": "Double",
+            "bool": "Bool",
+            "int16": "Short",
+            "uint8": "Byte",
+            "int8": "Char",
+        }
         raise NotImplementedError(
             f"\"repeat_interleave_cpu\" not implemented for '{names.get(where.dtype.name, where.dtype.name)}'"
         )
@@ -195,10 +219,7 @@ class RepeatInterleave(Composite):
             raise RuntimeError("Repeats must be non-negative")
         if not where.ndim:
             input, where = ops.reshape(input, (1,)), ops.reshape(input, (1,))._layout
-        shape = where.shape
-        wide = ops.expand(ops.unsqueeze(input, at + 1), (*shape[: at + 1], repeats, *shape[at + 1 :]))
-        total = (*shape[:at], shape[at] * repeats, *shape[at + 1 :])
-        return ops.unsafe_view(ops.clone(wide, memory_format="contiguous_format"), total)
+        return ops.repeat_each(input, repeats, at)
 
 
 def _by_tensor(input, repeats, at: int, output_size):
@@ -286,4 +307,3 @@ class BlockDiag(Composite):
             rows.append(ops.cat([before, m, after], 1))
             left += own
         return ops.cat(rows, 0)
-

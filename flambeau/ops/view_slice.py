@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from ..base.errors import check_dim
 from ..base.layout import Layout
 from .define import op, ops
@@ -16,7 +18,9 @@ def selected(input: Layout, dim: int, index: int):
     at = check_dim(dim, input.ndim)
     n = input.shape[at]
     if not -n <= index < n:
-        raise IndexError(f"select(): index {index} out of range for tensor of size {list(input.shape)} at dimension {at}")
+        raise IndexError(
+            f"select(): index {index} out of range for tensor of size {list(input.shape)} at dimension {at}"
+        )
     index += n if index < 0 else 0
     shape, strides = list(input.shape), list(input.strides)
     del shape[at]
@@ -53,7 +57,11 @@ def sliced(input: Layout, dim: int, start: int | None, end: int | None, step: in
     return same(input, shape, strides), move
 
 
-@op("slice(Tensor input, int dim=0, int? start=None, int? end=None, int step=1) -> Tensor", function=False, method=False)
+@op(
+    "slice(Tensor input, int dim=0, int? start=None, int? end=None, int step=1) -> Tensor",
+    function=False,
+    method=False,
+)
 class Slice(View):
     """The elements ``start:end:step`` along ``dim``."""
 
@@ -142,7 +150,9 @@ def joined(g, input: Layout, sizes, dim: int):
     parts = []
     for n, one in zip(sizes, g):
         shape = (*input.shape[:at], n, *input.shape[at + 1 :])
-        parts.append(ops.zeros(shape, dtype=like._layout.dtype, device=like._layout.device) if one is None else one)
+        parts.append(
+            ops.zeros(shape, dtype=like._layout.dtype, device=like._layout.device) if one is None else one
+        )
     return ops.cat(parts, at)
 
 
@@ -233,7 +243,7 @@ def copied(pieces) -> tuple:
 
 def by_slices(input, bounds, dim: int) -> tuple:
     """The pieces between neighbouring bounds along `dim`, each a view of its own."""
-    return tuple(ops.slice(input, dim, a, b, 1) for a, b in zip(bounds, bounds[1:]))
+    return tuple(ops.slice(input, dim, a, b, 1) for a, b in itertools.pairwise(bounds))
 
 
 @op("unsafe_split(Tensor tensor, int split_size, int dim=0) -> Tensor[]")
@@ -289,7 +299,9 @@ def split_bounds(n: int, indices_or_sections) -> list[int]:
     return [0, *indices_or_sections, n]
 
 
-@op("tensor_split(Tensor input, any indices_or_sections=None, int dim=0, any indices=None, any sections=None) -> Tensor[]")
+@op(
+    "tensor_split(Tensor input, any indices_or_sections=None, int dim=0, any indices=None, any sections=None) -> Tensor[]"
+)
 class TensorSplit(Composite):
     """The tensor cut along ``dim`` into a number of near-equal parts, or before the given indices."""
 
@@ -306,7 +318,8 @@ class TensorSplit(Composite):
         if hasattr(given, "_layout"):
             if given._layout.device.type != "cpu":
                 raise RuntimeError(
-                    "tensor_split expected tensor_indices_or_sections to be on cpu, but it's on " + str(given._layout.device)
+                    "tensor_split expected tensor_indices_or_sections to be on cpu, but it's on "
+                    + str(given._layout.device)
                 )
             if given._layout.dtype.name != "int64":
                 raise RuntimeError(
@@ -323,7 +336,7 @@ class TensorSplit(Composite):
             given = sizes_of(given)
         pieces = []
         bounds = split_bounds(where.shape[at], given)
-        for k, (a, b) in enumerate(zip(bounds, bounds[1:])):
+        for k, (a, b) in enumerate(itertools.pairwise(bounds)):
             last = k == len(bounds) - 2 and not isinstance(given, int)
             pieces.append(ops.slice(input, at, a, None if last else b, 1))
         return tuple(pieces)

@@ -11,7 +11,9 @@ from .view_slice import selected, sliced
 
 
 @op(
-    "strided_sum(Tensor input, int[] size, int[] base_stride, int[] stride, int move) -> Tensor", function=False, method=False
+    "strided_sum(Tensor input, int[] size, int[] base_stride, int[] stride, int move) -> Tensor",
+    function=False,
+    method=False,
 )
 class StridedSum(Opaque):
     """A tensor of zeros (dense, with ``base_stride``) to which ``input`` is added at the places of a strided view.
@@ -74,9 +76,13 @@ def check_strided(where, storage_bytes: int | None, size, stride, start: int) ->
     if len(size) != len(stride):
         raise RuntimeError("mismatch in length of strides and shape")
     if any(s < 0 for s in stride):
-        raise RuntimeError(f"as_strided: Negative strides are not supported at the moment, got strides: {list(stride)}")
+        raise RuntimeError(
+            f"as_strided: Negative strides are not supported at the moment, got strides: {list(stride)}"
+        )
     if any(n < 0 for n in size):
-        raise RuntimeError(f"Storage size calculation overflowed with sizes={list(size)} and strides={list(stride)}")
+        raise RuntimeError(
+            f"Storage size calculation overflowed with sizes={list(size)} and strides={list(stride)}"
+        )
     if start < 0:
         raise RuntimeError(f"Tensor: invalid storage offset {start}")
     item = where.dtype.itemsize
@@ -112,7 +118,11 @@ class AsStrided(Composite):
 # -- copies with one part replaced ---------------------------------------------------------------------------
 
 
-@op("write_view(Tensor input, Tensor src, int[] size, int[] stride, int move) -> Tensor", function=False, method=False)
+@op(
+    "write_view(Tensor input, Tensor src, int[] size, int[] stride, int move) -> Tensor",
+    function=False,
+    method=False,
+)
 class WriteView(Opaque):
     """A contiguous copy of ``input`` in which a strided view holds ``src`` (broadcast to ``size``)."""
 
@@ -126,7 +136,9 @@ class WriteView(Opaque):
         return ops.write_view(g, nothing, size, stride, move)
 
     def d_src(g, input_layout, size, stride, move):
-        whole = dense_as(g, contiguous_layout(input_layout.shape, input_layout.dtype, input_layout.device).strides)
+        whole = dense_as(
+            g, contiguous_layout(input_layout.shape, input_layout.dtype, input_layout.device).strides
+        )
         return ops.strided_at(whole, size, stride, move)
 
 
@@ -150,7 +162,9 @@ class SelectScatter(Composite):
         return replaced(input, src, selected, dim, index)
 
 
-@op("slice_scatter(Tensor input, Tensor src, int dim=0, int? start=None, int? end=None, int step=1) -> Tensor")
+@op(
+    "slice_scatter(Tensor input, Tensor src, int dim=0, int? start=None, int? end=None, int step=1) -> Tensor"
+)
 class SliceScatter(Composite):
     """A copy of ``input`` with ``src`` in the range ``start:end:step`` along ``dim``."""
 
@@ -166,7 +180,9 @@ class DiagonalScatter(Composite):
         return replaced(input, src, diagonal_view, offset, dim1, dim2)
 
 
-@op("as_strided_scatter(Tensor input, Tensor src, int[] size, int[] stride, int? storage_offset=None) -> Tensor")
+@op(
+    "as_strided_scatter(Tensor input, Tensor src, int[] size, int[] stride, int? storage_offset=None) -> Tensor"
+)
 class AsStridedScatter(Composite):
     """A copy of ``input`` with ``src`` in a strided view of it."""
 

@@ -39,13 +39,15 @@ class Graph:
 
     def __getattr__(self, name):
         if name == "extra":
-            return None
+            return
         raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
 
     # -- the public face of grad_fn --
     @property
     def next_functions(self):
-        return tuple((e.target() if e is not None else None, e.index() if e is not None else 0) for e in self.edges)
+        return tuple(
+            (e.target() if e is not None else None, e.index() if e is not None else 0) for e in self.edges
+        )
 
     @property
     def metadata(self) -> dict:
@@ -158,7 +160,9 @@ class Node(Graph):
         op, unpack = self.op, self.extra["unpack"][k]
         one = unpack(packed)
         if not isinstance(one, Tensor):
-            raise TypeError(f"Output of saved tensor unpack_hook expected to be a Tensor but got result of type {type(one)}")
+            raise TypeError(
+                f"Output of saved tensor unpack_hook expected to be a Tensor but got result of type {type(one)}"
+            )
         if not attach:
             return one
         n = len(op.saved_inputs)
@@ -174,7 +178,9 @@ class Node(Graph):
     def gather(self, arrived: dict) -> list:
         """Gradients of all outputs in order; an output that nobody used has zeros (None for an integer one)."""
         return [
-            arrived.get(k) if k in arrived or where.dtype.kind < 2 else ops.zeros(where.shape, dtype=where.dtype)
+            arrived.get(k)
+            if k in arrived or where.dtype.kind < 2
+            else ops.zeros(where.shape, dtype=where.dtype)
             for k, where in enumerate(self.plan.layouts)
         ]
 
@@ -187,8 +193,14 @@ class Node(Graph):
             return alias
         place = int(self.op.saved_results[k].removeprefix("result") or 0)
         part = parts.get(place)
-        if part is None and result._layout.dtype.kind >= 2 and place not in getattr(self.op.rules, "nondifferentiable", ()):
-            part = parts[place] = Part(self, place, result._layout)  # the output itself is gone: nobody kept it
+        if (
+            part is None
+            and result._layout.dtype.kind >= 2
+            and place not in getattr(self.op.rules, "nondifferentiable", ())
+        ):
+            part = parts[place] = Part(
+                self, place, result._layout
+            )  # the output itself is gone: nobody kept it
         alias._node = part
         return alias
 
@@ -228,7 +240,9 @@ class Node(Graph):
                 one = rule(*[values[a] for a in arguments])
                 if one is not None:
                     where = self.plan.inputs[at]
-                    if where is not None and (one._layout.shape != where.shape or one._layout.dtype is not where.dtype):
+                    if where is not None and (
+                        one._layout.shape != where.shape or one._layout.dtype is not where.dtype
+                    ):
                         one = fit(one, where)
                 result[at] = one
         return result

@@ -163,7 +163,7 @@ def _regular(op: Operator) -> bool:
     types = {p.type for p in op.arguments}
     follow = getattr(op.rules, "scalars_follow_tensor", False)
     fixed = not types & {"Tensor[]", "Operand", "Operand?"} and not (follow and "Scalar" in types)
-    return op.kind == "Opaque" and bool(op.tensors) and fixed
+    return op.kind in ("Opaque", "Reduction") and bool(op.tensors) and fixed
 
 
 def _several(op: Operator, general: str) -> list[str]:

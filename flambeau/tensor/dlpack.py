@@ -100,7 +100,9 @@ def export(t: Tensor, versioned: bool, flags: int = 0):
     shape = (ctypes.c_int64 * max(ndim, 1))(*where.shape)
     # A size of 0 or 1 may have any stride; others expect the usual one.
     usual = contiguous_strides(where.shape)
-    strides = (ctypes.c_int64 * max(ndim, 1))(*(u if n < 2 else s for n, s, u in zip(where.shape, where.strides, usual)))
+    strides = (ctypes.c_int64 * max(ndim, 1))(
+        *(u if n < 2 else s for n, s, u in zip(where.shape, where.strides, usual))
+    )
     held: Any = _Versioned() if versioned else _Managed()
     described = held.tensor
     described.data = interop.address(t) if where.numel else None
@@ -214,7 +216,9 @@ def _layout_of(described):
     if not 0 <= ndim <= _MOST_DIMENSIONS:
         raise RuntimeError(f"a DLPack tensor with {ndim} dimensions")
     shape = tuple(described.shape[k] for k in range(ndim))
-    strides = tuple(described.strides[k] for k in range(ndim)) if described.strides else contiguous_strides(shape)
+    strides = (
+        tuple(described.strides[k] for k in range(ndim)) if described.strides else contiguous_strides(shape)
+    )
     if any(n < 0 for n in shape):
         raise RuntimeError(f"a DLPack tensor of shape {shape}")
     if any(s < 0 for s, n in zip(strides, shape) if n > 1):
@@ -222,19 +226,25 @@ def _layout_of(described):
             "At least one stride in the given tensor is negative, and tensors with negative strides are not currently "
             "supported."
         )
-    strides = tuple(s if n > 1 else 1 for s, n in zip(strides, shape)) if any(s < 0 for s in strides) else strides
+    strides = (
+        tuple(s if n > 1 else 1 for s, n in zip(strides, shape)) if any(s < 0 for s in strides) else strides
+    )
     where = layout(shape, strides, _dtype_of(described.dtype), Device("cpu"))
     start = (described.data or 0) + described.byte_offset
     nbytes = where.extent * where.dtype.itemsize
     if nbytes and (not described.data or nbytes >= 1 << 62):
-        raise RuntimeError("a DLPack tensor without data" if not described.data else "a DLPack tensor beyond all memory")
+        raise RuntimeError(
+            "a DLPack tensor without data" if not described.data else "a DLPack tensor beyond all memory"
+        )
     return where, start, nbytes
 
 
 def _dtype_of(given) -> DType:
     kind = _CODES.get(given.code)
     if given.lanes != 1 or kind is None:
-        raise RuntimeError(f"Unsupported DLPack type: code {given.code}, {given.bits} bits, {given.lanes} lanes")
+        raise RuntimeError(
+            f"Unsupported DLPack type: code {given.code}, {given.bits} bits, {given.lanes} lanes"
+        )
     name = {"bool": "bool", "bfloat": "bfloat16"}.get(kind, f"{kind}{given.bits}")
     found = types.DTYPES.get(name)
     if found is None or 8 * found.itemsize != given.bits:

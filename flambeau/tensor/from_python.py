@@ -26,7 +26,9 @@ def is_sequence(x) -> bool:
     kind = type(x)
     if kind is list or kind is tuple:
         return True
-    if kind in (int, float, bool, complex, type(None), dict, set, frozenset, str, bytes) or isinstance(x, (Tensor, str, dict)):
+    if kind in (int, float, bool, complex, type(None), dict, set, frozenset, str, bytes) or isinstance(
+        x, (Tensor, str, dict)
+    ):
         return False
     if is_array(x):
         return x.ndim > 0
@@ -119,7 +121,9 @@ def to_bytes(flat: list, kind: DType) -> bytes:
         return _integers(flat, kind)
     if kind.kind == 3:
         flat = [_complex(x) for x in flat]
-        return _floats("float32" if kind.name == "complex64" else "float64", [p for z in flat for p in (z.real, z.imag)])
+        return _floats(
+            "float32" if kind.name == "complex64" else "float64", [p for z in flat for p in (z.real, z.imag)]
+        )
     flat = [_real(x) for x in flat]
     return b"".join(map(bfloat16_bytes, flat)) if kind.name == "bfloat16" else _floats(kind.name, flat)
 
@@ -149,7 +153,9 @@ def _integers(flat: list, kind: DType) -> bytes:
     if kind.name == "uint64":
         return _unsigned_words(flat)
     bits = 8 * kind.itemsize
-    low, high = (-(1 << bits - 1), (1 << bits - 1) - 1) if kind.is_signed else (-(1 << bits) + 1, (1 << bits) - 1)
+    low, high = (
+        (-(1 << bits - 1), (1 << bits - 1) - 1) if kind.is_signed else (-(1 << bits) + 1, (1 << bits) - 1)
+    )
     found = []
     for x in flat:
         if type(x) is not int:
@@ -192,7 +198,9 @@ def _floats(name: str, flat: list) -> bytes:
     except OverflowError:  # beyond the type's range: infinity, as a conversion gives
         limit = 65520.0 if name == "float16" else 3.4028235677973366e38
         inf = float("inf")
-        return struct.pack(f"{len(flat)}{code}", *[inf if x >= limit else -inf if x <= -limit else x for x in flat])
+        return struct.pack(
+            f"{len(flat)}{code}", *[inf if x >= limit else -inf if x <= -limit else x for x in flat]
+        )
 
 
 def bfloat16_bytes(x: float) -> bytes:

@@ -26,7 +26,9 @@ class FunctionContext:
         """Name the inputs that forward changes in place."""
         for k, t in enumerate(tensors):
             if not isinstance(t, Tensor):
-                raise RuntimeError(f"mark_dirty can only accept variables, but argument {k} is of type {type(t).__name__}")
+                raise RuntimeError(
+                    f"mark_dirty can only accept variables, but argument {k} is of type {type(t).__name__}"
+                )
         self._dirty = tensors
 
     def mark_non_differentiable(self, *tensors) -> None:
@@ -104,12 +106,16 @@ class BackwardNode(Graph, FunctionContext):
                 kept.append((None, None, 0, None))
                 continue
             if not isinstance(t, Tensor):
-                raise TypeError(f"save_for_backward can only save variables, but argument {k} is of type {type(t).__name__}")
+                raise TypeError(
+                    f"save_for_backward can only save variables, but argument {k} is of type {type(t).__name__}"
+                )
             output = next((n for n, o in enumerate(outputs) if o is t), None)
             if hooks is not None:
                 kept.append((packed(t, hooks[0]), hooks[1], 0, t._node if output is None else output))
             elif output is not None:
-                kept.append((make(t._memory, t._layout.plain, t._offset, type(t)), None, version_of(t), output))
+                kept.append(
+                    (make(t._memory, t._layout.plain, t._offset, type(t)), None, version_of(t), output)
+                )
             else:
                 kept.append((t, None, version_of(t), None))
         self.saved = kept
@@ -128,7 +134,9 @@ class BackwardNode(Graph, FunctionContext):
             gradients = gradients + [None] * (len(self.layouts) - len(gradients))
         if self._materialize:
             gradients = [
-                ops.zeros(where.shape, dtype=where.dtype, device=where.device) if g is None and where is not None else g
+                ops.zeros(where.shape, dtype=where.dtype, device=where.device)
+                if g is None and where is not None
+                else g
                 for g, where in zip(gradients, self.layouts)
             ]
         return self._flows(self._call(gradients))
@@ -288,7 +296,9 @@ _types: dict[type, type] = {}
 def _node_type(function: type) -> type:
     made = _types.get(function)
     if made is None:
-        made = _types[function] = type(f"{function.__name__}Backward", (BackwardNode,), {"function": function})
+        made = _types[function] = type(
+            f"{function.__name__}Backward", (BackwardNode,), {"function": function}
+        )
         function._backward_cls = made
     return made
 
@@ -313,9 +323,15 @@ def _record(node, nodes, args, outputs: list, recording: bool) -> list:
     node.edges = nodes
     node.number = next_number()
     node.layouts = tuple([o._layout.plain if isinstance(o, Tensor) else None for o in made])
-    node.pack([new if _is_one_of(old, node._to_save) and old is not new else old for old, new in zip(outputs, made)])
+    node.pack(
+        [new if _is_one_of(old, node._to_save) and old is not new else old for old, new in zip(outputs, made)]
+    )
     for k, (t, original) in enumerate(zip(made, outputs)):
-        if isinstance(t, Tensor) and t._layout.dtype.kind >= 2 and not _is_one_of(original, node._non_differentiable):
+        if (
+            isinstance(t, Tensor)
+            and t._layout.dtype.kind >= 2
+            and not _is_one_of(original, node._non_differentiable)
+        ):
             _attach(node, k, t, len(made), args)
     node._dirty = node._non_differentiable = ()  # they would hold the outputs, which hold the node
     if mode.grad is not True:
@@ -384,7 +400,9 @@ def once_differentiable(function):
         nodes = tuple(a._node for a in args if isinstance(a, Tensor) and a._node is not None)
         if not nodes:
             return outputs
-        error = _Error("trying to differentiate twice a function that was marked with @once_differentiable", nodes)
+        error = _Error(
+            "trying to differentiate twice a function that was marked with @once_differentiable", nodes
+        )
         found = []
         for o in outputs if isinstance(outputs, tuple) else (outputs,):
             if isinstance(o, Tensor):

@@ -50,7 +50,7 @@ class Generator:
             words.append(x)
         self._words()[:] = words + [624] + [0] * (STATE_WORDS - 625)
 
-    def manual_seed(self, seed: int) -> "Generator":
+    def manual_seed(self, seed: int) -> Generator:
         """Start the stream of a seed; gives the generator."""
         seed = int(seed)
         if not -(1 << 63) <= seed < 1 << 64:
@@ -86,12 +86,14 @@ class Generator:
         ctypes.memmove(interop.address(made), data, len(data))
         return made
 
-    def set_state(self, new_state: Tensor) -> "Generator":
+    def set_state(self, new_state: Tensor) -> Generator:
         """Go on from a state that `get_state` gave."""
         if new_state.dtype is not types.uint8:
             raise TypeError("RNG state must be a torch.ByteTensor")
         if new_state.numel() != 5056 and new_state.numel() != 5048:
-            raise RuntimeError("Expected either a CPUGeneratorImplState of size 5056 or a CPUGeneratorImplStateLegacy of size 5048")
+            raise RuntimeError(
+                "Expected either a CPUGeneratorImplState of size 5056 or a CPUGeneratorImplStateLegacy of size 5048"
+            )
         data = bytes(bytearray(new_state.tolist()))
         seed, left, _, at = struct.unpack_from("<QiiQ", data)
         state = struct.unpack_from("<624Q", data, 24)
@@ -104,7 +106,7 @@ class Generator:
         self._words()[:] = [*state, position, 1 if valid else 0, bits] + [0] * (STATE_WORDS - 627)
         return self
 
-    def clone_state(self) -> "Generator":
+    def clone_state(self) -> Generator:
         """An independent generator at the same place."""
         made = Generator(self.device)
         made.set_state(self.get_state())

@@ -52,7 +52,7 @@ def recording() -> object:
     return "watched" if mode.anomaly or getattr(mode, "hooks", None) else True
 
 
-class no_grad(_Switch):  # noqa: N801 (PyTorch's public name)
+class no_grad(_Switch):
     """Within it, operators record no gradient. Also a decorator.
 
     >>> import flambeau as torch
@@ -77,7 +77,7 @@ class no_grad(_Switch):  # noqa: N801 (PyTorch's public name)
         mode.grad = self.before
 
 
-class enable_grad(no_grad):  # noqa: N801
+class enable_grad(no_grad):
     """Within it, operators record gradients again. Also a decorator."""
 
     def __enter__(self):
@@ -85,7 +85,7 @@ class enable_grad(no_grad):  # noqa: N801
         mode.grad = False if mode.inference else recording()
 
 
-class set_grad_enabled(_Switch):  # noqa: N801
+class set_grad_enabled(_Switch):
     """Switch recording on or off, at once; as a context manager, until its end."""
 
     def __init__(self, enabled: bool):
@@ -106,8 +106,15 @@ class set_grad_enabled(_Switch):  # noqa: N801
         return set_grad_enabled(self.enabled)
 
 
-class inference_mode(_Switch):  # noqa: N801
-    """Like no_grad; tensors made within it cannot be saved for a gradient later."""
+class inference_mode(_Switch):
+    """Like no_grad; tensors made within it cannot be saved for a gradient later, nor written outside. Also a decorator.
+
+    >>> import flambeau as torch
+    >>> with torch.inference_mode():
+    ...     x = torch.ones(2)
+    >>> x.is_inference()
+    True
+    """
 
     def __new__(cls, enabled=True):
         self = object.__new__(cls)
@@ -121,16 +128,22 @@ class inference_mode(_Switch):  # noqa: N801
 
     def __enter__(self):
         self.before = (mode.grad, mode.inference)
-        if self.enabled:
-            mode.grad, mode.inference = False, True
-        else:
-            mode.grad, mode.inference = recording(), False
+        _set_inference(False if self.enabled else recording(), self.enabled)
 
     def __exit__(self, *exc):
-        mode.grad, mode.inference = self.before
+        _set_inference(*self.before)
 
     def clone(self):
         return inference_mode(self.enabled)
+
+
+def _set_inference(grad: object, on: bool) -> None:
+    """Switch recording, and let memory that this thread allocates from now on know of inference mode."""
+    if on is not mode.inference:
+        from .dispatch import runtime
+
+        runtime().set_inference(on)
+    mode.grad, mode.inference = grad, on
 
 
 def is_grad_enabled() -> bool:
@@ -152,7 +165,7 @@ def is_anomaly_check_nan_enabled() -> bool:
     return mode.anomaly_nan
 
 
-class set_detect_anomaly(_Switch):  # noqa: N801
+class set_detect_anomaly(_Switch):
     """Anomaly mode: nodes remember their source line, and a NaN gradient raises."""
 
     def __init__(self, mode_on: bool = True, check_nan: bool = True):
@@ -172,7 +185,7 @@ class set_detect_anomaly(_Switch):  # noqa: N801
         return set_detect_anomaly(*self.wanted)
 
 
-class detect_anomaly(set_detect_anomaly):  # noqa: N801
+class detect_anomaly(set_detect_anomaly):
     """Context manager form of anomaly mode."""
 
     def __init__(self, check_nan: bool = True):
@@ -193,7 +206,7 @@ class detect_anomaly(set_detect_anomaly):  # noqa: N801
         return set_detect_anomaly(*self.wanted)
 
 
-class saved_tensors_hooks:  # noqa: N801
+class saved_tensors_hooks:
     """Within it, what nodes save passes through pack_hook, and through unpack_hook when backward needs it.
 
     >>> import flambeau as torch
@@ -222,7 +235,7 @@ class saved_tensors_hooks:  # noqa: N801
             mode.grad = recording()
 
 
-class disable_saved_tensors_hooks(_Switch):  # noqa: N801
+class disable_saved_tensors_hooks(_Switch):
     """Within it, `saved_tensors_hooks` raises a RuntimeError with this text. Also a decorator."""
 
     def __init__(self, error_message: str):

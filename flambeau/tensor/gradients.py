@@ -21,7 +21,9 @@ def get_gradient_edge(tensor: Tensor) -> GradientEdge:
     """The place in the graph that holds a tensor's gradient; it can stand for the tensor in `grad` and `backward`."""
     node = tensor._node
     if node is None:
-        raise RuntimeError("It is not possible to get the gradient edge for a Tensor that does not require gradients")
+        raise RuntimeError(
+            "It is not possible to get the gradient edge for a Tensor that does not require gradients"
+        )
     return GradientEdge(node.target(), node.index(), node)
 
 
@@ -64,7 +66,9 @@ def starting_gradients(outputs, gradients, batched: bool = False) -> list[Tensor
             if where.numel != 1:
                 raise RuntimeError("grad can be implicitly created only for scalar outputs")
             if not where.dtype.is_floating_point:
-                raise RuntimeError(f"grad can be implicitly created only for real scalar outputs but got {where.dtype}")
+                raise RuntimeError(
+                    f"grad can be implicitly created only for real scalar outputs but got {where.dtype}"
+                )
             found.append(ops.ones(where.shape, dtype=where.dtype, device=where.device))
             continue
         if not isinstance(g, Tensor):
@@ -105,7 +109,12 @@ def _check_outputs(outputs) -> list[Graph]:
 
 
 def backward(
-    tensors, grad_tensors=None, retain_graph: bool | None = None, create_graph: bool = False, grad_variables=None, inputs=None
+    tensors,
+    grad_tensors=None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    grad_variables=None,
+    inputs=None,
 ) -> None:
     """Add to each leaf's `.grad` the sum of the gradients of `tensors` weighted by `grad_tensors`.
 
@@ -191,7 +200,12 @@ def grad(
 
 def _captured(inputs, nodes, starts, targets, keep, create_graph, allow, materialize) -> tuple:
     found = run_backward(
-        nodes, starts, retain_graph=keep, create_graph=create_graph, targets={id(n): n for n in targets}, accumulate=False
+        nodes,
+        starts,
+        retain_graph=keep,
+        create_graph=create_graph,
+        targets={id(n): n for n in targets},
+        accumulate=False,
     )
     result = []
     for k, (t, node) in enumerate(zip(inputs, targets)):

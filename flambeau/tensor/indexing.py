@@ -22,7 +22,9 @@ FIRST: dict = {}
 #: views by other basic indices, by (layout, *index): (plan, operator, plain arguments)
 BASIC: dict = {}
 LIMIT = 10000
-SELECT, SLICE, UNSQUEEZE, ALIAS = (OPERATORS[f"indexed.{n}"] for n in ("select", "slice", "unsqueeze", "alias"))
+SELECT, SLICE, UNSQUEEZE, ALIAS = (
+    OPERATORS[f"indexed.{n}"] for n in ("select", "slice", "unsqueeze", "alias")
+)
 NONE = type(None)
 NOT_KEPT = object()
 ELLIPSIS = type(Ellipsis)
@@ -247,7 +249,7 @@ def prepare(items: tuple, device) -> list:
             elif where.dtype.kind > 1:
                 raise IndexError("tensors used as indices must be long, int, byte or bool tensors")
             else:
-                found.append(one if where.device is device or where.device.type != "cpu" else one)
+                found.append(one)
         elif isinstance(one, (list, tuple, range)):
             found.append(from_sequence(list(one)))
         elif hasattr(one, "__array__") and getattr(one, "ndim", 0):
@@ -507,7 +509,9 @@ def fill_view(view: Tensor, value) -> None:
     """Write a number or a tensor into a view."""
     if not isinstance(value, Tensor):
         if isinstance(value, complex) and view._layout.dtype.kind != 3:
-            raise RuntimeError(f"value cannot be converted to type {cpp_name(view._layout.dtype)} without overflow")
+            raise RuntimeError(
+                f"value cannot be converted to type {cpp_name(view._layout.dtype)} without overflow"
+            )
         ops.fill_(view, value)
         return
     shape, given = view._layout.shape, value._layout.shape
@@ -533,6 +537,13 @@ def set_indices(target: Tensor, advanced: dict, value) -> None:
             ops.masked_fill_(target, mask, value)
             return
     value = one_value(target, value)
+    if len(advanced) == 1 and where.contiguous and where.numel:
+        ((dim, mask),) = advanced.items()
+        if mask._layout.dtype is types.bool_ and dim == 0:
+            check_mask(mask, where, 0)
+            flat = ops.view(target, (mask._layout.numel, *where.shape[mask._layout.ndim :]))
+            written(flat, (0,), (true_positions(mask),), value, False, True)
+            return
     dims, indices = resolve(target, advanced) if any(
         i._layout.dtype.name in ("bool", "uint8") for i in advanced.values()
     ) else (tuple(advanced), together([checked_index(i) for i in advanced.values()]))  # fmt: skip
@@ -603,6 +614,7 @@ def find_program(where, counts):
     return call.finish()
 
 
-Tensor.__getitem__ = getitem  # type: ignore[attr-defined]
-Tensor.__setitem__ = setitem  # type: ignore[attr-defined]
+for _function, _name in ((getitem, "__getitem__"), (setitem, "__setitem__")):
+    _function.__name__, _function.__qualname__ = _name, f"Tensor.{_name}"
+    setattr(Tensor, _name, _function)
 Tensor._true_positions = true_positions  # type: ignore[attr-defined]

@@ -10,13 +10,15 @@ from ..ops.define import ops
 from ..ops.scatter import cpp_name
 from ..ops.view_strided import strided_gradient
 from . import dispatch
-from .plan import check_no_self_overlap
 from .autograd import AccumulateGrad, Graph, Node, Part, next_number
+from .plan import check_no_self_overlap
 from .tensor import Tensor, make
 
 
 def check_writable(target: Tensor, others=()) -> None:
     """Raise unless `target` may be written in place now."""
+    if not mode.inference and target._memory is not None and dispatch.runtime().of_inference(target._memory):
+        raise RuntimeError(dispatch.runtime().NOT_WRITTEN)
     if not mode.grad:
         return
     base = target._base
@@ -26,7 +28,9 @@ def check_writable(target: Tensor, others=()) -> None:
     if base is not None:
         check_view(target, base)
         if own and (base._node is None or type(base._node) is AccumulateGrad):
-            raise RuntimeError("a view of a leaf Variable that requires grad is being used in an in-place operation.")
+            raise RuntimeError(
+                "a view of a leaf Variable that requires grad is being used in an in-place operation."
+            )
     if type(target._node) is AccumulateGrad:
         raise RuntimeError("a leaf Variable that requires grad is being used in an in-place operation.")
 
@@ -35,9 +39,7 @@ SEVERAL = (
     " This view is the output of a function that returns multiple views. Such functions do not allow the output views to be "
     "modified inplace. You should replace the inplace operation by an out-of-place one."
 )
-WITHOUT_RECORDING = (
-    "A view was created in no_grad mode and is being modified inplace with grad mode enabled."
-)
+WITHOUT_RECORDING = "A view was created in no_grad mode and is being modified inplace with grad mode enabled."
 AMBIGUOUS = (
     " Given that this use case is ambiguous and error-prone, it is forbidden. You can clarify your code by moving both the "
     "view and the inplace either both inside the no_grad block (if you don't want the inplace to be tracked) or both outside "
@@ -51,9 +53,7 @@ def check_view(view: Tensor, base: Tensor) -> None:
         node = view._node
         header = WITHOUT_RECORDING
         if node is not None:
-            header = (
-                f"Output {node.index()} of {node.name().removesuffix('Backward0')} is a view and is being modified inplace."
-            )
+            header = f"Output {node.index()} of {node.name().removesuffix('Backward0')} is a view and is being modified inplace."
         raise RuntimeError(header + SEVERAL)
     if view._node is None and not any(known() is view for known in base._views or ()):
         raise RuntimeError(WITHOUT_RECORDING + AMBIGUOUS)
@@ -75,7 +75,11 @@ def overlap(a: Tensor, b: Tensor) -> bool:
     end_b = b._offset + b._layout.extent * size_b
     if end_a <= b._offset or end_b <= a._offset:
         return False
-    if a._offset == b._offset and a._layout.shape == b._layout.shape and a._layout.strides == b._layout.strides:
+    if (
+        a._offset == b._offset
+        and a._layout.shape == b._layout.shape
+        and a._layout.strides == b._layout.strides
+    ):
         return False
     if a._layout.dense and b._layout.dense:
         return True
@@ -98,13 +102,22 @@ def forbid_overlap(target: Tensor, others) -> None:
     """Raise where an operand shares memory with the tensor that is written."""
     for x in others:
         for one in x if isinstance(x, (list, tuple)) else (x,):
-            if isinstance(one, Tensor) and one._memory is target._memory and one._memory is not None and meets(target, one):
+            if (
+                isinstance(one, Tensor)
+                and one._memory is target._memory
+                and one._memory is not None
+                and meets(target, one)
+            ):
                 raise RuntimeError(OVERLAP)
 
 
 def meets(a: Tensor, b: Tensor) -> bool:
     """Whether two tensors over the same memory share elements, equal ones included."""
-    same = a._offset == b._offset and a._layout.shape == b._layout.shape and a._layout.strides == b._layout.strides
+    same = (
+        a._offset == b._offset
+        and a._layout.shape == b._layout.shape
+        and a._layout.strides == b._layout.strides
+    )
     return bool(a._layout.numel) if same else overlap(a, b)
 
 
@@ -116,7 +129,9 @@ def check_out_overlap(op, args: tuple, out) -> None:
         check_no_self_overlap(out._layout)
         have, want = out._layout.dtype, args[0]._layout.dtype
         if have is not want:
-            raise RuntimeError(f"Expected out tensor to have dtype {cpp_name(want)}, but got {cpp_name(have)} instead")
+            raise RuntimeError(
+                f"Expected out tensor to have dtype {cpp_name(want)}, but got {cpp_name(have)} instead"
+            )
     skip = op.name in SEPARATE_OTHERS and args[0] is out
     forbid_overlap(out, args[1:] if skip else args)
 
@@ -297,7 +312,9 @@ def resize_for_out(out: Tensor, shape) -> None:
     where = contiguous_layout(shape, out._layout.dtype, out._layout.device)
     if out._memory is not None:
         runtime = dispatch.runtime()
-        if runtime.word(out._memory, 3) < 0 and runtime.nbytes(out._memory) < where.nbytes:  # memory of another library
+        if (
+            runtime.word(out._memory, 3) < 0 and runtime.nbytes(out._memory) < where.nbytes
+        ):  # memory of another library
             raise RuntimeError("Trying to resize storage that is not resizable")
     out._memory = dispatch.runtime().allocate(where.nbytes) if where.device.type == "cpu" else None
     out._offset, out._layout, out._base = 0, where, None

@@ -12,6 +12,7 @@ from ..base.device import device as Device
 from ..base.dtype import DTYPES
 from ..base.dtype import dtype as DType
 from ..base.layout import contiguous_layout, layout
+from ..base.mode import mode
 from ..ops.define import ops
 from . import dispatch
 from . import from_python as python
@@ -37,7 +38,12 @@ def fill_from_list(t: Tensor, flat: list) -> None:
         ctypes.memmove(address(t), data, len(data))
 
 
-_DTYPE_OF_CLASS = {"float": types.float64, "int": types.int64, "bool": types.bool_, "complex": types.complex128}
+_DTYPE_OF_CLASS = {
+    "float": types.float64,
+    "int": types.int64,
+    "bool": types.bool_,
+    "complex": types.complex128,
+}
 
 
 def as_dtype(value, function: str = "tensor") -> DType | None:
@@ -124,7 +130,9 @@ def _stacked(rows, dtype: DType | None) -> Tensor | None:
     """A list of arrays of one shape as one tensor; None where they differ."""
     import numpy as np
 
-    if not all(isinstance(r, np.ndarray) and r.shape == rows[0].shape and r.dtype.name in DTYPES for r in rows):
+    if not all(
+        isinstance(r, np.ndarray) and r.shape == rows[0].shape and r.dtype.name in DTYPES for r in rows
+    ):
         return None
     made = from_numpy(np.stack(rows))
     return made if dtype is None else made.to(dtype)
@@ -148,6 +156,10 @@ def set_requires_grad(t: Tensor, value: bool) -> None:
     elif t._node is None:
         if t._layout.dtype.kind < 2:
             raise RuntimeError("only Tensors of floating point dtype can require gradients")
+        if not mode.inference and t._memory is not None and dispatch.runtime().of_inference(t._memory):
+            raise RuntimeError(
+                "Setting requires_grad=True on inference tensor outside InferenceMode is not allowed."
+            )
         t._node = AccumulateGrad(t)
 
 
@@ -175,7 +187,12 @@ def as_tensor(data, dtype: DType | None = None, device=None) -> Tensor:
 
 
 def asarray(
-    obj: Any, *, dtype: DType | None = None, device=None, copy: bool | None = None, requires_grad: bool = False
+    obj: Any,
+    *,
+    dtype: DType | None = None,
+    device=None,
+    copy: bool | None = None,
+    requires_grad: bool = False,
 ) -> Tensor:
     """`obj` as a tensor: shared where it can be (copy=None), never (True), or else an error (False).
 
@@ -273,7 +290,9 @@ def from_numpy(array) -> Tensor:
 
     if not isinstance(array, np.ndarray):
         module = type(array).__module__
-        raise TypeError(f"expected np.ndarray (got {module + '.' if module != 'builtins' else ''}{type(array).__name__})")
+        raise TypeError(
+            f"expected np.ndarray (got {module + '.' if module != 'builtins' else ''}{type(array).__name__})"
+        )
     found = _check_array(array)
     item = array.dtype.itemsize
     where = layout(array.shape, tuple(s // item for s in array.strides), found, cpu)
@@ -344,7 +363,9 @@ def buffer_address(view: memoryview) -> int:
     return place
 
 
-def frombuffer(buffer, *, dtype: DType, count: int = -1, offset: int = 0, requires_grad: bool = False) -> Tensor:
+def frombuffer(
+    buffer, *, dtype: DType, count: int = -1, offset: int = 0, requires_grad: bool = False
+) -> Tensor:
     """A 1-D tensor over the memory of an object with Python's buffer protocol (bytearray, array, mmap, ...).
 
     count: elements, -1 for all that follow. offset: bytes to skip.

@@ -13,7 +13,9 @@ from . import interop
 from .tensor import Tensor, make
 
 
-def legacy_new(cls: type, dtype: DType, given: tuple, data: Any = None, device: Any = None, check_type: bool = False):
+def legacy_new(
+    cls: type, dtype: DType, given: tuple, data: Any = None, device: Any = None, check_type: bool = False
+):
     """A tensor from sizes (uninitialised), a sequence of numbers, a tensor (shared) or a storage."""
     if device is not None and Device(device).type != "cpu":
         raise RuntimeError(
@@ -31,7 +33,11 @@ def _from_arguments(dtype: DType, given: tuple, check_type: bool) -> Tensor:
     if not given:
         return interop.empty_tensor((0,), dtype)
     first = given[0]
-    if isinstance(first, Tensor) or len(given) == 1 and (python.is_array(first) or not hasattr(first, "__index__")):
+    if (
+        isinstance(first, Tensor)
+        or len(given) == 1
+        and (python.is_array(first) or not hasattr(first, "__index__"))
+    ):
         return _from_one(dtype, first, check_type)
     return _from_sizes(dtype, given)
 
@@ -61,7 +67,7 @@ def _from_sizes(dtype: DType, sizes: tuple) -> Tensor:
     for k, n in enumerate(sizes):
         if not hasattr(n, "__index__"):
             raise TypeError(
-                f'new(): argument \'size\' failed to unpack the object at pos {k + 1} with error "type must be tuple of '
+                f"new(): argument 'size' failed to unpack the object at pos {k + 1} with error \"type must be tuple of "
                 f'ints,but got {type(n).__name__}"'
             )
         found.append(n.__index__())
@@ -99,7 +105,9 @@ class TensorType:
 
     def __instancecheck__(self, other) -> bool:
         return (
-            isinstance(other, Tensor) and other._layout.dtype is self.dtype and other._layout.device.type == self._device
+            isinstance(other, Tensor)
+            and other._layout.dtype is self.dtype
+            and other._layout.device.type == self._device
         )
 
     def __repr__(self) -> str:

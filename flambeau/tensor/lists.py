@@ -15,7 +15,9 @@ NAMES = ("cat", "stack", "indexed_several.index", "places_sum", "index_put_at")
 def source_of(op: Operator, inplace: bool) -> str:
     """Text of the function."""
     names = ", ".join(op.names)
-    general = f"invoke_inplace(op, ({names},))" if inplace else f"invoke(op, ({names},){', out' if op.out else ''})"
+    general = (
+        f"invoke_inplace(op, ({names},))" if inplace else f"invoke(op, ({names},){', out' if op.out else ''})"
+    )
     key, run, edges, tests = [], [], [], []
     for p in op.arguments:
         if p.type == "Tensor[]":
@@ -81,7 +83,9 @@ def record_lines(op: Operator) -> list[str]:
 
 
 def function(op: Operator, inplace: bool):
-    scope = dict(dispatch.GLOBALS, op=op, plans=op.plans, inplace_plans=op.inplace_plans, record=dispatch.record)
+    scope = dict(
+        dispatch.GLOBALS, op=op, plans=op.plans, inplace_plans=op.inplace_plans, record=dispatch.record
+    )
     scope["DEFAULTS"] = {p.name: p.default for p in op.params}
     name = op.name + ("_" if inplace else "")
     exec(compile(source_of(op, inplace), f"<operator {name}>", "exec"), scope)

@@ -13,7 +13,9 @@ def error_for(op, record: list[int]) -> Exception:
     if code == DIVISION_BY_ZERO:
         return RuntimeError("ZeroDivisionError")
     if code == INDEX_OUT_OF_RANGE:
-        return IndexError(f"index {value} is out of bounds\n  at    position {position} of the index of {op.name}")
+        return IndexError(
+            f"index {value} is out of bounds\n  at    position {position} of the index of {op.name}"
+        )
     if code == TARGET_OUT_OF_RANGE:
         return IndexError(f"Target {value} is out of bounds.\n  at    position {position} of the target")
     return RuntimeError(f"{op.name}: kernel error {code} (value {value}, position {position})")

@@ -28,7 +28,9 @@ _PROFILES = {
 }
 
 
-def set_printoptions(precision=None, threshold=None, edgeitems=None, linewidth=None, profile=None, sci_mode=None) -> None:
+def set_printoptions(
+    precision=None, threshold=None, edgeitems=None, linewidth=None, profile=None, sci_mode=None
+) -> None:
     """Set how tensors print; `profile` is "default", "short" or "full"."""
     if profile is not None:
         for name, value in _PROFILES[profile].items():
@@ -130,7 +132,9 @@ def text_of(t: Tensor, name: str | None = None) -> str:
     """What `print` shows of a tensor."""
     where = t._layout
     kind = where.dtype
-    prefix = (name or ("tensor" if type(t) is Tensor or type(t).__name__ == "Parameter" else type(t).__name__)) + "("
+    prefix = (
+        name or ("tensor" if type(t) is Tensor or type(t).__name__ == "Parameter" else type(t).__name__)
+    ) + "("
     tail: list[str] = []
     default = kind in (types.default_float(), types.default_complex(), types.int64, types.bool_)
     if where.device.type == "meta":

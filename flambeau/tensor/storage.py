@@ -18,7 +18,7 @@ from .tensor import Tensor, make
 _known: weakref.WeakValueDictionary = weakref.WeakValueDictionary()
 
 
-def storage_of(tensor: Tensor) -> "UntypedStorage":
+def storage_of(tensor: Tensor) -> UntypedStorage:
     """The storage that a tensor views."""
     memory = tensor._memory
     if memory is None:
@@ -55,14 +55,22 @@ class UntypedStorage:
             self._memory = numbers._memory
 
     @classmethod
-    def over(cls, memory, device: Device) -> "UntypedStorage":
+    def over(cls, memory, device: Device) -> UntypedStorage:
         """The storage of a block of memory."""
         made = object.__new__(cls)
         made._memory, made.device, made._size = memory, device, 0
         return made
 
     @classmethod
-    def from_buffer(cls, buffer, *, dtype: DType = types.uint8, byte_order: str = "native", count: int = -1, offset: int = 0):
+    def from_buffer(
+        cls,
+        buffer,
+        *,
+        dtype: DType = types.uint8,
+        byte_order: str = "native",
+        count: int = -1,
+        offset: int = 0,
+    ):
         """A storage with a copy of the bytes of an object with the buffer protocol."""
         return cls(memoryview(buffer).cast("B")[offset:].tolist())
 
@@ -100,11 +108,11 @@ class UntypedStorage:
         """Whether the memory is locked for a device: never."""
         return False
 
-    def untyped(self) -> "UntypedStorage":
+    def untyped(self) -> UntypedStorage:
         """The storage itself."""
         return self
 
-    def cpu(self) -> "UntypedStorage":
+    def cpu(self) -> UntypedStorage:
         """The storage in host memory: itself."""
         return self
 
@@ -127,7 +135,7 @@ class UntypedStorage:
         if isinstance(index, slice):
             start, stop, step = index.indices(self.nbytes())
             if step != 1:
-                raise ValueError("Tried to slice with a step of {}, but only a step of 1 is supported".format(step))
+                raise ValueError(f"Tried to slice with a step of {step}, but only a step of 1 is supported")
             made = UntypedStorage(max(0, stop - start))
             ctypes.memmove(made.data_ptr(), self.data_ptr() + start, made.nbytes())
             return made
@@ -142,23 +150,23 @@ class UntypedStorage:
     def __iter__(self):
         return iter(self.tolist())
 
-    def fill_(self, value: int) -> "UntypedStorage":
+    def fill_(self, value: int) -> UntypedStorage:
         """Set every byte."""
         self._bytes().fill_(value)
         return self
 
-    def copy_(self, source, non_blocking: bool | None = None) -> "UntypedStorage":
+    def copy_(self, source, non_blocking: bool | None = None) -> UntypedStorage:
         """Take the bytes of another storage of the same size."""
         if source.nbytes() != self.nbytes():
             raise RuntimeError("size does not match")
         ctypes.memmove(self.data_ptr(), source.data_ptr(), self.nbytes())
         return self
 
-    def clone(self) -> "UntypedStorage":
+    def clone(self) -> UntypedStorage:
         """A copy in memory of its own."""
         return UntypedStorage(self.nbytes(), device=self.device).copy_(self)
 
-    def resize_(self, size: int) -> "UntypedStorage":
+    def resize_(self, size: int) -> UntypedStorage:
         """Take another size; the tensors over the old memory keep it."""
         old = self.nbytes()
         if self._memory is None:
@@ -217,7 +225,13 @@ class TypedStorage:
 
     dtype: DType
 
-    def __init__(self, *args, wrap_storage: UntypedStorage | None = None, dtype: DType | None = None, device: Any = "cpu"):
+    def __init__(
+        self,
+        *args,
+        wrap_storage: UntypedStorage | None = None,
+        dtype: DType | None = None,
+        device: Any = "cpu",
+    ):
         import warnings
 
         warnings.warn(_WARNING, UserWarning, stacklevel=2)
@@ -282,7 +296,7 @@ class TypedStorage:
     def __iter__(self):
         return iter(self.tolist())
 
-    def fill_(self, value) -> "TypedStorage":
+    def fill_(self, value) -> TypedStorage:
         """Set every element."""
         self._numbers().fill_(value)
         return self
@@ -291,12 +305,16 @@ class TypedStorage:
         """Whether other processes see the memory: never."""
         return False
 
-    def cpu(self) -> "TypedStorage":
+    def cpu(self) -> TypedStorage:
         """The storage in host memory: itself."""
         return self
 
     def __eq__(self, other) -> bool:
-        return isinstance(other, TypedStorage) and self.untyped() == other.untyped() and self.dtype is other.dtype
+        return (
+            isinstance(other, TypedStorage)
+            and self.untyped() == other.untyped()
+            and self.dtype is other.dtype
+        )
 
     def __hash__(self) -> int:
         return hash(self._untyped_storage)
@@ -312,7 +330,11 @@ def is_storage(obj: Any) -> bool:
 
 
 def _typed_class(name: str, dtype: DType) -> type:
-    return type(name, (TypedStorage,), {"dtype": dtype, "__module__": "flambeau", "__doc__": f"A storage of {dtype.name}."})
+    return type(
+        name,
+        (TypedStorage,),
+        {"dtype": dtype, "__module__": "flambeau", "__doc__": f"A storage of {dtype.name}."},
+    )
 
 
 #: PyTorch's old classes of storages by element type

@@ -90,7 +90,9 @@ def _set_grad(self, value) -> None:
 def _check_grad(self, value) -> None:
     """Raise unless `value` fits as the gradient of this tensor."""
     if not isinstance(value, Tensor):
-        raise TypeError(f"assigned grad expected to be a Tensor or None but got grad of type {type(value).__name__}")
+        raise TypeError(
+            f"assigned grad expected to be a Tensor or None but got grad of type {type(value).__name__}"
+        )
     if value is self:
         raise RuntimeError("can't assign Variable as its own grad")
     own, given = self._layout, value._layout
@@ -140,7 +142,9 @@ def _set_data(self, value) -> None:
     if not isinstance(value, Tensor):
         raise TypeError(f"Variable data has to be a tensor, but got {type(value).__name__}")
     if self._node is not None and value._layout.dtype.kind < 2:
-        raise RuntimeError("data set to a tensor that requires gradients must be floating point or complex dtype")
+        raise RuntimeError(
+            "data set to a tensor that requires gradients must be floating point or complex dtype"
+        )
     self._memory, self._offset, self._layout = value._memory, value._offset, value._layout.plain
 
 
@@ -246,6 +250,8 @@ def is_complex(self) -> bool:
 @attribute
 def _version(self) -> int:
     """How often the memory was written in place."""
+    if self.is_inference():
+        raise RuntimeError("Inference tensors do not track version counter.")
     return version_of(self)
 
 
@@ -267,7 +273,9 @@ def numpy(self, *, force: bool = False):
     if force:
         return interop.to_numpy(self.detach().cpu())
     if self._node is not None and mode.grad is not None:
-        raise RuntimeError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
+        raise RuntimeError(
+            "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead."
+        )
     return interop.to_numpy(self)
 
 
@@ -512,7 +520,7 @@ for _flag in ("is_sparse", "is_quantized", "is_nested", "is_mkldnn", "is_xpu", "
 @method
 def is_inference(self) -> bool:
     """Whether the tensor was made in inference mode."""
-    return bool(self._extra and self._extra.get("inference"))
+    return self._memory is not None and dispatch.runtime().of_inference(self._memory)
 
 
 @method
@@ -560,7 +568,9 @@ def is_same_size(self, other) -> bool:
 @method
 def is_set_to(self, tensor) -> bool:
     """Whether both are the same view of the same memory."""
-    return self._memory is tensor._memory and self._offset == tensor._offset and self._layout is tensor._layout
+    return (
+        self._memory is tensor._memory and self._offset == tensor._offset and self._layout is tensor._layout
+    )
 
 
 @method
@@ -722,7 +732,9 @@ def new(self, *args, data=None, device=None):
 
 
 @method
-def new_tensor(self, data, *, dtype=None, device=None, requires_grad: bool = False, layout=None, pin_memory: bool = False):
+def new_tensor(
+    self, data, *, dtype=None, device=None, requires_grad: bool = False, layout=None, pin_memory: bool = False
+):
     """A tensor with a copy of `data`, of this one's type and device unless said otherwise."""
     if isinstance(data, Tensor):
         data = data.detach().clone()
@@ -753,7 +765,7 @@ def grad_dtype(self) -> DType:
 @attribute
 def name(self) -> None:
     """Tensors have no names of their own."""
-    return None
+    return
 
 
 @attribute

@@ -110,7 +110,9 @@ def H(self):
     ndim = self._layout.ndim
     if ndim not in (0, 2):
         more = " For batches of matrices, consider using tensor.mH" if ndim > 2 else ""
-        raise RuntimeError(f"tensor.H is only supported on matrices (2-D tensors). Got {ndim}-D tensor.{more}")
+        raise RuntimeError(
+            f"tensor.H is only supported on matrices (2-D tensors). Got {ndim}-D tensor.{more}"
+        )
     return ops.adjoint(self)
 
 
@@ -142,7 +144,9 @@ def split(self, split_size, dim: int = 0):
 def as_strided_(self, size, stride, storage_offset: int | None = None):
     """Take other sizes, strides and offset into the same storage, in place."""
     check_writable(self)
-    return restride(OPERATORS["strided_at"], self, (self, *strided_arguments(self, size, stride, storage_offset)))
+    return restride(
+        OPERATORS["strided_at"], self, (self, *strided_arguments(self, size, stride, storage_offset))
+    )
 
 
 @method
@@ -214,7 +218,9 @@ def set_(self, source=None, storage_offset: int = 0, size=None, stride=None):
     if size is None:
         size = ((nbytes - storage_offset * kind.itemsize) // kind.itemsize,)
     size = tuple(n.__index__() for n in size)
-    where = contiguous_layout(size, kind, place) if stride is None else layout(size, tuple(stride), kind, place)
+    where = (
+        contiguous_layout(size, kind, place) if stride is None else layout(size, tuple(stride), kind, place)
+    )
     if (storage_offset + where.extent) * kind.itemsize > nbytes:
         raise RuntimeError(
             f"setStorage: sizes {list(size)}, strides {list(where.strides)}, storage offset {storage_offset}, and itemsize "
@@ -229,4 +235,3 @@ def set_(self, source=None, storage_offset: int = 0, size=None, stride=None):
 def _is_view(self) -> bool:
     """Whether the tensor is a view that the gradient graph knows as one."""
     return self._base is not None
-

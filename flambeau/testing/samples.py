@@ -49,7 +49,11 @@ def samples_of(op: Operator, make: Make) -> list[Sample]:
         return own(make)
     required = [p for p in op.arguments if p.required]
     internal = not op.function and not op.method  # reached through other operators, which check the arguments
-    if not op.tensors or internal or any(p.type not in ("Tensor", "Operand", "Scalar", "float") for p in required):
+    if (
+        not op.tensors
+        or internal
+        or any(p.type not in ("Tensor", "Operand", "Scalar", "float") for p in required)
+    ):
         return []
     found: list[Sample] = []
     tensors = [p for p in required if p.is_tensor]

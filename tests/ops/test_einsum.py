@@ -31,7 +31,7 @@ def operands(shapes, seed=0):
     return [random.standard_normal(s) for s in shapes]
 
 
-@pytest.mark.parametrize("equation, shapes", [(e, s) for e, *s in CASES])
+@pytest.mark.parametrize(("equation", "shapes"), [(e, s) for e, *s in CASES])
 def test_matches_numpy(equation, shapes):
     arrays = operands(shapes)
     found = torch.einsum(equation, *[torch.from_numpy(a) for a in arrays])
@@ -70,7 +70,7 @@ def test_gradients_by_finite_differences():
 
 
 @pytest.mark.parametrize(
-    "equation, shapes, text",
+    ("equation", "shapes", "text"),
     [
         ("ij,jk", [(2, 3)], "einsum(): fewer operands were provided than specified in the equation"),
         ("ij", [(2, 3), (2, 3)], "einsum(): more operands were provided than specified in the equation"),

@@ -33,7 +33,10 @@ def example(dtype="float32"):
 def test_read(index, dtype):
     x, array = example(dtype)
     assert np.array_equal(x[translated(index)].numpy(), array[index])
-    turned, other = x.transpose(0, 2), array.swapaxes(0, 2)  # (5, 4, 3): every index above fits but for its 4s
+    turned, other = (
+        x.transpose(0, 2),
+        array.swapaxes(0, 2),
+    )  # (5, 4, 3): every index above fits but for its 4s
     if "4" not in str(index) and "3" not in str(index):
         assert np.array_equal(turned[translated(index)].numpy(), other[index])
 
@@ -46,7 +49,10 @@ def test_write_and_gradient(index):
     x[translated(index)] = torch.from_numpy(values)
     array[index] = values
     assert np.array_equal(x.numpy(), array)
-    a, b = torch.ones(3, 4, 5, dtype=torch.float64, requires_grad=True), torch.from_numpy(values).requires_grad_()
+    a, b = (
+        torch.ones(3, 4, 5, dtype=torch.float64, requires_grad=True),
+        torch.from_numpy(values).requires_grad_(),
+    )
     y = a * 2
     y[translated(index)] = b
     weight = torch.from_numpy(np.random.default_rng(1).standard_normal((3, 4, 5)))
@@ -61,7 +67,13 @@ def test_write_and_gradient(index):
 
 def test_masks():
     x, array = example()
-    for mask in (array > 20, array[:, :, 0] > 20, array[:, 0, 0] > 10, np.zeros((3, 4, 5), bool), np.ones(3, bool)):
+    for mask in (
+        array > 20,
+        array[:, :, 0] > 20,
+        array[:, 0, 0] > 10,
+        np.zeros((3, 4, 5), bool),
+        np.ones(3, bool),
+    ):
         assert np.array_equal(x[torch.from_numpy(mask)].numpy(), array[mask])
         y = x.clone()
         y[torch.from_numpy(mask)] = -1
@@ -94,7 +106,10 @@ WRITERS = [
     ("setitem", lambda x, i: x.__setitem__(i, 1.0)),
     ("scatter_", lambda x, i: x.scatter_(0, i[:, None, None].expand(2, 4, 5), 7.0)),
     ("scatter_add_", lambda x, i: x.scatter_add_(0, i[:, None, None].expand(2, 4, 5), torch.ones(2, 4, 5))),
-    ("scatter_reduce_", lambda x, i: x.scatter_reduce_(0, i[:, None, None].expand(2, 4, 5), torch.ones(2, 4, 5), "prod")),
+    (
+        "scatter_reduce_",
+        lambda x, i: x.scatter_reduce_(0, i[:, None, None].expand(2, 4, 5), torch.ones(2, 4, 5), "prod"),
+    ),
     ("put_", lambda x, i: x.put_(i * 30, torch.ones(2))),
 ]
 READERS = [
@@ -107,7 +122,7 @@ READERS = [
 ]
 
 
-@pytest.mark.parametrize("name, write", WRITERS, ids=[w[0] for w in WRITERS])
+@pytest.mark.parametrize(("name", "write"), WRITERS, ids=[w[0] for w in WRITERS])
 def test_bad_index_writes_nothing(name, write):
     x, array = example()
     version = x._version
@@ -121,7 +136,7 @@ def test_bad_index_writes_nothing(name, write):
     write(x, T([1, 0]))
 
 
-@pytest.mark.parametrize("name, read", READERS, ids=[r[0] for r in READERS])
+@pytest.mark.parametrize(("name", "read"), READERS, ids=[r[0] for r in READERS])
 def test_bad_index_is_named(name, read):
     x, _ = example()
     with pytest.raises((IndexError, RuntimeError)) as caught:
@@ -139,12 +154,24 @@ def test_error_texts():
         (lambda: x[1.5], IndexError, "only integers, slices"),
         (lambda: x[T([1.5])], IndexError, "tensors used as indices must be long, int, byte or bool tensors"),
         (lambda: x[T([True])], IndexError, r"The shape of the mask \[1\] at index 0 does not match"),
-        (lambda: x[T([0, 1]), T([0, 1, 2])], IndexError, "shape mismatch: indexing tensors could not be broadcast together"),
+        (
+            lambda: x[T([0, 1]), T([0, 1, 2])],
+            IndexError,
+            "shape mismatch: indexing tensors could not be broadcast together",
+        ),
         (lambda: x.__setitem__(T([0]), torch.ones(3)), RuntimeError, "shape mismatch: value tensor of shape"),
         (lambda: x[0][0][0], IndexError, "invalid index of a 0-dim tensor"),
         (lambda: x.gather(0, T([0])), RuntimeError, "Index tensor must have the same number of dimensions"),
-        (lambda: x.scatter(0, T([[0]]), torch.ones(1, 1, dtype=torch.float64)), RuntimeError, "Expected self.dtype to be equal"),
-        (lambda: x.scatter_reduce(0, T([[0]]), torch.ones(1, 1), "median"), RuntimeError, "reduce argument must be either"),
+        (
+            lambda: x.scatter(0, T([[0]]), torch.ones(1, 1, dtype=torch.float64)),
+            RuntimeError,
+            "Expected self.dtype to be equal",
+        ),
+        (
+            lambda: x.scatter_reduce(0, T([[0]]), torch.ones(1, 1), "median"),
+            RuntimeError,
+            "reduce argument must be either",
+        ),
         (lambda: x.index_add_(0, T([0, 1]), x[:2]), RuntimeError, "refer to a single memory location"),
     ):
         with pytest.raises(error, match=text):
@@ -167,7 +194,9 @@ def test_gather_and_scatter_in_every_dimension():
             grid[dim] = places
             np.add.at(expected, tuple(grid), source)
             assert np.allclose(x.scatter_add(dim, index, torch.from_numpy(source)).numpy(), expected)
-            turned = x.clone().permute(*range(len(shape))[::-1]).contiguous().permute(*range(len(shape))[::-1])
+            turned = (
+                x.clone().permute(*range(len(shape))[::-1]).contiguous().permute(*range(len(shape))[::-1])
+            )
             assert np.allclose(turned.scatter_add_(dim, index, torch.from_numpy(source)).numpy(), expected)
 
 
@@ -190,7 +219,9 @@ def test_scatter_reduce(reduce, include_self):
     array, source, places = rng.standard_normal(6), rng.standard_normal(9), rng.integers(0, 5, 9)
     x, s = torch.from_numpy(array).requires_grad_(), torch.from_numpy(source).requires_grad_()
     found = x.scatter_reduce(0, torch.from_numpy(places), s, reduce, include_self=include_self)
-    assert np.allclose(found.detach().numpy(), slow_scatter_reduce(array, places, source, reduce, include_self))
+    assert np.allclose(
+        found.detach().numpy(), slow_scatter_reduce(array, places, source, reduce, include_self)
+    )
     weight = rng.standard_normal(6)
     (found * torch.from_numpy(weight)).sum().backward()
     for leaf, values in ((x, array), (s, source)):
@@ -228,7 +259,9 @@ def test_threads_change_no_bit():
         results = []
         for threads in (1, 2, 2):
             torch.set_num_threads(threads)
-            results.append([run().detach().numpy().tobytes() for run in many_indices(np.random.default_rng(3))])
+            results.append(
+                [run().detach().numpy().tobytes() for run in many_indices(np.random.default_rng(3))]
+            )
         assert results[0] == results[1] == results[2]
     finally:
         torch.set_num_threads(before)
@@ -255,6 +288,11 @@ def test_embedding():
     found.sum().backward()
     assert table.grad.tolist() == [[1] * 3, [0] * 3, [2] * 3, [0] * 3]
     table.grad = None
+    rows = torch.nn.functional.embedding(T([3, 1, 1]), table, padding_idx=3, scale_grad_by_freq=True)
+    (g,) = torch.autograd.grad((rows**3).sum(), table, create_graph=True)
+    assert g[1].tolist() == [3 * x * x for x in (3, 4, 5)]
+    (h,) = torch.autograd.grad(g.sum(), table)
+    assert h.tolist() == [[0] * 3, [18, 24, 30], [0] * 3, [0] * 3]
     torch.nn.functional.embedding(T([1, 1, 2]), table, scale_grad_by_freq=True).sum().backward()
     assert table.grad.tolist() == [[0] * 3, [1] * 3, [1] * 3, [0] * 3]
     with torch.no_grad():
@@ -268,8 +306,12 @@ def test_embedding_bag():
     flat, offsets = T([0, 1, 3, 2]), T([0, 2, 2])
     rows = table.numpy()
     bag = torch.nn.functional.embedding_bag
-    assert np.allclose(bag(flat, table, offsets, mode="sum").numpy(), [rows[0] + rows[1], [0] * 3, rows[3] + rows[2]])
-    assert np.allclose(bag(flat, table, offsets).numpy(), [(rows[0] + rows[1]) / 2, [0] * 3, (rows[3] + rows[2]) / 2])
+    assert np.allclose(
+        bag(flat, table, offsets, mode="sum").numpy(), [rows[0] + rows[1], [0] * 3, rows[3] + rows[2]]
+    )
+    assert np.allclose(
+        bag(flat, table, offsets).numpy(), [(rows[0] + rows[1]) / 2, [0] * 3, (rows[3] + rows[2]) / 2]
+    )
     assert np.allclose(bag(flat, table, offsets, mode="max").numpy(), [rows[1], [0] * 3, rows[3]])
     weights = T([1.0, 2.0, 3.0, 0.5])
     found = bag(flat, table, offsets, mode="sum", per_sample_weights=weights)

@@ -178,7 +178,7 @@ SINGULAR = [
 ]
 
 
-@pytest.mark.parametrize("call, text", SINGULAR)
+@pytest.mark.parametrize(("call", "text"), SINGULAR)
 def test_singular_matrices_are_refused(call, text):
     with pytest.raises(linalg.LinAlgError) as caught:
         call()
@@ -206,7 +206,7 @@ MISTAKES = [
 ]
 
 
-@pytest.mark.parametrize("call, text", MISTAKES)
+@pytest.mark.parametrize(("call", "text"), MISTAKES)
 def test_mistakes(call, text):
     with pytest.raises(RuntimeError) as caught:
         call()

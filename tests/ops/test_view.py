@@ -68,7 +68,7 @@ def example(dtype="float32"):
     return torch.from_numpy(array.copy()), array
 
 
-@pytest.mark.parametrize("name, call, meant", VIEWS, ids=[v[0] for v in VIEWS])
+@pytest.mark.parametrize(("name", "call", "meant"), VIEWS, ids=[v[0] for v in VIEWS])
 def test_view_values_and_memory(name, call, meant):
     x, array = example()
     view = call(x)
@@ -80,7 +80,7 @@ def test_view_values_and_memory(name, call, meant):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16", "int64", "bool", "complex128"])
-@pytest.mark.parametrize("name, call, meant", COPIES, ids=[c[0] for c in COPIES])
+@pytest.mark.parametrize(("name", "call", "meant"), COPIES, ids=[c[0] for c in COPIES])
 def test_copy_values(name, call, meant, dtype):
     if dtype == "bool" and "scatter" in name:
         pytest.skip("arithmetic on bool")
@@ -107,7 +107,7 @@ def numeric_gradient(call, x, weight, step=1e-6):
     return found
 
 
-@pytest.mark.parametrize("name, call, meant", VIEWS + COPIES, ids=[v[0] for v in VIEWS + COPIES])
+@pytest.mark.parametrize(("name", "call", "meant"), VIEWS + COPIES, ids=[v[0] for v in VIEWS + COPIES])
 def test_gradient(name, call, meant):
     x = torch.from_numpy(np.linspace(-1, 1, 60).reshape(3, 4, 5))
     weight = torch.from_numpy(np.random.default_rng(0).standard_normal(tuple(call(x).shape)))
@@ -117,7 +117,7 @@ def test_gradient(name, call, meant):
     assert np.allclose(found.numpy(), expected, atol=1e-7)
 
 
-@pytest.mark.parametrize("name, call, meant", VIEWS + COPIES, ids=[v[0] for v in VIEWS + COPIES])
+@pytest.mark.parametrize(("name", "call", "meant"), VIEWS + COPIES, ids=[v[0] for v in VIEWS + COPIES])
 def test_second_gradient(name, call, meant):
     x = torch.from_numpy(np.linspace(-1, 1, 60).reshape(3, 4, 5)).requires_grad_()
     y = call(x)
@@ -198,7 +198,7 @@ def test_sizes_of_zero():
 
 
 @pytest.mark.parametrize(
-    "wrong, error, text",
+    ("wrong", "error", "text"),
     [
         (lambda x: x.view(7, -1), RuntimeError, r"shape '\[7, -1\]' is invalid for input of size 60"),
         (lambda x: x.mT.view(-1), RuntimeError, "view size is not compatible"),
@@ -210,7 +210,11 @@ def test_sizes_of_zero():
         (lambda x: x.narrow(0, 2, 2), RuntimeError, "exceeds dimension size"),
         (lambda x: x.split([1, 1]), RuntimeError, "to sum exactly to 3"),
         (lambda x: torch.cat([x, x[0]]), RuntimeError, "same number of dimensions"),
-        (lambda x: torch.cat([x, x[:, :2]]), RuntimeError, "Sizes of tensors must match except in dimension 0"),
+        (
+            lambda x: torch.cat([x, x[:, :2]]),
+            RuntimeError,
+            "Sizes of tensors must match except in dimension 0",
+        ),
         (lambda x: torch.stack([x, x[0]]), RuntimeError, "stack expects each tensor to be equal size"),
         (lambda x: x.unfold(0, 4, 1), RuntimeError, "maximum size for tensor at dimension 0 is 3"),
         (lambda x: x.diagonal(0, 1, 1), RuntimeError, "diagonal dimensions cannot be identical"),

@@ -141,7 +141,14 @@ def outcome(m, text, statement):
                 exec(text, names)
                 return plain(names["x"]) if "resize_" not in text else list(names["x"].shape)
             return plain(eval(text, names))
-        except (RuntimeError, IndexError, TypeError, ValueError, AssertionError, NotImplementedError) as error:
+        except (
+            RuntimeError,
+            IndexError,
+            TypeError,
+            ValueError,
+            AssertionError,
+            NotImplementedError,
+        ) as error:
             return type(error).__name__, first_line(error)
 
 
@@ -178,11 +185,20 @@ def cases(draw):
     items, used, index_shape = [], 0, draw(st.sampled_from([(), (1,), (2,), (2, 1), (1, 3), (0,)]))
     while used < len(shape) and draw(st.integers(0, 9)) < 9:
         n = shape[used]
-        kind = draw(st.sampled_from(["int", "slice", "none", "tensor", "tensor", "mask", "masks", "bool", "scalar"]))
+        kind = draw(
+            st.sampled_from(["int", "slice", "none", "tensor", "tensor", "mask", "masks", "bool", "scalar"])
+        )
         if kind == "int":
             items.append(("int", draw(st.integers(-n, n - 1))))
         elif kind == "slice":
-            items.append(("slice", draw(st.none() | st.integers(-5, 5)), draw(st.none() | st.integers(-5, 5)), draw(st.integers(1, 3))))
+            items.append(
+                (
+                    "slice",
+                    draw(st.none() | st.integers(-5, 5)),
+                    draw(st.none() | st.integers(-5, 5)),
+                    draw(st.integers(1, 3)),
+                )
+            )
         elif kind == "none":
             items.append(("none",))
             continue
@@ -192,12 +208,16 @@ def cases(draw):
         elif kind == "tensor":
             wide = draw(st.sampled_from([index_shape, index_shape[-1:], (1, *index_shape)]))
             count = int(np.prod(wide))
-            items.append(("tensor", wide, draw(st.lists(st.integers(-n, n - 1), min_size=count, max_size=count))))
+            items.append(
+                ("tensor", wide, draw(st.lists(st.integers(-n, n - 1), min_size=count, max_size=count)))
+            )
         elif kind == "scalar":
             items.append(("scalar", draw(st.integers(-n, n - 1))))
         elif kind == "masks" and used + 1 < len(shape):
             size = n * shape[used + 1]
-            items.append(("mask", (n, shape[used + 1]), draw(st.lists(st.booleans(), min_size=size, max_size=size))))
+            items.append(
+                ("mask", (n, shape[used + 1]), draw(st.lists(st.booleans(), min_size=size, max_size=size)))
+            )
             used += 1
         else:
             items.append(("mask", (n,), draw(st.lists(st.booleans(), min_size=n, max_size=n))))
@@ -273,7 +293,9 @@ def test_random_write(case, dtype, drop):
         if any(k == "tensor" for k, *_ in items) and drop < 2:
             base[index] = 1  # places may repeat: only one value is the same in any order
         else:
-            value = m.arange(float(np.prod(target[drop:]))).reshape(list(target[drop:])).to(kind) if drop else 1
+            value = (
+                m.arange(float(np.prod(target[drop:]))).reshape(list(target[drop:])).to(kind) if drop else 1
+            )
             base[index] = value if not any(k == "tensor" for k, *_ in items) else 1
         return plain(base)
 

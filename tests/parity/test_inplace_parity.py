@@ -628,7 +628,14 @@ def scatter_view(m):
 
 def is_view(m):
     x = m.ones(4)
-    return x._is_view(), x[1:]._is_view(), x[1:]._base is x, x[1:][1:]._base is x, x.detach()._is_view(), x.clone()._is_view()
+    return (
+        x._is_view(),
+        x[1:]._is_view(),
+        x[1:]._base is x,
+        x[1:][1:]._base is x,
+        x.detach()._is_view(),
+        x.clone()._is_view(),
+    )
 
 
 def bool_of_grad_flags(m):
@@ -686,7 +693,11 @@ def write_in_function_of_views(m):
 
 
 def name(t):
-    return type(t.grad_fn).__name__ if t.grad_fn is not None and not hasattr(t.grad_fn, "name") else t.grad_fn and t.grad_fn.name()
+    return (
+        type(t.grad_fn).__name__
+        if t.grad_fn is not None and not hasattr(t.grad_fn, "name")
+        else t.grad_fn and t.grad_fn.name()
+    )
 
 
 CASES = [
@@ -725,7 +736,9 @@ def close(a, b):
 ALLOWED_HERE = {"unbind_then_base_write"}
 
 
-@pytest.mark.parametrize("case", [c for c in CASES if c.__name__ not in ALLOWED_HERE], ids=lambda f: f.__name__)
+@pytest.mark.parametrize(
+    "case", [c for c in CASES if c.__name__ not in ALLOWED_HERE], ids=lambda f: f.__name__
+)
 def test_same_as_pytorch(case):
     expected, found = outcome(case, torch), outcome(case, flambeau)
     assert close(expected, found), f"\nPyTorch:  {expected}\nFlambeau: {found}"

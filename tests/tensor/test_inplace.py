@@ -32,23 +32,43 @@ def test_versions():
 
 
 REFUSED = [
-    ("leaf", lambda: leaf(1, 2).add_(1), "a leaf Variable that requires grad is being used in an in-place operation"),
+    (
+        "leaf",
+        lambda: leaf(1, 2).add_(1),
+        "a leaf Variable that requires grad is being used in an in-place operation",
+    ),
     ("view of a leaf", lambda: leaf(1, 2)[0].add_(1), "a view of a leaf Variable that requires grad"),
-    ("item of a leaf", lambda: leaf(1, 2).__setitem__(0, 1.0), "a view of a leaf Variable that requires grad"),
-    ("unbind", lambda: (leaf(1, 2) * 1).unbind()[0].mul_(2), "Output 0 of Unbind is a view and is being modified inplace"),
+    (
+        "item of a leaf",
+        lambda: leaf(1, 2).__setitem__(0, 1.0),
+        "a view of a leaf Variable that requires grad",
+    ),
+    (
+        "unbind",
+        lambda: (leaf(1, 2) * 1).unbind()[0].mul_(2),
+        "Output 0 of Unbind is a view and is being modified inplace",
+    ),
     ("split", lambda: (leaf(1, 2, 3) * 1).split(2)[1].mul_(2), "Output 1 of Split is a view"),
-    ("chunk of plain", lambda: torch.ones(4).chunk(2)[0].mul_(leaf(1, 2)), "function that returns multiple views"),
+    (
+        "chunk of plain",
+        lambda: torch.ones(4).chunk(2)[0].mul_(leaf(1, 2)),
+        "function that returns multiple views",
+    ),
     ("iteration", lambda: [row.mul_(2) for row in leaf(1, 2).view(2, 1) * 1], "Output 0 of Unbind"),
     ("expanded", lambda: torch.ones(1).expand(3).add_(1), "more than one element of the written-to tensor"),
     ("wrong shape", lambda: torch.ones(2).add_(torch.ones(2, 2)), "doesn't match the broadcast shape"),
-    ("wrong type", lambda: torch.ones(2, dtype=torch.int64).add_(0.5), "can't be cast to the desired output type"),
+    (
+        "wrong type",
+        lambda: torch.ones(2, dtype=torch.int64).add_(0.5),
+        "can't be cast to the desired output type",
+    ),
     ("overlap", lambda: (lambda x: x[1:].copy_(x[:-1]))(torch.ones(4)), "refer to a single memory location"),
     ("detach of a view", lambda: (leaf(1, 2) * 1)[:1].detach_(), "Can't detach views in-place"),
     ("resize", lambda: (leaf(1, 2) * 1).resize_(3), "cannot resize variables that require grad"),
 ]
 
 
-@pytest.mark.parametrize("name, write, text", REFUSED, ids=[r[0] for r in REFUSED])
+@pytest.mark.parametrize(("name", "write", "text"), REFUSED, ids=[r[0] for r in REFUSED])
 def test_refused(name, write, text):
     with pytest.raises(RuntimeError, match=text):
         write()
@@ -72,7 +92,7 @@ SAVED = [
 ]
 
 
-@pytest.mark.parametrize("name, make", SAVED, ids=[s[0] for s in SAVED])
+@pytest.mark.parametrize(("name", "make"), SAVED, ids=[s[0] for s in SAVED])
 def test_modified_saved_tensor(name, make):
     y = make(leaf(1, 2))
     with pytest.raises(RuntimeError, match="has been modified by an inplace operation"):

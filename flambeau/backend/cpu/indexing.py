@@ -6,10 +6,11 @@ step after it looks for the first bad one and records it, so that the error does
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 
 from .native import bitcast, fill_bytes, local, maximum, minimum, native, prefetch, unroll
-from .regions import BITS, clear_all, identity, number_parts
+from .regions import BITS, clear_all, identity, number_parts, product
 from .schedule import Call
 from .types import BY_CODE, f32, i32, i64, ptr, u8
 
@@ -368,13 +369,6 @@ def flat_params(dims: Sequence[tuple[int, int]]) -> list[int]:
     return found
 
 
-def product(numbers) -> int:
-    total = 1
-    for n in numbers:
-        total *= n
-    return total
-
-
 class Geometry:
     """A strided tensor around its indexed dimensions, in units of its parts: what lies before, inside and after."""
 
@@ -427,7 +421,9 @@ def start_check(call: Call) -> None:
     call.native(begin_check, {}, [], 1, 1)
 
 
-def finish_check(call: Call, code: str, word: int, place: int, count: int, low: int, high: int, number: int = 0) -> None:
+def finish_check(
+    call: Call, code: str, word: int, place: int, count: int, low: int, high: int, number: int = 0
+) -> None:
     """Look for the first bad index; place: its number in a table, or -1."""
     call.native(report, {"I": BY_CODE[code]}, [word, place, count, low, high, OUT_OF_RANGE + number], 1, 1)
 
@@ -444,7 +440,9 @@ def index_word(call: Call, k: int) -> tuple[int, str]:
     return call.contiguous(k), call.inputs[k].dtype.code
 
 
-def gather_rows(call: Call, at: Geometry, word: int, code: str, source: int, count: int, size: int, step: int, low: int):
+def gather_rows(
+    call: Call, at: Geometry, word: int, code: str, source: int, count: int, size: int, step: int, low: int
+):
     """Steps of take_rows or take_inner over `count` indices; size 0 stands for places that need no check."""
     item = BITS[call.outputs[0].dtype.itemsize // (2 if at.wide == 2 else 1)]
     statics = {"T": item, "I": BY_CODE[code]}
@@ -455,7 +453,12 @@ def gather_rows(call: Call, at: Geometry, word: int, code: str, source: int, cou
     params = [call.out(), source, word, size, step, count, at.inner, at.inner_step, low]
     params += flat_params(at.after) + flat_params(at.before)
     lines = min(8, -(-at.inner * item.bytes // 64)) if at.inner_step == 1 else 1
-    statics |= {"UNIT": at.inner_step == 1, "AFTER": bool(at.after), "BEFORE": bool(at.before), "LINES": lines}
+    statics |= {
+        "UNIT": at.inner_step == 1,
+        "AFTER": bool(at.after),
+        "BEFORE": bool(at.before),
+        "LINES": lines,
+    }
     call.native(take_rows, statics, params, at.rows_before * count * at.rows_after, max(1, CHUNK // at.inner))
 
 
@@ -536,14 +539,16 @@ def places_of(call: Call, k: int, at: Geometry, low: Sequence[int]) -> int:
     start_check(call)
     for n, index in enumerate(indices):
         params = [places, word, n if several else -1, at.sizes[n], at.steps[n], low[n]]
-        call.native(add_places, {"I": BY_CODE[index.dtype.code], "FIRST_INDEX": n == 0}, params, count, 1 << 15)
+        call.native(
+            add_places, {"I": BY_CODE[index.dtype.code], "FIRST_INDEX": n == 0}, params, count, 1 << 15
+        )
     for n, index in enumerate(indices):
         finish_check(call, index.dtype.code, word, n if several else -1, count, low[n], at.sizes[n], n)
     return places
 
 
 def adjacent(dims: Sequence[int]) -> bool:
-    return all(b == a + 1 for a, b in zip(dims, dims[1:]))
+    return all(b == a + 1 for a, b in itertools.pairwise(dims))
 
 
 def index_at(call: Call) -> None:
@@ -560,7 +565,17 @@ def index_at(call: Call) -> None:
         gather_rows(call, at, places, "i64", call.input(0), count, reach, 1, 0)
 
 
-def put(call: Call, at: Geometry, target: int, value: int, places: int, count: int, single: bool, mode: str, code: str):
+def put(
+    call: Call,
+    at: Geometry,
+    target: int,
+    value: int,
+    places: int,
+    count: int,
+    single: bool,
+    mode: str,
+    code: str,
+):
     """Steps that write or combine values at the places of a table."""
     name, _ = number_parts(code)
     item = {"c64": 8, "c128": 16}.get(code) or BY_CODE[code].bytes
@@ -573,7 +588,12 @@ def put(call: Call, at: Geometry, target: int, value: int, places: int, count: i
     span = -(-reach // shares)
     params = [target, value, places, count, at.inner, at.inner_step, 0 if single else 1, rows, span]
     params += flat_params(at.after) + flat_params(at.before)
-    statics = {"T": t, "BY_OUTER": by_outer, "UNIT": at.inner_step == 1 and at.inner > 1, "COMBINE": COMBINES[mode]}
+    statics = {
+        "T": t,
+        "BY_OUTER": by_outer,
+        "UNIT": at.inner_step == 1 and at.inner > 1,
+        "COMBINE": COMBINES[mode],
+    }
     if by_outer:
         call.native(put_rows, statics, params, rows, max(1, CHUNK * rows // max(1, work)))
     else:
@@ -587,7 +607,9 @@ def written_target(call: Call) -> tuple:
         return where, call.input(0)
     out = call.outputs[0]
     code = where.dtype.code
-    call.pointwise([(code, out.strides, call.out())], [(code, where.strides, call.input(0))], identity, where.shape)
+    call.pointwise(
+        [(code, out.strides, call.out())], [(code, where.strides, call.input(0))], identity, where.shape
+    )
     return out, call.out()
 
 
@@ -709,4 +731,3 @@ def mask_find(call: Call) -> None:
     word = call.contiguous(1)
     params = [call.input(0), word, call.input(2), numel]
     call.native(find_true, {"BLOCK_SIZE": MASK_BLOCK}, params, blocks, 4)
-

@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
-from .indexing import Geometry, check_index, out_of_bounds, out_of_range, places_of, product, put, take, write_at, written_target
-from .regions import number_parts
+from .indexing import (
+    Geometry,
+    check_index,
+    out_of_bounds,
+    out_of_range,
+    places_of,
+    put,
+    take,
+    write_at,
+    written_target,
+)
+from .regions import number_parts, product
 from .schedule import Call
 
 _FLAT = "out of range: tried to access index {value} on a tensor of {size} elements."
@@ -29,7 +39,10 @@ def _write(call: Call, dim: int, low: int, mode: str, index: int, source: int) -
     if count == 0 or where.numel == 0 and where.ndim and where.shape[dim] != 0:
         written_target(call)
         return
-    shape, strides = where.shape or (1,), (where.strides if call.in_place else call.outputs[0].strides) or (1,)
+    shape, strides = (
+        where.shape or (1,),
+        (where.strides if call.in_place else call.outputs[0].strides) or (1,),
+    )
     parts = number_parts(where.dtype.code)[1] if mode != "set" else 1
     at = Geometry(shape, strides, [dim], where.dtype.itemsize, True, parts)
     places = places_of(call, index, at, [low])
@@ -60,8 +73,13 @@ def scaled(call: Call, dim: int, alpha) -> None:
     word = call.scratch(source.numel * where.dtype.itemsize)
     dense = product_strides(source.shape)
     factor = int(alpha) if where.dtype.kind == 1 else alpha
-    call.pointwise([(code, dense, word)], [(code, source.strides, call.input(2))], lambda x: x * factor, source.shape)
-    shape, strides = where.shape or (1,), (where.strides if call.in_place else call.outputs[0].strides) or (1,)
+    call.pointwise(
+        [(code, dense, word)], [(code, source.strides, call.input(2))], lambda x: x * factor, source.shape
+    )
+    shape, strides = (
+        where.shape or (1,),
+        (where.strides if call.in_place else call.outputs[0].strides) or (1,),
+    )
     at = Geometry(shape, strides, [dim], where.dtype.itemsize, True, number_parts(code)[1])
     places = places_of(call, 1, at, [0])
     _, target = written_target(call)
@@ -77,7 +95,9 @@ def index_copy(call: Call) -> None:
     where = call.inputs[0]
     dim = call.values["dim"] % max(1, where.ndim)
     size = (where.shape or (1,))[dim]
-    call.refuses = out_of_range(size, f"index_copy_(): index {{value}} is out of bounds for dimension {dim} with size {{size}}")
+    call.refuses = out_of_range(
+        size, f"index_copy_(): index {{value}} is out of bounds for dimension {dim} with size {{size}}"
+    )
     _write(call, dim, 0, "set", 1, 2)
 
 

@@ -122,7 +122,12 @@ def place(call: Call, parts: list, dim: int) -> None:
         if words is None:
             words = (call.scratch(64), call.scratch(64))
         call.native(point_at, {}, [table, words[0], k, words[1], call.out(), offset], 1, 1)
-        call.pointwise([(out.dtype.code, out.strides, words[1])], [(where.dtype.code, strides, words[0])], identity, shape)
+        call.pointwise(
+            [(out.dtype.code, out.strides, words[1])],
+            [(where.dtype.code, strides, words[0])],
+            identity,
+            shape,
+        )
 
 
 def same_order(where: Layout, shape, strides, order) -> bool:
@@ -133,7 +138,9 @@ def same_order(where: Layout, shape, strides, order) -> bool:
     return all(n == 1 or a == b for n, a, b in zip(shape, strides, wanted))
 
 
-def copy_block(call: Call, table: int, k: int, offset: int, rows: int, row: int, step: int, item: int) -> None:
+def copy_block(
+    call: Call, table: int, k: int, offset: int, rows: int, row: int, step: int, item: int
+) -> None:
     """Copy `rows` rows of `row` elements, `step` elements apart in the result."""
     if rows == 1 or row == step:
         kernel = stream_flat if call.outputs[0].nbytes >= STREAM_FROM else copy_flat

@@ -45,10 +45,12 @@ FIRST = 4  # first address in a frame
 FRAME_WORDS = 80
 SPINS = 4000  # about 50 us of pauses before a worker sleeps
 FUTEX = {"x86_64": 202, "aarch64": 98}.get(platform.machine(), 0) if sys.platform == "linux" else 0
+INFERENCE = -(1 << 60)  # versions below zero belong to tensors made in inference mode
 HUGE = 4 << 20  # blocks from here on start at a 2 MiB boundary and ask for huge pages
 LINUX = sys.platform == "linux"
 
 # words of the global `pool`: 0 bytes in use, 1 peak, 2 bytes cached, 3 limit of the cache, 4 allocations, 5 from cache,
+# 6 exception class of a failed allocation, 7 why a tensor of inference mode cannot be saved, 9 or written (addresses),
 # 8 whether new blocks are filled with ones (NaN), to find reads of what nobody wrote
 # words of the global `team`: 0 workers, 1 limit, 2 busy, 3 open, 4 inside, 5 next, 6 fn, 7 frame, 8 params, 9 n, 10 chunk,
 #                             11 sleepers, 12 stop; word 16 is the generation (a cache line of its own)
@@ -61,6 +63,32 @@ def size_class(nbytes: i64):
     shift = e - 2
     q = n >> shift
     return e * 4 + (q & 3), (q + 1) << shift
+
+
+@native
+def pool_release(keep: i64):
+    """Give cached blocks back to the system."""
+    pool = global_array("pool", i64, 16)
+    lists = global_array("free_lists", i64, 256)
+    for kind in range(256):
+        while lists[kind] != 0:
+            block = bitcast(lists[kind], WORD)
+            lists[kind] = block[5]
+            pool[2] -= block[6]
+            call_c("free", void, block)
+
+
+@native
+def first_version() -> i64:
+    """Version of a new block: 0, or far below where this thread is in inference mode (see `inference_words`)."""
+    table = global_array("inference", i64, 32)
+    found = i64(0)
+    if table[0] != 0:
+        own = call_c("pthread_self", i64)
+        for k in range(1, 32):
+            if table[k] == own:
+                found = i64(INFERENCE)
+    return found
 
 
 @native
@@ -81,6 +109,9 @@ def block_new(nbytes: i64):
             failed = i32(12)
         else:
             failed = call_c("posix_memalign", i32, place, align, capacity + HEADER)
+            if failed != 0:
+                pool_release(i64(0))
+                failed = call_c("posix_memalign", i32, place, align, capacity + HEADER)
         if failed != 0:
             block = bitcast(i64(0), WORD)
         else:
@@ -91,7 +122,7 @@ def block_new(nbytes: i64):
     if bitcast(block, i64) != 0:
         block[0] = bitcast(block, i64) + HEADER
         block[1] = nbytes
-        block[2] = 0
+        block[2] = first_version()
         block[3] = kind
         block[4] = 0
         block[6] = capacity
@@ -123,21 +154,14 @@ def block_free(block: WORD):
 
 
 @native
-def pool_release(keep: i64):
-    """Give cached blocks back to the system."""
-    pool = global_array("pool", i64, 16)
-    lists = global_array("free_lists", i64, 256)
-    for kind in range(256):
-        while lists[kind] != 0:
-            block = bitcast(lists[kind], WORD)
-            lists[kind] = block[5]
-            pool[2] -= block[6]
-            call_c("free", void, block)
+def pool_words() -> WORD:
+    return global_array("pool", i64, 16)
 
 
 @native
-def pool_words() -> WORD:
-    return global_array("pool", i64, 16)
+def inference_words() -> WORD:
+    """0: how many threads are in inference mode; then their identities."""
+    return global_array("inference", i64, 32)
 
 
 @native
@@ -162,10 +186,18 @@ def block_of(capsule: OBJECT):
 
 @native
 def out_of_memory(nbytes: i64):
-    table = global_array("message", i64, 16)
+    pool = global_array("pool", i64, 16)
+    size = call_c("PyLong_FromLongLong", OBJECT, nbytes)
+    call_c("PyErr_SetObject", void, bitcast(pool[6], OBJECT), size)
+    call_c("Py_DecRef", void, size)
+
+
+@native
+def refuse_inference(word: i64):
+    """Raise RuntimeError with the text whose address is a word of `pool`."""
+    pool = global_array("pool", i64, 16)
     kind = symbol("PyExc_RuntimeError", OBJECT)
-    call_c("PyErr_SetObject", void, kind[0], call_c("PyLong_FromLongLong", OBJECT, nbytes))
-    table[0] = nbytes
+    call_c("PyErr_SetObject", void, kind[0], bitcast(pool[word], OBJECT))
 
 
 @native
@@ -314,6 +346,10 @@ def launch(self: OBJECT, args: OBJECTS, nargs: i64) -> OBJECT:
             if bitcast(block, i64) == 0:
                 return null
             place[i] = block[0] + call_c("PyLong_AsLongLong", i64, args[2 * i + 1])
+            if block[2] < 0 and ((p[6] >> i) & 1) != 0:
+                if first_version() == 0:
+                    refuse_inference(i64(9))
+                    return null
     for i in range(n_out):
         block = block_new(sizes[i])
         if bitcast(block, i64) == 0:
@@ -440,7 +476,7 @@ def py_wrap(self: OBJECT, args: OBJECTS, nargs: i64) -> OBJECT:
     block = bitcast(call_c("malloc", OBJECT, i64(HEADER)), WORD)
     block[0] = call_c("PyLong_AsLongLong", i64, args[0])
     block[1] = call_c("PyLong_AsLongLong", i64, args[1])
-    block[2] = 0
+    block[2] = first_version()
     block[3] = -1
     call_c("Py_IncRef", void, args[2])
     block[4] = bitcast(args[2], i64)
@@ -459,7 +495,11 @@ def py_word(self: OBJECT, args: OBJECTS, nargs: i64) -> OBJECT:
 @native
 def py_version(self: OBJECT, args: OBJECTS, nargs: i64) -> OBJECT:
     """version(memory) -> how often it was written in place"""
-    return call_c("PyLong_FromLongLong", OBJECT, block_of(args[0])[2])
+    count = block_of(args[0])[2]
+    if count < 0:
+        refuse_inference(i64(7))
+        return bitcast(i64(0), OBJECT)
+    return call_c("PyLong_FromLongLong", OBJECT, count)
 
 
 @native
@@ -472,6 +512,6 @@ def py_set_version(self: OBJECT, args: OBJECTS, nargs: i64) -> OBJECT:
 EXPORTS = {
     "capsule_destroy": capsule_destroy, "launch": launch, "py_allocate": py_allocate, "py_wrap": py_wrap,
     "py_word": py_word, "py_version": py_version, "py_set_version": py_set_version, "pool_release": pool_release,
-    "pool_words": pool_words, "team_words": team_words, "error_words": error_words, "worker": worker,
+    "pool_words": pool_words, "team_words": team_words, "inference_words": inference_words, "error_words": error_words, "worker": worker,
     "team_wake": team_wake, "team_run": team_run,
 }  # fmt: skip

@@ -111,7 +111,7 @@ def tiled_kernel(function, codes, n_out, kinds, scalars, lanes) -> int:
         def text() -> str:
             return tiled.write(function, codes, n_out, kinds, scalars, lanes)
 
-        found = _kernels[key] = jit.build("pointwise-tiled1" + repr(key), text, ["kernel"])[0]
+        found = _kernels[key] = jit.build("pointwise-tiled2" + repr(key), text, ["kernel"])[0]
     return found
 
 

@@ -177,20 +177,21 @@ class Writer:
                     for j in range(lanes)
                 ]
                 squares[k] = transpose(b, lines)
-        for i in range(lanes):
-            values = []
-            for k in inputs:
-                if k in squares:
-                    values.append(squares[k][i])
-                    continue
-                at = b.offset(places[k], b.binary("mul", self.strides[k][0], i))
-                if self.kinds[k] == SAME:
-                    values.append(b.splat(b.load(at), lanes))
-                else:
-                    values.append(b.load(at, vec(self.types[k], lanes)))
+        # all loads before all stores: rows lie a page apart, where a load after a store at the same place of another
+        # page waits for it
+        given = [[self.row_value(k, squares, places, i) for k in inputs] for i in range(lanes)]
+        for i, values in enumerate(given):
             for k, x in enumerate(self.function(b, values, self.numbers)):
                 x = x if x.type.lanes else b.splat(x, lanes)
                 b.store(b.offset(places[k], b.binary("mul", self.strides[k][0], i)), x)
+
+    def row_value(self, k: int, squares, places, i: int) -> Value:
+        """Row i of an input's tile."""
+        b, lanes = self.b, self.lanes
+        if k in squares:
+            return squares[k][i]
+        at = b.offset(places[k], b.binary("mul", self.strides[k][0], i))
+        return b.splat(b.load(at), lanes) if self.kinds[k] == SAME else b.load(at, vec(self.types[k], lanes))
 
     def cut(self, places, height, width) -> None:
         b, lanes = self.b, self.lanes

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ...base.layout import overlaps_itself
-from .native import bitcast, fill_bytes, native, unroll
+from .native import bitcast, copy_bytes, fill_bytes, native, unroll
 from .schedule import Call
 from .types import BY_CODE, i8, i64, ptr
 
@@ -47,6 +47,13 @@ def add_region(frame: WORD, params: WORD, begin: i64, end: i64):
             for part in unroll(PARTS):
                 at = (place + i * step) * PARTS + part
                 target[at] = target[at] + source[(row * inner + i) * PARTS + part]
+
+
+def product(numbers) -> int:
+    total = 1
+    for n in numbers:
+        total *= n
+    return total
 
 
 def moved(call: Call, word: int, nbytes: int) -> int:
@@ -105,7 +112,9 @@ def write_view(call: Call) -> None:
     where, source = call.inputs
     out = call.outputs[0]
     code = out.dtype.code
-    call.pointwise([(code, out.strides, call.out())], [(code, where.strides, call.input(0))], identity, where.shape)
+    call.pointwise(
+        [(code, out.strides, call.out())], [(code, where.strides, call.input(0))], identity, where.shape
+    )
     if source.numel:
         target = moved(call, call.out(), call.values["move"] * out.dtype.itemsize)
         call.pointwise(
@@ -138,18 +147,41 @@ def _shifts(where, shifts, dims) -> dict[int, int]:
     return found
 
 
+@native
+def turn_rows(frame: WORD, params: WORD, begin: i64, end: i64):
+    """Rows of bytes whose last `shift` bytes come first. Parameters: result, source, bytes of a row, shift."""
+    row = params[2]
+    shift_by = params[3]
+    for r in range(begin, end):
+        out = frame[params[0]] + r * row
+        source = frame[params[1]] + r * row
+        copy_bytes(bitcast(out + shift_by, ptr(i8)), bitcast(source, ptr(i8)), row - shift_by)
+        copy_bytes(bitcast(out, ptr(i8)), bitcast(source + (row - shift_by), ptr(i8)), shift_by)
+
+
 def roll(call: Call) -> None:
     """Copy the pieces before and after each shift to their places."""
     where, out = call.inputs[0], call.outputs[0]
     if where.numel == 0:
         return
     shifts = _shifts(where, call.values["shifts"], call.values["dims"])
+    if len(shifts) == 1 and (where.contiguous or -1 in shifts):
+        ((dim, by),) = shifts.items()
+        inner, row = where.dtype.itemsize, where.nbytes
+        if dim >= 0:
+            inner *= product(where.shape[dim + 1 :])
+            row = inner * where.shape[dim]
+        params = [call.out(), call.contiguous(0), row, by * inner]
+        call.native(turn_rows, {}, params, where.nbytes // row, max(1, BLOCK // row))
+        return
     code, item, word = where.dtype.code, where.dtype.itemsize, call.input()
     shape, source, target = list(where.shape), list(where.strides), list(out.strides)
     if -1 in shifts:
         word, shape, source, target = call.contiguous(0), [where.numel], [1], [1]
         shifts = {0: shifts[-1]}
-    blocks: list[tuple[list[int], int, int]] = [(shape, 0, 0)]  # shape, start in the source, start in the result
+    blocks: list[tuple[list[int], int, int]] = [
+        (shape, 0, 0)
+    ]  # shape, start in the source, start in the result
     for d, s in shifts.items():
         cut = []
         for sizes, a, b in blocks:
@@ -161,6 +193,43 @@ def roll(call: Call) -> None:
     for sizes, a, b in blocks:
         from_word, to_word = moved(call, word, a * item), moved(call, call.out(), b * item)
         call.pointwise([(code, target, to_word)], [(code, source, from_word)], identity, sizes)
+
+
+@native
+def repeat_rows(frame: WORD, params: WORD, begin: i64, end: i64):
+    """Each row (or element) of the source so many times. Parameters: result, source, elements of a row, times."""
+    out = bitcast(frame[params[0]], ptr(T))
+    source = bitcast(frame[params[1]], ptr(T))
+    row = params[2]
+    times = params[3]
+    if ONE:
+        for r in range(begin, end):
+            value = source[r]
+            if TIMES > 0:
+                for k in unroll(TIMES):
+                    out[r * TIMES + k] = value
+            else:
+                for k in range(times):
+                    out[r * times + k] = value
+    else:
+        for r in range(begin, end):
+            start = source + r * row
+            for k in range(times):
+                to = out + (r * times + k) * row
+                for i in independent(0, row):
+                    to[i] = start[i]
+
+
+def repeat_each(call: Call) -> None:
+    where, times, dim = call.inputs[0], call.values["repeats"], call.values["dim"]
+    if call.outputs[0].numel == 0:
+        return
+    wide = 2 if where.dtype.itemsize == 16 else 1
+    row = product(where.shape[dim + 1 :]) * wide
+    rows = where.numel * wide // row
+    statics = {"T": BITS[where.dtype.itemsize // wide], "ONE": row == 1, "TIMES": times if times <= 8 else 0}
+    params = [call.out(), call.contiguous(0), row, times]
+    call.native(repeat_rows, statics, params, rows, max(1, 32768 // (row * times)))
 
 
 @native
@@ -180,5 +249,6 @@ def spell_out(frame: WORD, params: WORD, begin: i64, end: i64):
 def repeat_positions(call: Call) -> None:
     where = call.inputs[0]
     t = BY_CODE[where.dtype.code]
-    call.native(spell_out, {"T": t}, [call.out(), call.contiguous(0), where.numel, call.outputs[0].numel], 1, 1)
-
+    call.native(
+        spell_out, {"T": t}, [call.out(), call.contiguous(0), where.numel, call.outputs[0].numel], 1, 1
+    )

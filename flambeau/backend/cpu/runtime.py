@@ -11,6 +11,7 @@ import ctypes
 import os
 import threading
 
+from ...base.errors import OutOfMemoryError
 from . import jit, kernels_runtime
 from .builder import Module
 from .kernels_runtime import FIRST
@@ -80,8 +81,20 @@ def _words(symbol: str, count: int):
 
 _pool = _words("pool_words", 16)
 _team = _words("team_words", 32)
+_inference = _words("inference_words", 32)
 error_record = _words("error_words", 8)
 _pool[3] = 4 << 30  # bytes that may wait in the pool for reuse
+
+_NOT_SAVED = (
+    "Inference tensors cannot be saved for backward. Please do not use Tensors created in inference mode in computation "
+    "tracked by autograd. To work around this, you can make a clone to get a normal tensor and use it in autograd, or use "
+    "`torch.no_grad()` instead of `torch.inference_mode()`."
+)
+NOT_WRITTEN = (
+    "Inplace update to inference tensor outside InferenceMode is not allowed.You can make a clone to get a normal tensor "
+    "before doing inplace update.See https://github.com/pytorch/rfcs/pull/17 for more details."
+)
+_pool[6], _pool[7], _pool[9] = id(OutOfMemoryError), id(_NOT_SAVED), id(NOT_WRITTEN)
 
 #: address of run_chunks(fn, frame, params, n, chunk), for kernels that split their own work
 team_run_address = _addresses["team_run"]
@@ -98,7 +111,26 @@ def nbytes(memory) -> int:
 
 def bump(memory) -> None:
     """Count one more in-place write."""
-    set_version(memory, version(memory) + 1)
+    count = word(memory, 2)
+    if count < 0 and threading.get_ident() not in _inference[1:]:
+        raise RuntimeError(NOT_WRITTEN)
+    set_version(memory, count + 1)
+
+
+def of_inference(memory) -> bool:
+    """Whether the memory was made in inference mode."""
+    return word(memory, 2) < 0
+
+
+def set_inference(on: bool) -> None:
+    """Let what this thread allocates from now on belong to inference mode, or no more."""
+    own = threading.get_ident()
+    table = list(_inference[1:])
+    if on and own not in table and 0 in table:
+        _inference[1 + table.index(0)] = own
+    elif not on and own in table:
+        _inference[1 + table.index(own)] = 0
+    _inference[0] = sum(thread != 0 for thread in _inference[1:])
 
 
 def uncounted(memory) -> object:

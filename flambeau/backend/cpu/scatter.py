@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from ...base.layout import contiguous_strides
 from ...ir import expr
-from .indexing import CHUNK, COMBINES, check_index, finish_check, out_of_bounds, product, start_check, written_target
+from .indexing import CHUNK, COMBINES, check_index, finish_check, out_of_bounds, start_check, written_target
 from .native import bitcast, native, unroll
 from .pointwise import merge
-from .regions import BITS, clear_all, number_parts
+from .regions import BITS, clear_all, number_parts, product
 from .schedule import Call
-from .types import BY_CODE, i64, ptr
+from .types import BY_CODE, i64, ptr, u64
 
 WORD = ptr(i64)
 
@@ -22,18 +22,16 @@ WORD = ptr(i64)
 def gather_elements(frame: WORD, params: WORD, begin: i64, end: i64):
     """out = source[index along the dimension], over [begin, end) of the result in the order of its memory.
 
-    Parameters: result, source, index words, size and step of the dimension, smallest index, number of outer dimensions,
-    inner size, inner steps (index, source), then for each outer dimension: size, steps (index, source).
+    Parameters: result, source, index words, size and step of the dimension, number of outer dimensions, inner size, inner
+    step of the source, then for each outer dimension: size, steps (index, source).
     """
     out = bitcast(frame[params[0]], ptr(T))
     source = bitcast(frame[params[1]], ptr(T))
     index = bitcast(frame[params[2]], ptr(I))
     size = params[3]
     step = params[4]
-    low = params[5]
-    inner = params[7]
-    index_step = params[8]
-    source_step = params[9]
+    inner = params[6]
+    source_step = params[7]
     bad = i64(0)
     at = begin
     while at < end:
@@ -41,25 +39,26 @@ def gather_elements(frame: WORD, params: WORD, begin: i64, end: i64):
         first = at - row * inner
         n = min(end - at, inner - first)
         rest = row
-        i_place = first * index_step
+        i_place = first
         s_place = first * source_step
-        for d in range(params[6]):
-            m = params[10 + 3 * d]
+        for d in range(params[5]):
+            m = params[8 + 3 * d]
             k = rest % m
-            i_place += k * params[11 + 3 * d]
-            s_place += k * params[12 + 3 * d]
+            i_place += k * params[9 + 3 * d]
+            s_place += k * params[10 + 3 * d]
             rest = rest // m
         numbers = index + i_place
         start = source + s_place * PARTS
         to = out + at * PARTS
-        for k in independent(0, n):
-            i = i64(numbers[k * index_step])
-            wrong = (i < low) | (i >= size)
-            bad = bad | i64(wrong)
-            i = i + size if i < 0 else i
-            i = 0 if wrong else i
+        for k in range(n):
+            i = i64(numbers[k])
+            if WRAP:
+                i = i + size if i < 0 else i
+            if u64(i) >= u64(size):  # below zero it is a large unsigned number
+                bad = 1
+                i = 0
             for part in unroll(PARTS):
-                to[k * PARTS + part] = start[(i * step + k * source_step) * PARTS + part]
+                to[k * PARTS + part] = start[((i if STEP_ONE else i * step) + k * source_step) * PARTS + part]
         at += n
     if bad != 0:
         frame[3] = 1
@@ -70,23 +69,22 @@ def scatter_columns(frame: WORD, params: WORD, begin: i64, end: i64):
     """Combine the source into the target, column by column; within a column in the order of the index.
 
     A bad index raises the flag and writes at place 0 instead: only into a result that is then dropped.
-    Parameters: target, source, index words, size and step of the target along the dimension, smallest index, number of
-    indices along it, their steps (index, source), number of outer dimensions, inner size, inner steps (target, index,
-    source), then for each outer dimension: size and these steps.
+    Parameters: target, source, index words, size and step of the target along the dimension, number of indices along
+    it, their steps (index, source), number of outer dimensions, inner size, inner steps (target, index, source), then
+    for each outer dimension: size and these steps.
     """
     target = bitcast(frame[params[0]], ptr(T))
     source = bitcast(frame[params[1]], ptr(T))
     index = bitcast(frame[params[2]], ptr(I))
     size = params[3]
     step = params[4]
-    low = params[5]
-    length = params[6]
-    index_dim = params[7]
-    source_dim = params[8]
-    inner = params[10]
-    t_step = params[11]
-    i_step = params[12]
-    s_step = params[13]
+    length = params[5]
+    index_dim = params[6]
+    source_dim = params[7]
+    inner = params[9]
+    t_step = params[10]
+    i_step = params[11]
+    s_step = params[12]
     bad = i64(0)
     at = begin
     while at < end:
@@ -97,49 +95,40 @@ def scatter_columns(frame: WORD, params: WORD, begin: i64, end: i64):
         t_place = first * t_step
         i_place = first * i_step
         s_place = first * s_step
-        for d in range(params[9]):
-            m = params[14 + 4 * d]
+        for d in range(params[8]):
+            m = params[13 + 4 * d]
             k = rest % m
-            t_place += k * params[15 + 4 * d]
-            i_place += k * params[16 + 4 * d]
-            s_place += k * params[17 + 4 * d]
+            t_place += k * params[14 + 4 * d]
+            i_place += k * params[15 + 4 * d]
+            s_place += k * params[16 + 4 * d]
             rest = rest // m
         to = target + t_place * PARTS
         numbers = index + i_place
         values = source + s_place * PARTS
         if ALONG:
             for k in range(n):
-                if UNIT:
-                    line = numbers + k * i_step
-                    from_line = values + k * s_step * PARTS
-                    to_line = to + k * t_step * PARTS
-                    for j in range(length):
-                        i = i64(line[j])
-                        wrong = (i < low) | (i >= size)
-                        bad = bad | i64(wrong)
+                line = numbers + k * i_step
+                from_line = values + k * s_step * PARTS
+                to_line = to + k * t_step * PARTS
+                for j in range(length):
+                    i = i64(line[j] if UNIT else line[j * index_dim])
+                    if WRAP:
                         i = i + size if i < 0 else i
-                        i = 0 if wrong else i
-                        for part in unroll(PARTS):
-                            place = i * PARTS + part
-                            to_line[place] = COMBINE(to_line, place, from_line, j * PARTS + part)
-                else:
-                  for j in range(length):
-                    i = i64(numbers[j * index_dim + k * i_step])
-                    wrong = (i < low) | (i >= size)
-                    bad = bad | i64(wrong)
-                    i = i + size if i < 0 else i
-                    i = 0 if wrong else i
-                    place = (i * step + k * t_step) * PARTS
-                    value = (j * source_dim + k * s_step) * PARTS
+                    if u64(i) >= u64(size):  # below zero it is a large unsigned number
+                        bad = 1
+                        i = 0
                     for part in unroll(PARTS):
-                        to[place + part] = COMBINE(to, place + part, values, value + part)
+                        place = (i if UNIT else i * step) * PARTS + part
+                        value = (j if UNIT else j * source_dim) * PARTS + part
+                        to_line[place] = COMBINE(to_line, place, from_line, value)
         else:
             for j in range(length):
                 for k in independent(0, n):
                     i = i64(numbers[j * index_dim + k * i_step])
-                    wrong = (i < low) | (i >= size)
+                    if WRAP:
+                        i = i + size if i < 0 else i
+                    wrong = u64(i) >= u64(size)
                     bad = bad | i64(wrong)
-                    i = i + size if i < 0 else i
                     i = 0 if wrong else i
                     place = (i * step + k * t_step) * PARTS
                     value = (j * source_dim + k * s_step) * PARTS
@@ -167,10 +156,11 @@ def _checked_gather(call: Call, wrap: bool) -> None:
     parts = 2 if where.dtype.itemsize == 16 else 1
     dense = contiguous_strides(shape)
     sizes, steps = merge(shape, [dense, dense, strides])
-    params = [call.out(), call.input(0), word, size, step, low, len(sizes) - 1, sizes[-1], steps[1][-1], steps[2][-1]]
+    params = [call.out(), call.input(0), word, size, step, len(sizes) - 1, sizes[-1], steps[2][-1]]
     for d in range(len(sizes) - 2, -1, -1):
         params += [sizes[d], steps[1][d], steps[2][d]]
-    statics = {"T": BITS[where.dtype.itemsize // parts], "I": BY_CODE[index.dtype.code], "PARTS": parts}
+    statics = {"T": BITS[where.dtype.itemsize // parts], "I": BY_CODE[index.dtype.code], "PARTS": parts,
+               "WRAP": wrap, "STEP_ONE": step == 1}  # fmt: skip
     start_check(call)
     call.native(gather_elements, statics, params, out.numel, CHUNK)
     finish_check(call, index.dtype.code, word, -1, index.numel, low, size)
@@ -205,7 +195,9 @@ def combine(
     source_strides = [0] * len(shape) if source[1] is None else list(source[1] or (1,))
     length = shape.pop(dim)
     step, index_dim, source_dim = target_strides.pop(dim), index_strides.pop(dim), source_strides.pop(dim)
-    sizes, steps = merge(shape, [target_strides, index_strides, source_strides]) if shape else ([1], [[0], [0], [0]])
+    sizes, steps = (
+        merge(shape, [target_strides, index_strides, source_strides]) if shape else ([1], [[0], [0], [0]])
+    )
     columns = product(sizes)
     name, parts = number_parts(code)
     t = BY_CODE[name]
@@ -214,13 +206,13 @@ def combine(
         parts = 2 if item == 16 else 1
         t = BITS[item // parts]
     along = columns < 8 or index_dim < abs(steps[1][-1]) or sizes[-1] < 4
-    params = [target[0], source[0], call.input(1), size, step, low, length, index_dim, source_dim]
+    params = [target[0], source[0], call.input(1), size, step, length, index_dim, source_dim]
     params += [len(sizes) - 1, sizes[-1], *(s[-1] for s in steps)]
     for d in range(len(sizes) - 2, -1, -1):
         params += [sizes[d], *(s[d] for s in steps)]
     unit = index_dim == 1 and source_dim == 1 and step == 1
-    statics = {"T": t, "I": BY_CODE[index.dtype.code], "PARTS": parts, "ALONG": along, "COMBINE": COMBINES[mode]}
-    statics["UNIT"] = unit
+    statics = {"T": t, "I": BY_CODE[index.dtype.code], "PARTS": parts, "ALONG": along, "COMBINE": COMBINES[mode],
+               "UNIT": unit, "WRAP": low < 0}  # fmt: skip
     chunk = CHUNK // length if along else max(64, NEAR // (size * t.bytes * parts))
     call.native(scatter_columns, statics, params, columns, max(1, chunk))
 

@@ -12,7 +12,9 @@ from functools import lru_cache
 class Type:
     """A scalar type; calling it inside a kernel converts a value to it."""
 
-    def __init__(self, name: str, llvm: str, kind: str, bits: int, signed: bool = True, memory: str = "", register=None):
+    def __init__(
+        self, name: str, llvm: str, kind: str, bits: int, signed: bool = True, memory: str = "", register=None
+    ):
         self.name, self.llvm, self.kind, self.bits, self.signed = name, llvm, kind, bits, signed
         self.memory = memory or llvm  # spelling in memory
         self.register: Type = register or self  # type of a loaded value
@@ -52,7 +54,9 @@ class Vector(Type):
     """`lanes` values of one type in a register."""
 
     def __init__(self, element: Type, lanes: int):
-        super().__init__(f"vec({element},{lanes})", f"<{lanes} x {element.llvm}>", element.kind, element.bits * lanes)
+        super().__init__(
+            f"vec({element},{lanes})", f"<{lanes} x {element.llvm}>", element.kind, element.bits * lanes
+        )
         self.signed, self.element, self.lanes = element.signed, element, lanes
         self.memory = f"<{lanes} x {element.memory}>"
         if element.register is not element:
