@@ -14,10 +14,11 @@ class Structure(tuple):
 
     __slots__ = ()
     _fields: tuple[str, ...] = ()
+    n_fields = 0
 
     def __new__(cls, items):
         made = tuple.__new__(cls, items)
-        if len(made) != len(cls._fields):
+        if len(made) != cls.n_fields:
             raise TypeError(
                 f"torch.return_types.{cls.__name__}() takes a {len(cls._fields)}-sequence ({len(made)}-sequence given)"
             )

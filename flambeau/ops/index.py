@@ -9,8 +9,8 @@ from ..base.errors import check_dim
 from ..base.layout import Layout, contiguous_layout
 from .define import op, ops
 from .kinds import Composite, Opaque, View
-from .view import common_shape, same, sizes_of, view_gradient
-from .view_slice import selected, sliced, type_title
+from .view import common_shape, same, sizes_of, type_title, view_gradient
+from .view_slice import selected, sliced
 
 INDEX_TYPES = ("int32", "int64")
 

@@ -186,7 +186,7 @@ class GeometricFill(Composite):
         require(0 < p < 1, f"geometric_ expects p to be in (0, 1), but got p={p:g}")
         sample = uniforms(input, generator)
         return ops.copy_(
-            input, ops.ceil(ops.log(1 - sample) / ops.log1p(ops.full((), -float(p), dtype=types.float64)))
+            input, ops.ceil(ops.log(sample) / ops.log1p(ops.full((), -float(p), dtype=types.float64)))
         )
 
 

@@ -7,7 +7,7 @@ from ..base.layout import Layout, contiguous_layout
 from .define import op, ops
 from .index import INDEX_TYPES
 from .kinds import Composite, Opaque
-from .view_slice import type_title
+from .view import type_title
 
 
 def check_gather(name: str, input: Layout, dim: int, index: Layout) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..base import dtype as types
 from ..base.dtype import type_name
-from ..base.errors import check_dim, require
+from ..base.errors import check_dim, explained, require
 from ..base.layout import contiguous_layout
 from ..return_types import structure_of
 from .define import op, ops
@@ -72,10 +72,10 @@ class Sort(Composite):
     """
 
     def body(input, dim, descending, stable):
-        unordered(input, "Sort")
-        return structure_of("sort")(
-            ops.sort_along(input, check_dim(dim, input.ndim), bool(descending), bool(stable))
-        )
+        where = input._layout
+        unordered(where, "Sort")
+        found = ops.sort_along(input, check_dim(dim, where.ndim), bool(descending), bool(stable))
+        return structure_of("sort")(found)
 
 
 @op("argsort(Tensor input, int dim=-1, bool descending=False, *, bool? stable=False) -> Tensor")
@@ -118,12 +118,16 @@ class Topk(Composite):
     """The ``k`` largest (or smallest) elements along ``dim`` in order: (values, indices)."""
 
     def body(input, k, dim, largest, sorted):
-        at = check_dim(dim, input.ndim)
-        length = input.shape[at] if input.ndim else 1
-        require(0 <= k <= length, "selected index k out of range", need=f"0 <= k <= {length}; got {k}")
-        unordered(input, "topk")
-        require(input.dtype.kind != 0, "topk does not support bool dtypes on CPU")
-        if input.ndim == 0 and k == 0:
+        where = input._layout
+        at = check_dim(dim, where.ndim)
+        length = where.shape[at] if where.ndim else 1
+        if not 0 <= k <= length:
+            raise explained(
+                RuntimeError, "selected index k out of range", need=f"0 <= k <= {length}; got {k}"
+            )
+        unordered(where, "topk")
+        require(where.dtype.kind != 0, "topk does not support bool dtypes on CPU")
+        if k == 0 and where.ndim == 0:
             return structure_of("topk")((ops.clone(input), ops.zeros((), dtype=types.int64)))
         return structure_of("topk")(ops.topk_along(input, k, at, bool(largest)))
 

@@ -228,9 +228,14 @@ _TYPE_NAMES = {
 }  # fmt: skip
 
 
+def type_title(dtype) -> str:
+    """A type's name as PyTorch's C++ messages print it."""
+    return _TYPE_NAMES.get(dtype.name, dtype.name)
+
+
 def type_name(input: Layout) -> str:
     """The tensor type as PyTorch's messages print it."""
-    return f"torch.{_TYPE_NAMES.get(input.dtype.name, input.dtype.name)}Tensor"
+    return f"torch.{type_title(input.dtype)}Tensor"
 
 
 @op("expand_as(Tensor input, Tensor other) -> Tensor", function=False)

@@ -8,7 +8,7 @@ from ..base.errors import check_dim
 from ..base.layout import Layout
 from .define import op, ops
 from .kinds import Composite, View
-from .view import same, sizes_of, view_gradient
+from .view import same, sizes_of, type_title, view_gradient
 
 
 def selected(input: Layout, dim: int, index: int):
@@ -340,13 +340,6 @@ class TensorSplit(Composite):
             last = k == len(bounds) - 2 and not isinstance(given, int)
             pieces.append(ops.slice(input, at, a, None if last else b, 1))
         return tuple(pieces)
-
-
-def type_title(dtype) -> str:
-    """A type's name as PyTorch's C++ messages print it."""
-    return {"int32": "Int", "int16": "Short", "int8": "Char", "uint8": "Byte", "bool": "Bool", "float32": "Float",
-            "float64": "Double", "float16": "Half", "bfloat16": "BFloat16", "int64": "Long", "complex64": "ComplexFloat",
-            "complex128": "ComplexDouble"}.get(dtype.name, dtype.name)  # fmt: skip
 
 
 def split_along(name: str, input, given, needed: int, dim: int) -> tuple:

@@ -59,7 +59,7 @@ def _compile_flow(op: Operator) -> Callable:
     where |= {n: f"node.plain[{k}]" for k, n in enumerate(op.plain)} | {"g": "g"}
     where |= {f"{n}_layout": f"plan.rule_values[{n + '_layout'!r}]" for n in op.tensors}
     where["needs"] = "{" + ", ".join(f"{n!r}: edges[{k}] is not None" for k, n in enumerate(op.tensors)) + "}"
-    scope = dict(
+    scope: dict = dict(
         dispatch.GLOBALS, FREED=autograd.FREED, check_version=autograd.check_version, fit=autograd.fit
     )
     scope["ANY_NUMBER"] = NUMBERS
@@ -193,7 +193,9 @@ def _compile_fused(op, run, tensors, numbers, layouts, flows, names) -> Callable
                 f"t{k}._node = None", f"t{k}._base = None",
             ]  # fmt: skip
     lines.append(f"return ({', '.join(flows)},)")
-    scope = dict(dispatch.GLOBALS, run=run, check_version=autograd.check_version, sum_to=autograd.sum_to)
+    scope: dict = dict(
+        dispatch.GLOBALS, run=run, check_version=autograd.check_version, sum_to=autograd.sum_to
+    )
     scope |= {f"layout{k}": where for k, where in enumerate(layouts)}
     source = "def fused(node, g, saved, check):\n" + "\n".join("    " + text for text in lines)
     exec(compile(source, f"<derivative of {op.name}>", "exec"), scope)

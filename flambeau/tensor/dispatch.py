@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from typing import Any
 
 from ..base import device as device_module
 from ..base.layout import Layout
@@ -45,7 +46,7 @@ def compile_function(op: Operator, variant: str) -> Callable:
     if op.kind == "Composite" and variant != "inplace":
         return _composite(op, variant)
     source = _source_inplace(op) if variant == "inplace" else _source(op, variant)
-    scope = dict(GLOBALS, op=op, plans=op.plans, inplace_plans=op.inplace_plans)
+    scope: dict = dict(GLOBALS, op=op, plans=op.plans, inplace_plans=op.inplace_plans)
     name = op.name + ("_" if variant == "inplace" else "")
     exec(compile(source, f"<operator {name}>", "exec"), scope)
     made = scope["function"]
@@ -363,7 +364,7 @@ def _composite(op: Operator, variant: str = "function") -> Callable:
     """The body, behind a check for subclasses with their own __torch_function__; with `d_` rules a node of its own."""
     body = op.rules.body
     body.__doc__ = op.doc
-    scope = dict(GLOBALS, op=op, body=body, DEFAULTS={p.name: p.default for p in op.params})
+    scope: dict = dict(GLOBALS, op=op, body=body, DEFAULTS={p.name: p.default for p in op.params})
     names = ", ".join(op.names)
     keywords = ", ".join(f"{n}={n}" for n in op.names)
     lines = [f"def function({header(op)}):", *prelude(op)]
@@ -465,7 +466,7 @@ def plain_value(op: Operator, p, x):
     return x
 
 
-def as_number(op: Operator, p, x):
+def as_number(op: Operator, p, x) -> Any:
     """A Python number of one of the four types."""
     if type(x) in NUMBERS:
         return x

@@ -64,7 +64,7 @@ class BackwardNode(Graph, FunctionContext):
     @property
     def needs_input_grad(self) -> tuple[bool, ...]:
         """For each input of forward, whether it needs a gradient."""
-        return self._needs
+        return self._needs or ()
 
     @property
     def saved_tensors(self) -> tuple:

@@ -10,11 +10,21 @@ from ..base import dtype as types
 from ..base.device import device as Device
 from ..base.mode import mode
 from ..ops import define, random
-from . import interop
+from . import dispatch, interop
 from .tensor import Tensor
 
 STATE_WORDS = 632
 DEFAULT_SEED = 67280421310721
+
+
+def seeded(seed: int) -> list[int]:
+    """The 624 words that a seed starts from (Matsumoto and Nishimura, 1998)."""
+    x = seed & 0xFFFFFFFF
+    words = [x]
+    for j in range(1, 624):
+        x = (1812433253 * (x ^ (x >> 30)) + j) & 0xFFFFFFFF
+        words.append(x)
+    return words
 
 
 class Generator:
@@ -36,6 +46,7 @@ class Generator:
         """The state that kernels read and write, made on first use."""
         if self._state is None:
             self._state = interop.empty_tensor((STATE_WORDS,), types.int64)
+            dispatch.runtime().set_version(self._state._memory, 0)  # written outside inference mode too
             self._fill(self._seed)
         return self._state
 
@@ -43,12 +54,7 @@ class Generator:
         return (ctypes.c_int64 * STATE_WORDS).from_address(interop.address(self.state))
 
     def _fill(self, seed: int) -> None:
-        x = seed & 0xFFFFFFFF
-        words = [x]
-        for j in range(1, 624):
-            x = (1812433253 * (x ^ (x >> 30)) + j) & 0xFFFFFFFF
-            words.append(x)
-        self._words()[:] = words + [624] + [0] * (STATE_WORDS - 625)
+        self._words()[:] = seeded(seed) + [624] + [0] * (STATE_WORDS - 625)
 
     def manual_seed(self, seed: int) -> Generator:
         """Start the stream of a seed; gives the generator."""
@@ -73,9 +79,10 @@ class Generator:
     def get_state(self) -> Tensor:
         """The state as bytes, in PyTorch's layout."""
         words = self._words()
-        position = words[624]
-        left = 624 - position if position < 624 else 1
-        at = position if position < 624 else 0
+        at = words[624]
+        left = 625 - at
+        if at == 624 and words[:624] == seeded(self._seed):  # nothing drawn yet
+            left, at = 1, 0
         data = struct.pack("<QiiQ", self._seed, left, 1, at)
         data += struct.pack("<624Q", *[w & 0xFFFFFFFF for w in words[:624]])
         waiting = words[625] != 0
@@ -98,9 +105,7 @@ class Generator:
         seed, left, _, at = struct.unpack_from("<QiiQ", data)
         state = struct.unpack_from("<624Q", data, 24)
         sample, _, _, valid = struct.unpack_from("<dddi", data, 24 + 4992)
-        position = 624 if left == 1 and at == 0 else at
-        if left == 1 and at != 0:
-            position = 624
+        position = 624 if left == 1 else at
         bits = struct.unpack("<q", struct.pack("<d", sample))[0]
         self._seed = seed
         self._words()[:] = [*state, position, 1 if valid else 0, bits] + [0] * (STATE_WORDS - 627)

@@ -281,7 +281,7 @@ def from_sequence(values: list) -> Tensor:
 def analyse(self: Tensor, items: tuple) -> tuple[tuple, dict]:
     """The basic part of an index, one entry a dimension, and the index tensors by dimension of the view that it gives."""
     where = self._layout
-    items = prepare(items, where.device) if any(type(i) not in (int, slice) for i in items) else items
+    items = tuple(prepare(items, where.device)) if any(type(i) not in (int, slice) for i in items) else items
     used = 0
     for one in items:
         if type(one) is int or type(one) is slice:

@@ -425,7 +425,7 @@ _READERS = {
 }  # fmt: skip
 
 
-def item(t: Tensor):
+def item(t: Tensor) -> Any:
     """The one element of a tensor as a Python number."""
     where = t._layout
     if where.numel != 1:
@@ -446,7 +446,7 @@ def item(t: Tensor):
     return complex(re, im)
 
 
-def to_list(t: Tensor):
+def to_list(t: Tensor) -> Any:
     """Nested lists of Python numbers (a number for 0 dimensions)."""
     where = t._layout
     if where.device.type == "meta":

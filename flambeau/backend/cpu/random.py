@@ -196,7 +196,10 @@ def normal(call) -> None:
         call.pointwise([(code, strides, out)], [("f64", row_major(shape), place)], lambda x: x, shape)
         return
     wide = code == "f64"
-    total = n + (16 if n % 16 else 0)
+    # The last block of an odd size draws 16 words of its own, after those of the n elements; a type of 16 bits draws
+    # whole blocks, of which the last is that one.
+    first_of_last = 16 * (n // 16) if code in ("f16", "bf16") else n
+    total = first_of_last + 16 if n % 16 else n
     source = words(call, call.input(1), total * (2 if wide else 1))
     if wide:
         source = join(call, source, total)
@@ -205,11 +208,10 @@ def normal(call) -> None:
     tail = blocks - 1 if n % 16 else blocks
     statics = {"T": BY_CODE[code], "SOURCE": u64 if wide else u32, "C": f64 if wide else f32,
                "SCALE": 2.0 ** -DIGITS[code], "MASK": (1 << DIGITS[code]) - 1, "PAIR": box_muller(t, True)}  # fmt: skip
-    # The last block of an odd size draws 16 words of its own, after those of the n elements.
     call.native(normal_blocks, statics, [out, source, n, *numbers], tail, 256)
     if n % 16:
         shift = call.scratch(64 * (2 if wide else 1))
-        call.native(last_words, {"SOURCE": statics["SOURCE"]}, [source, shift, n], 1, 1)
+        call.native(last_words, {"SOURCE": statics["SOURCE"]}, [source, shift, first_of_last], 1, 1)
         call.native(normal_last, statics, [out, shift, n, *numbers], 1, 1)
 
 
