@@ -30,6 +30,7 @@ LAYERS = {
     "nn": 6,
     "optim": 6,
     "serialization": 6,
+    "signal": 6,
     "special": 6,
     "testing": 7,
     "utils": 6,

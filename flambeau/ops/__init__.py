@@ -6,5 +6,6 @@ from . import (  # noqa: F401
     loss, misc, norm, optimise, pad, pointwise, pointwise_bits, pointwise_dropout, pointwise_exp,
     pointwise_float, pointwise_power, pointwise_round, pointwise_select, pointwise_trig, pool, random,
     reduce, reduce_extreme, reduce_moments, reduce_norm, scan, scatter, search, signal, softmax, sort,
-    special, special_bessel, special_polynomials, view, view_copy, view_rearrange, view_slice, view_strided,
+    special, special_bessel, special_incomplete, special_polynomials, view, view_copy, view_rearrange,
+    view_slice, view_strided,
 )  # fmt: skip

@@ -543,7 +543,9 @@ class Rrelu(Composite):
             f"Lower bound should be less than or equal to the upper bound, got {lower} and {upper}",
         )
         if training:
-            noise = ops.empty_like(input).uniform_(lower, upper)
+            negative = input.detach() <= 0  # only these draw a slope
+            drawn = ops.empty((int(negative.sum()),), dtype=float64).uniform_(lower, upper)
+            noise = ops.ones_like(input.detach()).masked_scatter_(negative, drawn.to(input.dtype))
             found = ops.rrelu_with_noise(input, noise)
         else:
             found = ops.leaky_relu(input, (lower + upper) / 2)

@@ -80,7 +80,13 @@ def fill(name: str, input, generator, *numbers):
     return input
 
 
-_FLOAT = "Expected a floating point tensor"
+#: the kernel that PyTorch names when a type has none
+_KERNELS = {"random_uniform": "check_uniform_bounds", "random_normal": "normal_kernel_cpu"}
+
+
+def need_float(kernel: str, dtype) -> None:
+    """Raise for a type that the samples cannot have."""
+    require(dtype.kind >= 2, f"\"{kernel}\" not implemented for '{types.type_name(dtype)}'", NotImplementedError)
 
 
 @op("uniform_(Tensor input, float from_=0.0, float to=1.0, *, any generator=None) -> Tensor", function=False)
@@ -88,8 +94,7 @@ class Uniform(Composite):
     """Fill with uniform samples of [from, to)."""
 
     def body(input, from_, to, generator):
-        require(input.dtype.kind >= 2, f'"check_uniform_bounds" not implemented for \'{input.dtype.name.capitalize()}\'',
-                NotImplementedError)  # fmt: skip
+        need_float("check_uniform_bounds", input.dtype)
         require(
             from_ <= to,
             f"uniform_ expects to return a [from, to) range, but found from={from_:g} > to={to:g}",
@@ -103,8 +108,7 @@ class NormalFill(Composite):
 
     def body(input, mean, std, generator):
         require(std >= 0, f"normal expects std >= 0.0, but found std {std:g}")
-        require(input.dtype.kind >= 2, f'"normal_kernel_cpu" not implemented for \'{input.dtype.name.capitalize()}\'',
-                NotImplementedError)  # fmt: skip
+        need_float("normal_kernel_cpu", input.dtype)
         if input.dtype.kind == 3:
             parts = ops.view_as_real(input)
             fill("random_normal", parts, generator, float(mean), float(std) / 2**0.5)
@@ -120,6 +124,7 @@ class BernoulliFill(Composite):
         if not hasattr(p, "dtype"):
             require(0 <= p <= 1, f"bernoulli_ expects p to be in [0, 1], but got p={p:g}")
             return fill("random_bernoulli", input, generator, float(p))
+        check_chances(p)
         chance = ops.expand(p, input.shape)
         sample = ops.empty(input.shape, dtype=types.float64 if p.dtype is types.float64 else types.float32)
         fill("random_uniform", sample, generator, 0.0, 1.0)
@@ -131,6 +136,8 @@ class Bernoulli(Composite):
     """1 with the probability that each element of ``input`` gives (or ``p`` for all)."""
 
     def body(input, p, generator):
+        if p is None:
+            need_float("bernoulli_tensor_cpu_p_", input.dtype)
         made = ops.empty_like(input.detach()).bernoulli_(
             input.detach() if p is None else p, generator=generator
         )
@@ -142,6 +149,11 @@ class ExponentialFill(Composite):
     """Fill with exponential samples of rate ``lambd``."""
 
     def body(input, lambd, generator):
+        require(
+            input.dtype.kind == 2,
+            "Exponential distribution is a continuous probability distribution. dtype must be a floating point but you "
+            f"specified {types.type_name(input.dtype)}",
+        )
         require(lambd > 0.0, f"exponential_ expects lambda > 0.0, but found lambda={lambd:g}")
         return fill("random_exponential", input, generator, float(lambd))
 
@@ -159,6 +171,11 @@ class CauchyFill(Composite):
     """Fill with Cauchy samples."""
 
     def body(input, median, sigma, generator):
+        require(
+            input.dtype.kind == 2,
+            "Cauchy distribution is a continuous probability distribution. dtype must be a floating point but you "
+            f"specified {C_NAMES.get(input.dtype.name, input.dtype.name)}",
+        )
         require(sigma > 0.0, f"cauchy_ expects sigma > 0.0, but found sigma={sigma:g}")
         sample = uniforms(input, generator)
         return ops.copy_(input, median + sigma * ops.tan(3.141592653589793 * (sample - 0.5)))
@@ -173,6 +190,7 @@ class LogNormalFill(Composite):
 
     def body(input, mean, std, generator):
         require(std > 0.0, f"log_normal_ expects std > 0.0, but found std={std:g}")
+        need_float("log_normal_cpu", input.dtype)
         sample = ops.empty((input.numel(), 2), dtype=types.float64)[:, 0]
         fill("random_normal", sample, generator, float(mean), float(std))
         return ops.copy_(input, ops.exp(sample).reshape(input.shape))
@@ -184,13 +202,67 @@ class GeometricFill(Composite):
 
     def body(input, p, generator):
         require(0 < p < 1, f"geometric_ expects p to be in (0, 1), but got p={p:g}")
+        require(input.dtype.kind > 0, "\"geometric_cpu\" not implemented for 'Bool'", NotImplementedError)
         sample = uniforms(input, generator)
         return ops.copy_(
             input, ops.ceil(ops.log(sample) / ops.log1p(ops.full((), -float(p), dtype=types.float64)))
         )
 
 
+#: what C++ calls the types
+C_NAMES = {
+    "bool": "bool", "uint8": "unsigned char", "int8": "signed char", "int16": "short int", "int32": "int",
+    "int64": "long int", "float16": "c10::Half", "bfloat16": "c10::BFloat16", "float32": "float", "float64": "double",
+}  # fmt: skip
+#: bits of the fraction, the leading one included
+_DIGITS = {"float16": 11, "bfloat16": 8, "float32": 24, "float64": 53}
+
+
+def check_integer_bounds(dtype, low: int, high: int) -> None:
+    """Raise unless the integers of [low, high) fit the type."""
+    if dtype.kind == 2:
+        least, most = (-65504, 65504) if dtype.name == "float16" else (-(1 << 63), 1 << 63)
+    elif dtype.kind == 0:
+        least, most = 0, 1
+    else:
+        bits = 8 * dtype.itemsize - int(dtype.is_signed)
+        least, most = -(1 << bits) if dtype.is_signed else 0, (1 << bits) - 1
+    name = C_NAMES.get(dtype.name, dtype.name)
+    require(least <= low <= most, f"from is out of bounds for {name}")
+    require(least <= high - 1 <= most, f"to - 1 is out of bounds for {name}")
+
+
+def representable(dtype, low: int, high: int) -> tuple[int, int]:
+    """The bounds moved inwards to what a float type of few digits can tell apart, as PyTorch does."""
+    digits = _DIGITS[dtype.name]
+    for bound, step in ((low, 1), (high, -1)):
+        beyond = abs(bound + step)
+        if beyond >> digits == 0:
+            continue
+        cut = beyond.bit_length() - digits
+        rounded = (beyond + (1 << cut - 1) - 1 + (beyond >> cut & 1)) >> cut << cut
+        rounded = rounded if bound + step >= 0 else -rounded
+        if step > 0 and rounded < low:
+            low = rounded + (1 << cut)
+        elif step < 0 and rounded >= high:
+            high = rounded - (1 << cut)
+    return low, high
+
+
+def check_chances(p) -> None:
+    """Raise unless all of a tensor's probabilities are in [0, 1]."""
+    require(
+        p.numel() == 0 or p.device.type == "meta" or bool(((p >= 0) & (p <= 1)).all()),
+        "Expected p_in >= 0 && p_in <= 1 to be true, but got false.  (Could this error message be improved?  If so, please "
+        "report an enhancement request to PyTorch.)",
+    )
+
+
 def draw_integers(input, low: int, size: int, generator):
+    check_integer_bounds(input.dtype, low, low + size)
+    if input.dtype.kind == 2:
+        low, high = representable(input.dtype, low, low + size)
+        size = high - low
     wide = size >= 1 << 28
     bits = size - (1 << 64) if size >= 1 << 63 else size
     return fill("random_integers", input, generator, low, bits, wide)
@@ -231,11 +303,7 @@ class Rand(Composite):
 
 def fill_new(name, size, dtype, device, generator, *numbers):
     made = new(size, dtype, device)
-    require(
-        made.dtype.kind >= 2,
-        f"\"{name}\" not implemented for '{made.dtype.name.capitalize()}'",
-        NotImplementedError,
-    )
+    need_float(_KERNELS[name], made.dtype)
     if made.dtype.kind == 3:
         parts = ops.view_as_real(made)
         if name == "random_normal":
@@ -267,6 +335,7 @@ class RandLike(Composite):
 
 
 def refill(name, made, generator, requires_grad, *numbers):
+    need_float(_KERNELS[name], made.dtype)
     if made.dtype.kind == 3:
         if name == "random_normal":
             numbers = (numbers[0], numbers[1] / 2**0.5)
@@ -322,6 +391,16 @@ class RandintLike(Composite):
         return draw_integers(new_like(input, dtype, device, False, memory_format), low, high - low, generator)
 
 
+def check_order(n: int, dtype) -> None:
+    """Raise unless a type can tell n numbers apart."""
+    require(dtype.kind > 0, "\"randperm\" not implemented for 'Bool'", NotImplementedError)
+    if dtype.kind == 1:
+        most = (1 << 8 * dtype.itemsize - int(dtype.is_signed)) - 1
+    else:
+        most = 1 << _DIGITS.get(dtype.name, 63)
+    require(n <= most + 1, f"value cannot be converted to type {dtype.name}_t without overflow")
+
+
 @op(
     "randperm(int n, *, any generator=None, ScalarType? dtype=None, any layout=None, any device=None, "
     "bool? pin_memory=False, bool requires_grad=False, Tensor? out=None) -> Tensor",
@@ -331,7 +410,8 @@ class Randperm(Composite):
     """The integers 0 .. n-1 in random order."""
 
     def body(n, generator, dtype, layout, device, pin_memory, requires_grad):
-        require(n >= 0, f"n must be non-negative, got {n}")
+        require(n >= 0, f"Trying to create tensor with negative dimension {n}: [{n}]")
+        check_order(n, dtype or types.int64)
         return fill("random_permutation", new((n,), dtype or types.int64, device), generator)
 
 
@@ -346,6 +426,7 @@ class Normal(Composite):
 
     def body(mean, std, size, generator, dtype, layout, device, pin_memory, requires_grad):
         if size is not None:
+            require(std >= 0, f"normal expects std >= 0.0, but found std {std:g}")
             made = fill_new("random_normal", tuple(size), dtype, device, generator, float(mean), float(std))
             return made.requires_grad_() if requires_grad else made
         like = mean if hasattr(mean, "dtype") else std
@@ -369,7 +450,7 @@ class Multinomial(Composite):
     def body(input, num_samples, replacement, generator):
         require(0 < input.dim() <= 2, "prob_dist must be 1 or 2 dim")
         require(input.dtype.is_floating_point,
-                f"multinomial only supports floating-point dtypes for input, got: {input.dtype}")  # fmt: skip
+                f"multinomial only supports floating-point dtypes for input, got: {types.type_name(input.dtype)}")  # fmt: skip
         require(num_samples > 0, "cannot sample n_sample <= 0 samples")
         rows = input if input.dim() == 2 else ops.unsqueeze(input, 0)
         n = rows.shape[1]

@@ -12,7 +12,6 @@ from collections.abc import Callable
 from typing import Any
 
 from ..base import device as device_module
-from ..base.layout import Layout
 from ..base.mode import mode
 from ..ir import expr
 from ..ops import define
@@ -22,6 +21,7 @@ from . import plan as plans
 from .autograd import Node, Part, next_number
 from .plan import NUMBERS, Plan, make_plan
 from .tensor import Tensor, make, new_object, track_view
+from .wording import argument_error, describe_call, not_tensor
 
 _runtime = None
 
@@ -488,20 +488,6 @@ def as_number(op: Operator, p, x) -> Any:
     raise argument_error(op, p, "Tensor" if p.type.startswith("Operand") else "Number", x)
 
 
-def argument_error(op: Operator, p, expected: str, x) -> TypeError:
-    place = op.names.index(p.name) + 1
-    where = f" (position {place})" if not p.keyword_only else ""
-    return TypeError(f"{op.name}(): argument '{p.name}'{where} must be {expected}, not {type(x).__name__}")
-
-
-def not_tensor(op: Operator, args: tuple) -> TypeError:
-    """The error for the first argument that should be a tensor."""
-    return next(
-        argument_error(op, p, "Tensor", x)
-        for p, x in zip(op.arguments, args) if p.type == "Tensor" and not isinstance(x, Tensor)
-    )  # fmt: skip
-
-
 def invoke(op: Operator, args: tuple, out=None):
     """Call an operator in general form."""
     if overrides.present(args) or out is not None and overrides.present((out,)):
@@ -563,22 +549,6 @@ def explained_plan(op: Operator, values: dict, written: bool = False) -> Plan:
         ):
             error.add_note("  in    " + describe_call(op, values, written))
         raise
-
-
-def describe_call(op: Operator, values: dict, written: bool = False) -> str:
-    """The call with its operands' types and shapes: ``linear(input float32[2, 5], weight float32[4, 3])``."""
-    parts = []
-    for p in op.arguments:
-        x = values[p.name]
-        if isinstance(x, Layout):
-            parts.append(f"{p.name} {x}")
-        elif isinstance(x, tuple) and x and isinstance(x[0], Layout):
-            parts.append(f"{p.name} [{', '.join(map(repr, x))}]")
-        elif isinstance(x, type):
-            parts.append(f"{p.name} {x.__name__}")
-        elif p.required or x != p.default:
-            parts.append(f"{p.name}={x!r}")
-    return f"{op.name}{'_' if written else ''}({', '.join(parts)})"
 
 
 def promote_first(op: Operator, args: tuple) -> tuple:

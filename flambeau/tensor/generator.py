@@ -38,6 +38,9 @@ class Generator:
 
     def __init__(self, device="cpu"):
         self.device = Device(device)
+        if self.device.type not in ("cpu", "meta"):
+            name = self.device.type.upper()
+            raise RuntimeError(f"Cannot get {name} generator without a {name} back end.")
         self._seed = DEFAULT_SEED
         self._state: Tensor | None = None
 
@@ -58,9 +61,11 @@ class Generator:
 
     def manual_seed(self, seed: int) -> Generator:
         """Start the stream of a seed; gives the generator."""
-        seed = int(seed)
+        if not hasattr(seed, "__index__"):
+            raise RuntimeError(f"manual_seed expected a long, but got {type(seed).__name__}")
+        seed = seed.__index__()
         if not -(1 << 63) <= seed < 1 << 64:
-            raise RuntimeError("Overflow when unpacking long long")
+            raise ValueError("Overflow when unpacking long long")
         self._seed = seed & 0xFFFFFFFFFFFFFFFF
         if self._state is not None:
             self._fill(self._seed)
@@ -99,7 +104,8 @@ class Generator:
             raise TypeError("RNG state must be a torch.ByteTensor")
         if new_state.numel() != 5056 and new_state.numel() != 5048:
             raise RuntimeError(
-                "Expected either a CPUGeneratorImplState of size 5056 or a CPUGeneratorImplStateLegacy of size 5048"
+                "Expected a CPUGeneratorImplState of size 5056 but found the input RNG state size to be "
+                f"{new_state.numel()}"
             )
         data = bytes(bytearray(new_state.tolist()))
         seed, left, _, at = struct.unpack_from("<QiiQ", data)
@@ -139,7 +145,7 @@ def state_of(generator: Generator | None) -> Tensor:
 
 def manual_seed(seed: int) -> Generator:
     """Start the default stream of random numbers from a seed."""
-    return default_generator.manual_seed(seed)
+    return default_generator.manual_seed(int(seed))
 
 
 def seed() -> int:

@@ -71,10 +71,17 @@ def words(call, state: int, n: int) -> int:
 
 
 def target(call):
-    """The tensor to fill (input 0): type code, strides, frame word, shape, number of elements."""
+    """The tensor to fill (input 0): type code, strides, frame word, shape, number of elements.
+
+    Samples go where memory goes: the dimensions are ordered by their strides, the widest first.
+    """
     where = call.inputs[0]
     call.mark_written(0)
-    return where.dtype.code, where.strides, call.input(0), where.shape, where.numel
+    shape, strides = where.shape, where.strides
+    if not where.contiguous:
+        order = sorted(range(where.ndim), key=lambda d: -strides[d])
+        shape, strides = tuple(shape[d] for d in order), tuple(strides[d] for d in order)
+    return where.dtype.code, strides, call.input(0), shape, where.numel
 
 
 def unit(code: str, word):
