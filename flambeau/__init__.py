@@ -36,6 +36,7 @@ from .tensor import interop as _interop
 from .tensor import surface as _surface
 from .tensor import view_surface as _view_surface
 from .tensor.convert import can_cast, is_nonzero, meshgrid, result_type, where
+from .tensor.defaults import set_default_dtype
 from .tensor.generator import (
     Generator,
     default_generator,
@@ -134,18 +135,6 @@ def get_default_dtype() -> dtype:
     from .base.dtype import default_float
 
     return default_float()
-
-
-def set_default_dtype(d: dtype) -> None:
-    """Set the float type of new tensors that name none."""
-    from .base.dtype import set_default_float
-
-    if not isinstance(d, dtype) or not d.is_floating_point:
-        raise TypeError("only floating-point types are supported as the default type")
-    set_default_float(d)
-    for operator in _define.OPERATORS.values():
-        operator.plans.clear()
-        operator.inplace_plans.clear()
 
 
 def get_num_threads() -> int:

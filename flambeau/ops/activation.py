@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from ..base.dtype import float64
 from ..base.errors import check_dim, require
 from ..ir.expr import (
     Expr,

@@ -86,7 +86,9 @@ _KERNELS = {"random_uniform": "check_uniform_bounds", "random_normal": "normal_k
 
 def need_float(kernel: str, dtype) -> None:
     """Raise for a type that the samples cannot have."""
-    require(dtype.kind >= 2, f"\"{kernel}\" not implemented for '{types.type_name(dtype)}'", NotImplementedError)
+    require(
+        dtype.kind >= 2, f"\"{kernel}\" not implemented for '{types.type_name(dtype)}'", NotImplementedError
+    )
 
 
 @op("uniform_(Tensor input, float from_=0.0, float to=1.0, *, any generator=None) -> Tensor", function=False)

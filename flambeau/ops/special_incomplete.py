@@ -40,7 +40,9 @@ def regularised(name: str, input, other, upper: bool):
     return ops.to_copy(ops.incomplete_gamma(a, x, factor, upper), dtype=common)
 
 
-@op("igamma(Tensor input, Tensor other, *, Tensor? out=None) -> Tensor", inplace=True, also="special.gammainc")
+@op(
+    "igamma(Tensor input, Tensor other, *, Tensor? out=None) -> Tensor", inplace=True, also="special.gammainc"
+)
 class Igamma(Composite):
     """Regularised lower incomplete gamma function of ``input`` at ``other``; from 0 to 1."""
 
@@ -48,7 +50,11 @@ class Igamma(Composite):
         return regularised("igamma", input, other, False)
 
 
-@op("igammac(Tensor input, Tensor other, *, Tensor? out=None) -> Tensor", inplace=True, also="special.gammaincc")
+@op(
+    "igammac(Tensor input, Tensor other, *, Tensor? out=None) -> Tensor",
+    inplace=True,
+    also="special.gammaincc",
+)
 class Igammac(Composite):
     """Regularised upper incomplete gamma function: ``1 - igamma(input, other)`` without loss."""
 

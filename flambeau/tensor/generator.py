@@ -92,7 +92,7 @@ class Generator:
         data += struct.pack("<624Q", *[w & 0xFFFFFFFF for w in words[:624]])
         waiting = words[625] != 0
         sample = struct.unpack("<d", struct.pack("<q", words[626]))[0] if waiting else 0.0
-        data += struct.pack("<dddi4x", sample, 0.0, 0.0, 1 if waiting else 0)
+        data += struct.pack("<dddi4x", 0.0, sample, 0.0, 1 if waiting else 0)
         data += struct.pack("<fi", 0.0, 0)
         made = interop.empty_tensor((len(data),), types.uint8)
         ctypes.memmove(interop.address(made), data, len(data))
@@ -110,7 +110,7 @@ class Generator:
         data = bytes(bytearray(new_state.tolist()))
         seed, left, _, at = struct.unpack_from("<QiiQ", data)
         state = struct.unpack_from("<624Q", data, 24)
-        sample, _, _, valid = struct.unpack_from("<dddi", data, 24 + 4992)
+        _, sample, _, valid = struct.unpack_from("<dddi", data, 24 + 4992)
         position = 624 if left == 1 else at
         bits = struct.unpack("<q", struct.pack("<d", sample))[0]
         self._seed = seed

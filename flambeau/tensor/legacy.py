@@ -10,6 +10,7 @@ from ..base.dtype import dtype as DType
 from ..base.layout import Size
 from . import from_python as python
 from . import interop
+from .defaults import set_default_dtype
 from .tensor import Tensor, make
 
 
@@ -133,11 +134,9 @@ def _find(name: str, device: str) -> TensorType:
 
 def set_default_tensor_type(t) -> None:
     """Set the float type of new tensors by an old class or its name. Deprecated: use `set_default_dtype`."""
-    import flambeau
-
     if isinstance(t, str):
         t = CLASSES.get(t.rpartition(".")[2])
     kind = getattr(t, "dtype", None)
     if not isinstance(kind, DType) or not kind.is_floating_point:
         raise TypeError("invalid type object: only floating-point types are supported as the default type")
-    flambeau.set_default_dtype(kind)
+    set_default_dtype(kind)

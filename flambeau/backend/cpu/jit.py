@@ -140,6 +140,7 @@ def _salt() -> bytes:
             "builder.py",
             "emit.py",
             "jit.py",
+            "language.py",
             "native.py",
             "types.py",
         ):  # what turns kernels into LLVM text

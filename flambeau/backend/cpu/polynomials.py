@@ -127,7 +127,7 @@ def incomplete_gamma_kernel(frame: WORD, params: WORD, begin: i64, end: i64):
         else:
             upper = factors[i] * gamma_fraction(a, x)
             lower = 1.0 - upper
-        out[i] = upper if UPPER else lower  # noqa: F821
+        out[i] = upper if UPPER else lower
 
 
 def incomplete_gamma(call) -> None:
