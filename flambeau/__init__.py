@@ -93,7 +93,6 @@ _ELSEWHERE = {
         ),
         "tensor.overrides": "DisableTorchFunctionSubclass DisableTorchFunction",
         "tensor.grad_modes": "is_anomaly_enabled is_anomaly_check_nan_enabled",
-        "tensor.show": "printoptions",
         "base.errors": "OutOfMemoryError",
         "tensor.shapes": "broadcast_shapes",
         "nn.functional": "channel_shuffle cosine_similarity ctc_loss pairwise_distance pdist pixel_shuffle pixel_unshuffle",

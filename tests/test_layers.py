@@ -47,6 +47,7 @@ LAYERS = {
     "return_types": 0,
     "version": 0,
     "__future__": 0,
+    "_C": 6,
 }
 PUBLIC = 6  # `import flambeau` itself means the whole name space
 PEERS = (6, 7)

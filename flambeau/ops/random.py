@@ -364,7 +364,7 @@ def bounds(low, high):
 
 
 @op(
-    "randint(int low, any high=None, any size=None, *, any generator=None, ScalarType? dtype=None, "
+    "randint(int low=0, any high=None, any size=None, *, any generator=None, ScalarType? dtype=None, "
     "any layout=None, "
     "any device=None, bool? pin_memory=False, bool requires_grad=False, Tensor? out=None) -> Tensor",
     method=False,
@@ -375,6 +375,10 @@ class Randint(Composite):
     def body(low, high, size, generator, dtype, layout, device, pin_memory, requires_grad):
         if size is None:
             low, high, size = 0, low, high
+        require(
+            hasattr(high, "__index__") or high is None,
+            f"randint(): argument 'high' (position 1) must be int, not {type(high).__name__}", TypeError,
+        )  # fmt: skip
         low, high = bounds(low, high)
         made = new(tuple(size), dtype or types.int64, device)
         made = draw_integers(made, low, high - low, generator)

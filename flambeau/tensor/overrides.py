@@ -67,12 +67,10 @@ def handle(function, args: tuple, keywords: dict, relevant=None):
         result = type(one).__torch_function__(function, kinds, args, keywords)
         if result is not NotImplemented:
             return result
-    if not found:
-        kinds = ()
-    names = ", ".join(k.__name__ for k in kinds)
+    name = f"{function.__module__}.{function.__name__}".replace("flambeau", "torch", 1)
     raise TypeError(
-        f"no implementation found for '{function.__module__}.{function.__name__}' on types that implement "
-        f"__torch_function__: [{names}]"
+        f"Multiple dispatch failed for '{name}'; all __torch_function__ handlers returned NotImplemented:\n\n"
+        + "".join(f"  - tensor subclass {kind}\n" for kind in kinds)
     )
 
 
@@ -113,7 +111,7 @@ def wrap(found, cls, args=()):
         return found.as_subclass(cls)
     if isinstance(found, (tuple, list)):
         made = [wrap(f, cls, args) for f in found]
-        return type(found)(*made) if hasattr(found, "_fields") else type(found)(made)
+        return type(found)(*made) if hasattr(found, "_make") else type(found)(made)
     return found
 
 

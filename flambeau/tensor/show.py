@@ -33,7 +33,7 @@ def set_printoptions(
 ) -> None:
     """Set how tensors print; `profile` is "default", "short" or "full"."""
     if profile is not None:
-        for name, value in _PROFILES[profile].items():
+        for name, value in _PROFILES.get(profile, {}).items():
             setattr(Options, name, value)
     given = {"precision": precision, "threshold": threshold, "edgeitems": edgeitems, "linewidth": linewidth}
     for name, value in given.items():
@@ -56,8 +56,8 @@ class Numbers:
             self.whole = all(v == math.ceil(v) for v in finite)
             wide = high / low > 1000.0 or high > 1.0e8
             self.scientific = wide or (not self.whole and low < 1.0e-4)
-        if Options.sci_mode is not None:
-            self.scientific = Options.sci_mode
+            if Options.sci_mode is not None:
+                self.scientific = Options.sci_mode
         self.width = max((len(self.text(v)) for v in values if v and math.isfinite(v)), default=1)
 
     def text(self, v) -> str:
@@ -172,7 +172,7 @@ def elements(t: Tensor, indent: int) -> str:
 
 def with_tail(text: str, tail: list[str], indent: int) -> str:
     """Append the special facts, on a new line where they do not fit."""
-    last = len(text) - text.rfind("\n") - 1 if "\n" in text else len(text)
+    last = len(text) - text.rfind("\n") + 1  # PyTorch counts two columns more on the first line that it continues
     for one in tail:
         if last + len(one) + 2 > Options.linewidth:
             text += ",\n" + " " * indent + one
