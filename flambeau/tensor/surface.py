@@ -12,6 +12,7 @@ from ..ops.define import METHODS, ops
 from . import dispatch, interop, show
 from .autograd import AccumulateGrad, version_of
 from .node_hooks import RemovableHandle
+from .overrides import routed
 from .tensor import Tensor, make, track_view
 
 
@@ -135,6 +136,10 @@ def _get_data(self):
     """The elements outside the gradient graph, sharing memory; writes to them are not counted as versions of it."""
     from .inplace import without_version
 
+    if type(self) is not Tensor:
+        found = routed(without_version, self)
+        if found is not NotImplemented:
+            return found
     return without_version(self)
 
 
@@ -161,6 +166,10 @@ def requires_grad_(self, requires_grad: bool = True):
 @method
 def detach(self):
     """The same elements outside the gradient graph, sharing memory."""
+    if type(self) is not Tensor:
+        found = routed(Tensor.detach, self)
+        if found is not NotImplemented:
+            return found
     return make(self._memory, self._layout.plain, self._offset)
 
 
