@@ -103,7 +103,11 @@ def fused_flow(node: Node, g: Tensor):
     if node.extra is not None and "unpack" in node.extra:
         unpack = node.extra["unpack"]
         saved = tuple(unpack[k](s) if k in unpack else s for k, s in enumerate(saved))
-        return plan_backward(node, g, saved)(node, g, saved, False)
+        key = (key, *[s._layout.plain if isinstance(s, Tensor) else type(s) for s in saved])
+        run = node.plan.backward.get(key)
+        if run is None:
+            run = node.plan.backward[key] = plan_backward(node, g, saved)
+        return run(node, g, saved, False)
     run = node.plan.backward.get(key)
     if run is None:
         run = node.plan.backward[key] = plan_backward(node, g, saved)

@@ -20,6 +20,7 @@ READ_ONLY, COPIED = 1, 2
 VERSION = (1, 0)
 _CODES = {0: "int", 1: "uint", 2: "float", 4: "bfloat", 5: "complex", 6: "bool"}
 _MOST_DIMENSIONS = 64
+_Sizes = ctypes.c_int64 * _MOST_DIMENSIONS
 
 
 class _Device(ctypes.Structure):
@@ -97,10 +98,12 @@ def export(t: Tensor, versioned: bool, flags: int = 0):
     """A capsule that describes a tensor's memory and keeps it alive."""
     where = t._layout
     ndim = where.ndim
-    shape = (ctypes.c_int64 * max(ndim, 1))(*where.shape)
+    if ndim > _MOST_DIMENSIONS:
+        raise BufferError(f"a tensor with {ndim} dimensions")
+    shape = _Sizes(*where.shape)
     # A size of 0 or 1 may have any stride; others expect the usual one.
     usual = contiguous_strides(where.shape)
-    strides = (ctypes.c_int64 * max(ndim, 1))(
+    strides = _Sizes(
         *(u if n < 2 else s for n, s, u in zip(where.shape, where.strides, usual))
     )
     held: Any = _Versioned() if versioned else _Managed()

@@ -14,6 +14,7 @@ from . import dispatch, interop
 from .tensor import Tensor
 
 STATE_WORDS = 632
+_Words = ctypes.c_int64 * STATE_WORDS
 DEFAULT_SEED = 67280421310721
 
 
@@ -54,7 +55,7 @@ class Generator:
         return self._state
 
     def _words(self):
-        return (ctypes.c_int64 * STATE_WORDS).from_address(interop.address(self.state))
+        return _Words.from_address(interop.address(self.state))
 
     def _fill(self, seed: int) -> None:
         self._words()[:] = seeded(seed) + [624] + [0] * (STATE_WORDS - 625)

@@ -6,6 +6,7 @@ like any other: it allocates outputs, runs the steps (split over threads), and r
 
 from __future__ import annotations
 
+import array
 import atexit
 import ctypes
 import os
@@ -226,14 +227,15 @@ RELEASE_GIL = 1
 def words(values) -> object:
     """A constant int64 array in native memory, for a kernel's parameters."""
     memory = allocate(8 * max(1, len(values)))
-    (ctypes.c_int64 * len(values)).from_address(address(memory))[:] = [_as_word(v) for v in values]
+    data = array.array("q", [_as_word(v) for v in values]).tobytes()
+    ctypes.memmove(address(memory), data, len(data))
     return memory
 
 
 def _as_word(value) -> int:
     if isinstance(value, float):
         return ctypes.c_int64.from_buffer(ctypes.c_double(value)).value
-    return value
+    return value if value < 1 << 63 else value - (1 << 64)  # an unsigned word keeps its bits
 
 
 def program(outputs, inputs, steps, *, scratch=(), scalars=(), written=0, release_gil=False):
