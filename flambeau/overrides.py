@@ -9,7 +9,12 @@ from typing import Any
 from .base.mode import mode
 from .ops.define import METHODS, names
 from .tensor.overrides import (
-    DisableTorchFunction, DisableTorchFunctionSubclass, TorchFunctionMode, handle, overrides, present,
+    DisableTorchFunction,
+    DisableTorchFunctionSubclass,
+    TorchFunctionMode,
+    handle,
+    overrides,
+    present,
 )  # fmt: skip
 from .tensor.tensor import Tensor
 
@@ -38,7 +43,9 @@ def has_torch_function_variadic(*args: Any) -> bool:
     return present(args)
 
 
-def handle_torch_function(public_api: Callable, relevant_args: Iterable[Any], *args: Any, **kwargs: Any) -> Any:
+def handle_torch_function(
+    public_api: Callable, relevant_args: Iterable[Any], *args: Any, **kwargs: Any
+) -> Any:
     """Call ``__torch_function__`` of the arguments that have one, in order, and give the first answer.
 
     public_api: the function that was called. relevant_args: what may answer; args and kwargs: the whole call.
@@ -116,7 +123,13 @@ def get_ignored_functions() -> set[Callable]:
     """Functions that no argument can answer for: those that make tensors of plain data."""
     import flambeau
 
-    return {flambeau.is_tensor, flambeau.tensor, flambeau.from_numpy, flambeau.manual_seed, flambeau.set_default_dtype}
+    return {
+        flambeau.is_tensor,
+        flambeau.tensor,
+        flambeau.from_numpy,
+        flambeau.manual_seed,
+        flambeau.set_default_dtype,
+    }
 
 
 def get_default_nowrap_functions() -> set[Callable]:

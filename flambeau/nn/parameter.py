@@ -130,7 +130,7 @@ _LAZY_SAFE = frozenset(
 )
 
 
-_LAZY_OPERATORS = frozenset(["to_copy", "copy_"])  # casts of memory that holds nothing yet
+_LAZY_OPERATORS = frozenset(["to_copy", "copy_", "without_version"])  # casts of memory that holds nothing yet
 _NOT_YET = (
     "Attempted to use an uninitialized parameter in {}. This error happens when you are using a `LazyModule` "
     "or explicitly manipulating `torch.nn.parameter.{}` objects. When using LazyModules Call `forward` with a "

@@ -103,9 +103,7 @@ def export(t: Tensor, versioned: bool, flags: int = 0):
     shape = _Sizes(*where.shape)
     # A size of 0 or 1 may have any stride; others expect the usual one.
     usual = contiguous_strides(where.shape)
-    strides = _Sizes(
-        *(u if n < 2 else s for n, s, u in zip(where.shape, where.strides, usual))
-    )
+    strides = _Sizes(*(u if n < 2 else s for n, s, u in zip(where.shape, where.strides, usual)))
     held: Any = _Versioned() if versioned else _Managed()
     described = held.tensor
     described.data = interop.address(t) if where.numel else None

@@ -172,7 +172,9 @@ def elements(t: Tensor, indent: int) -> str:
 
 def with_tail(text: str, tail: list[str], indent: int) -> str:
     """Append the special facts, on a new line where they do not fit."""
-    last = len(text) - text.rfind("\n") + 1  # PyTorch counts two columns more on the first line that it continues
+    last = (
+        len(text) - text.rfind("\n") + 1
+    )  # PyTorch counts two columns more on the first line that it continues
     for one in tail:
         if last + len(one) + 2 > Options.linewidth:
             text += ",\n" + " " * indent + one

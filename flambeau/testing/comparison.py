@@ -69,7 +69,9 @@ def assert_close(
     if (rtol is None) != (atol is None):
         missing = "atol" if atol is None else "rtol"
         raise ValueError(f"Both 'rtol' and 'atol' must be either specified or omitted, but got no {missing}.")
-    rules = _Rules(rtol, atol, equal_nan, check_device, check_dtype, check_layout, check_stride, allow_subclasses)
+    rules = _Rules(
+        rtol, atol, equal_nan, check_device, check_dtype, check_layout, check_stride, allow_subclasses
+    )
     try:
         _compare(actual, expected, rules, ())
     except _Mismatch as found:
@@ -94,7 +96,9 @@ def _compare(actual, expected, rules: _Rules, path: tuple) -> None:
             raise _Mismatch(f"Booleans mismatch: {actual} is not {expected}", path)
     elif all(isinstance(x, (int, float, complex)) for x in both):
         _compare_numbers(actual, expected, rules, path)
-    elif all(isinstance(x, Tensor) for x in both) and (rules.allow_subclasses or type(actual) is type(expected)):
+    elif all(isinstance(x, Tensor) for x in both) and (
+        rules.allow_subclasses or type(actual) is type(expected)
+    ):
         _compare_tensors(actual, expected, rules, path)
     elif all(python.is_array(x) and not isinstance(x, Tensor) for x in both):
         _compare_tensors(interop.copied_array(actual), interop.copied_array(expected), rules, path)
@@ -139,7 +143,11 @@ def _compare_numbers(actual, expected, rules: _Rules, path: tuple) -> None:
 def _numbers_text(actual, expected, difference, rtol: float, atol: float) -> str:
     relative = difference / abs(expected) if expected else float("inf")
     exact = rtol == 0 and atol == 0
-    lines = [f"Scalars are not {'equal' if exact else 'close'}!", "", f"Expected {expected} but got {actual}."]
+    lines = [
+        f"Scalars are not {'equal' if exact else 'close'}!",
+        "",
+        f"Expected {expected} but got {actual}.",
+    ]
     lines.append(f"Absolute difference: {difference}" + ("" if exact else f" (up to {atol} allowed)"))
     lines.append(f"Relative difference: {relative}" + ("" if exact else f" (up to {rtol} allowed)"))
     return "\n".join(lines)
@@ -200,7 +208,12 @@ def _index(place: int, shape) -> tuple[int, ...]:
 
 
 def assert_allclose(
-    actual: Any, expected: Any, rtol: float | None = None, atol: float | None = None, equal_nan: bool = True, msg: str = ""
+    actual: Any,
+    expected: Any,
+    rtol: float | None = None,
+    atol: float | None = None,
+    equal_nan: bool = True,
+    msg: str = "",
 ) -> None:
     """The old form of `assert_close`, which compares values only."""
     if not isinstance(actual, Tensor):

@@ -70,7 +70,9 @@ def _bounds(low, high, least, most, usual_low, usual_high) -> tuple:
     low = usual_low if low is None else low
     high = usual_high if high is None else high
     if any(isinstance(x, float) and math.isnan(x) for x in (low, high)):
-        raise ValueError(f"`low` and `high` cannot be NaN, but got low={low!r} and high={high!r}".replace("'", ""))
+        raise ValueError(
+            f"`low` and `high` cannot be NaN, but got low={low!r} and high={high!r}".replace("'", "")
+        )
     if low >= high:
         raise ValueError(f"`low` must be less than `high`, but got {low} >= {high}")
     return max(low, least), min(high, most if isinstance(most, float) else most + 1)

@@ -64,7 +64,9 @@ def check_backward_validity(inputs: Iterable[Any]) -> None:
 def detach_variable(inputs: tuple[Any, ...]) -> tuple:
     """Copies of the tensors outside the graph, which want a gradient where the originals do."""
     if not isinstance(inputs, tuple):
-        raise RuntimeError("Only tuple of tensors is supported. Got Unsupported input type: ", type(inputs).__name__)
+        raise RuntimeError(
+            "Only tuple of tensors is supported. Got Unsupported input type: ", type(inputs).__name__
+        )
     return tuple(x.detach().requires_grad_(x.requires_grad) if isinstance(x, Tensor) else x for x in inputs)
 
 
@@ -144,7 +146,9 @@ class _Stop(Exception):
 class _Frame:
     """One call of a checkpointed function: how to run it again, and what that gave."""
 
-    def __init__(self, function: Callable, args: tuple, keywords: dict, state, context, check: bool, early_stop: bool):
+    def __init__(
+        self, function: Callable, args: tuple, keywords: dict, state, context, check: bool, early_stop: bool
+    ):
         self.function, self.keywords, self.state, self.context = function, keywords, state, context
         self.places = [k for k, x in enumerate(args) if isinstance(x, Tensor)]
         self.others = [None if isinstance(x, Tensor) else x for x in args]
@@ -239,7 +243,9 @@ def checkpoint(
             raise ValueError("Passing `context_fn` or `debug` is only supported when use_reentrant=False.")
         return CheckpointFunction.apply(function, preserve, *args)
     if determinism_check not in ("default", "none"):
-        raise ValueError(f"determinism_check should be one of ['default', 'none'] but got {determinism_check}")
+        raise ValueError(
+            f"determinism_check should be one of ['default', 'none'] but got {determinism_check}"
+        )
     first, second = context_fn()
     if not mode.grad:
         with first:
