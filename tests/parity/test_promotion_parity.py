@@ -156,6 +156,7 @@ def test_clamp_and_lerp_types():
     assert not differences(lerp, cases)
 
 
+@pytest.mark.filterwarnings("ignore:Casting complex values:UserWarning")  # PyTorch says so once a process
 @pytest.mark.parametrize("kind", KINDS)
 def test_conversions(kind):
     values = [0, 1, 3, 100]
