@@ -87,7 +87,7 @@ def _outputs(func: Callable, inputs: tuple) -> tuple:
 
 def _moved(run: Callable, t: Tensor, at: tuple, step) -> list[Tensor]:
     """What `run` gives with one element of `t` moved by a step, in place."""
-    data = t.detach()
+    data = t.data  # what the graph saved does not count these writes
     kept = data[at].item()
     data[at] = kept + step
     try:

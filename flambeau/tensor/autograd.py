@@ -158,11 +158,7 @@ class Node(Graph):
     def _unpacked(self, packed, k: int, attach: bool):
         """What a saved-tensor hook gives back, with the history of the value that it packed."""
         op, unpack = self.op, self.extra["unpack"][k]
-        one = unpack(packed)
-        if not isinstance(one, Tensor):
-            raise TypeError(
-                f"Output of saved tensor unpack_hook expected to be a Tensor but got result of type {type(one)}"
-            )
+        one = unpacked(unpack, packed)
         if not attach:
             return one
         n = len(op.saved_inputs)
@@ -246,6 +242,16 @@ class Node(Graph):
                         one = fit(one, where)
                 result[at] = one
         return result
+
+
+def unpacked(unpack, packed) -> Tensor:
+    """What an unpack hook makes of what was packed."""
+    one = unpack(packed)
+    if not isinstance(one, Tensor):
+        raise TypeError(
+            f"Output of saved tensor unpack_hook expected to be a Tensor but got result of type {type(one).__name__}"
+        )
+    return one
 
 
 class Part(Graph):

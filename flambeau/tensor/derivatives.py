@@ -102,7 +102,7 @@ def fused_flow(node: Node, g: Tensor):
         saved = ()
     if node.extra is not None and "unpack" in node.extra:
         unpack = node.extra["unpack"]
-        saved = tuple(unpack[k](s) if k in unpack else s for k, s in enumerate(saved))
+        saved = tuple(autograd.unpacked(unpack[k], s) if k in unpack else s for k, s in enumerate(saved))
         key = (key, *[s._layout.plain if isinstance(s, Tensor) else type(s) for s in saved])
         run = node.plan.backward.get(key)
         if run is None:

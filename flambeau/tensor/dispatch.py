@@ -235,7 +235,7 @@ def _factory(op: Operator, general: str) -> list[str]:
             "        device = Device(device)",
         ]
     lines += _branch(op, general, "    ")
-    return [*lines, "    return result.requires_grad_() if requires_grad else result"]
+    return [*lines, "    return with_gradient(result) if requires_grad else result"]
 
 
 def _branch(
@@ -507,13 +507,21 @@ def invoke(op: Operator, args: tuple, out=None):
         plan = op.plans[key] = explained_plan(op, values)
     result = execute(op, plan, ready)
     if op.unkeyed and ready[op.names.index("requires_grad")]:
-        result.requires_grad_()
+        with_gradient(result)
     if out is None:
         return result
     rule = op.rule("check_out")
     if rule is not None and isinstance(out, Tensor):
         rule(result._layout, out._layout)
     return write_out(result, check_out(op, args, out))
+
+
+def with_gradient(t: Tensor) -> Tensor:
+    """A new tensor that asks for a gradient, as the functions that make tensors give it."""
+    from .interop import need_float
+
+    need_float(t)
+    return t.requires_grad_()
 
 
 def invoke_operator(op: Operator, args: tuple, out=None):
@@ -869,8 +877,8 @@ def version(memory):
 GLOBALS: dict = {
     "Tensor": Tensor, "Node": Node, "new": new_object, "_mode": mode, "invoke": invoke, "invoke_inplace": invoke_inplace,
     "NUMBERS": frozenset((int, float, bool)), "next_number": next_number, "alias": alias, "version": version,
-    "make": make, "record": record, "track_view": track_view, "watch": watch, "overridden": overridden, "write_out": write_out,
-    "PLAIN": overrides.PLAIN, "check_out": check_out, "invoke_operator": invoke_operator, "fits": fits,
+    "make": make, "with_gradient": with_gradient, "record": record, "track_view": track_view, "watch": watch,
+    "overridden": overridden, "write_out": write_out, "PLAIN": overrides.PLAIN, "check_out": check_out, "invoke_operator": invoke_operator, "fits": fits,
     "not_tensor": not_tensor, "function_of": define.function_of,
     "DEVICES": device_module._default, "DEFAULT_DEVICE": device_module._process_default, "Device": device_module.device,
 }  # fmt: skip

@@ -7,7 +7,7 @@ sample waits, 626 its float64 bits. Words are drawn in order by one thread; what
 from __future__ import annotations
 
 from ...ir.expr import bitcast as bits_as
-from ...ir.expr import convert, cos, log, log1p, sin, sqrt, where
+from ...ir.expr import convert, cos, fma, log, log1p, sin, sqrt, where
 from .emit import ScalarFunction
 from .native import bitcast, copy_bytes, independent, local, native
 from .schedule import input_leaves
@@ -91,6 +91,12 @@ def unit(code: str, word):
     return convert(word & ((1 << digits) - 1), t) * (1.0 / (1 << digits))
 
 
+def short_bits(x, dropped: int):
+    """The bits of a float32 rounded to even with fewer digits."""
+    bits = bits_as(x, "u32")
+    return (bits + ((1 << dropped - 1) - 1) + ((bits >> dropped) & 1)) >> dropped
+
+
 def uniform(call) -> None:
     """fill(target, state, from, to) with x * (to - from) + from."""
     code, strides, out, shape, n = target(call)
@@ -104,7 +110,11 @@ def uniform(call) -> None:
     def rule(word, low, high):
         t = "f64" if wide else "f32"
         low, high = convert(low, t), convert(high, t)
-        return unit(code, word) * (high - low) + low
+        sample = fma(unit(code, word), high - low, low)  # rounded once, as in PyTorch
+        if code in ("f16", "bf16"):  # few digits: what rounds up to the open end goes to the other one
+            dropped = 16 if code == "bf16" else 13
+            sample = where(short_bits(sample, dropped) == short_bits(high, dropped), low, sample)
+        return sample
 
     call.pointwise([(code, strides, out)], [(source, flat, place)], rule, shape,
                    [("f64", call.scalar(0)), ("f64", call.scalar(1))])  # fmt: skip
