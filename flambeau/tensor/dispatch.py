@@ -878,8 +878,8 @@ GLOBALS: dict = {
     "Tensor": Tensor, "Node": Node, "new": new_object, "_mode": mode, "invoke": invoke, "invoke_inplace": invoke_inplace,
     "NUMBERS": frozenset((int, float, bool)), "next_number": next_number, "alias": alias, "version": version,
     "make": make, "with_gradient": with_gradient, "record": record, "track_view": track_view, "watch": watch,
-    "overridden": overridden, "write_out": write_out, "PLAIN": overrides.PLAIN, "check_out": check_out, "invoke_operator": invoke_operator, "fits": fits,
-    "not_tensor": not_tensor, "function_of": define.function_of,
+    "overridden": overridden, "write_out": write_out, "PLAIN": overrides.PLAIN, "check_out": check_out,
+    "invoke_operator": invoke_operator, "fits": fits, "not_tensor": not_tensor, "function_of": define.function_of,
     "DEVICES": device_module._default, "DEFAULT_DEVICE": device_module._process_default, "Device": device_module.device,
 }  # fmt: skip
 

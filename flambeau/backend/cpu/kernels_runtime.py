@@ -45,6 +45,9 @@ FIRST = 4  # first address in a frame
 FRAME_WORDS = 80
 SPINS = 4000  # about 50 us of pauses before a worker sleeps
 FUTEX = {"x86_64": 202, "aarch64": 98}.get(platform.machine(), 0) if sys.platform == "linux" else 0
+GETTID = {"x86_64": 186, "aarch64": 178}.get(platform.machine(), 0)
+SEATS = 512  # workers that are kept away from the processor of the thread that wakes them
+CPU_WORDS = 16  # a processor mask of 1024 bits
 INFERENCE = -(1 << 60)  # versions below zero belong to tensors made in inference mode
 HUGE = 4 << 20  # blocks from here on start at a 2 MiB boundary and ask for huge pages
 LINUX = sys.platform == "linux"
@@ -54,6 +57,7 @@ LINUX = sys.platform == "linux"
 # 8 whether new blocks are filled with ones (NaN), to find reads of what nobody wrote
 # words of the global `team`: 0 workers, 1 limit, 2 busy, 3 open, 4 inside, 5 next, 6 fn, 7 frame, 8 params, 9 n, 10 chunk,
 #                             11 sleepers, 12 stop; word 16 is the generation (a cache line of its own)
+# words of the global `seats`, two a worker: its system thread, and 1 + the processor that it keeps away from (0: none)
 
 
 @native
@@ -170,6 +174,11 @@ def team_words() -> WORD:
 
 
 @native
+def seat_words() -> WORD:
+    return global_array("seats", i64, 2 * SEATS)
+
+
+@native
 def capsule_destroy(capsule: OBJECT):
     block_free(bitcast(call_c("PyCapsule_GetPointer", OBJECT, capsule, bitcast(i64(0), OBJECT)), WORD))
 
@@ -231,6 +240,9 @@ def worker(number: i64):
     team = global_array("team", i64, 32)
     generation = bitcast(team + 16, ptr(i32))
     seen = i32(0)
+    if FUTEX:
+        if number < SEATS:
+            seat_words()[2 * number] = call_c("syscall", i64, i64(GETTID))
     while True:
         spins = 0
         while atomic_load(generation) == seen:
@@ -256,12 +268,34 @@ def worker(number: i64):
 
 
 @native
+def seat_workers(workers: i64):
+    """Keep sleeping workers away from this thread's processor: the system may wake them on it, to wait for its end."""
+    seats = seat_words()
+    own = i64(call_c("sched_getcpu", i32))
+    mask = local(i64, CPU_WORDS)
+    if own >= 0 and own < 64 * CPU_WORDS:
+        for k in range(min(workers, i64(SEATS))):
+            if seats[2 * k] != 0 and seats[2 * k + 1] != own + 1:
+                if call_c("sched_getaffinity", i32, i32(0), i64(8 * CPU_WORDS), mask) == 0:
+                    kept = mask[own >> 6]
+                    mask[own >> 6] = kept & ~(i64(1) << (own & 63))
+                    others = i64(0)
+                    for w in range(CPU_WORDS):
+                        others = others | mask[w]
+                    if others == 0:
+                        mask[own >> 6] = kept
+                    call_c("sched_setaffinity", i32, i32(seats[2 * k]), i64(8 * CPU_WORDS), mask)
+                seats[2 * k + 1] = own + 1
+
+
+@native
 def wake():
     team = global_array("team", i64, 32)
     generation = bitcast(team + 16, ptr(i32))
     atomic_add(generation, 1)
     if FUTEX:
         if atomic_load(team + 11) != 0:
+            seat_workers(team[0])
             zero = i64(0)
             call_c("syscall", i64, i64(FUTEX), generation, i64(129), i64(1 << 20), zero, zero, zero)
 
@@ -512,6 +546,7 @@ def py_set_version(self: OBJECT, args: OBJECTS, nargs: i64) -> OBJECT:
 EXPORTS = {
     "capsule_destroy": capsule_destroy, "launch": launch, "py_allocate": py_allocate, "py_wrap": py_wrap,
     "py_word": py_word, "py_version": py_version, "py_set_version": py_set_version, "pool_release": pool_release,
-    "pool_words": pool_words, "team_words": team_words, "inference_words": inference_words, "error_words": error_words, "worker": worker,
+    "pool_words": pool_words, "team_words": team_words, "seat_words": seat_words,
+    "inference_words": inference_words, "error_words": error_words, "worker": worker,
     "team_wake": team_wake, "team_run": team_run,
 }  # fmt: skip

@@ -82,6 +82,7 @@ def _words(symbol: str, count: int):
 
 _pool = _words("pool_words", 16)
 _team = _words("team_words", 32)
+_seats = _words("seat_words", 2 * kernels_runtime.SEATS)
 _inference = _words("inference_words", 32)
 error_record = _words("error_words", 8)
 _pool[3] = 4 << 30  # bytes that may wait in the pool for reuse
@@ -203,6 +204,8 @@ def _after_fork() -> None:
     _workers.clear()
     for k in (0, 1, 2, 3, 4, 11, 12):
         _team[k] = 0
+    for k in range(len(_seats)):
+        _seats[k] = 0
     set_num_threads(_wanted[0])
 
 
