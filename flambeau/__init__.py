@@ -64,9 +64,12 @@ globals().update(dict(_DTYPES.items()), **_ALIASES)
 install_methods()
 
 _SUBMODULES = {
-    "nn", "optim", "utils", "autograd", "linalg", "fft", "special", "func", "testing", "amp", "distributions", "random",
-    "backends", "cpu", "cuda", "jit", "hub", "onnx", "compiler", "lens", "learn", "vision", "audio", "overrides",
-    "serialization", "signal", "types", "_C", "accelerator", "mps", "version", "xpu",
+    "_C", "_VF", "__config__", "__future__", "_dynamo", "_jit_internal", "_symbolic", "_tensor", "_utils",
+    "accelerator", "amp", "audio", "autograd", "backends", "compat", "compiler", "cpu", "cuda", "distributed",
+    "distributions", "fft", "func", "functional", "futures", "fx", "hub", "jit", "learn", "lens", "library", "linalg",
+    "masked", "mps", "mtia", "multiprocessing", "nn", "onnx", "optim", "overrides", "profiler", "random",
+    "return_types", "serialization", "signal", "special", "storage", "testing", "torch_version", "types", "utils",
+    "version", "vision", "xpu",
 }  # fmt: skip
 #: public names that a module of theirs makes on first use
 _ELSEWHERE = {
@@ -81,6 +84,15 @@ _ELSEWHERE = {
             "set_deterministic_debug_mode set_float32_matmul_precision set_flush_denormal set_num_interop_threads "
             "set_warn_always typename use_deterministic_algorithms"
         ),
+        "amp.autocast_mode": "autocast",
+        "amp.state": (
+            "autocast_decrement_nesting autocast_increment_nesting clear_autocast_cache get_autocast_cpu_dtype "
+            "get_autocast_dtype get_autocast_gpu_dtype get_autocast_ipu_dtype get_autocast_xla_dtype "
+            "is_autocast_cache_enabled is_autocast_cpu_enabled is_autocast_enabled is_autocast_ipu_enabled "
+            "is_autocast_xla_enabled set_autocast_cache_enabled set_autocast_cpu_dtype set_autocast_cpu_enabled "
+            "set_autocast_dtype set_autocast_enabled set_autocast_gpu_dtype set_autocast_ipu_dtype "
+            "set_autocast_ipu_enabled set_autocast_xla_dtype set_autocast_xla_enabled"
+        ),
         "tensor.interop": "asarray frombuffer",
         "tensor.dlpack": "from_dlpack to_dlpack",
         "tensor.storage": (
@@ -94,6 +106,12 @@ _ELSEWHERE = {
         "tensor.overrides": "DisableTorchFunctionSubclass DisableTorchFunction",
         "tensor.grad_modes": "is_anomaly_enabled is_anomaly_check_nan_enabled",
         "base.errors": "OutOfMemoryError",
+        "compiler.marks": "compile",
+        "_symbolic": (
+            "SymBool SymFloat SymInt sym_float sym_int sym_ite sym_max sym_min sym_not sym_sqrt sym_sum"
+        ),
+        "futures": "Future",
+        "jit": "fork wait ScriptModule ScriptFunction ScriptObject",
         "tensor.shapes": "broadcast_shapes",
         "nn.functional": "channel_shuffle cosine_similarity ctc_loss pairwise_distance pdist pixel_shuffle pixel_unshuffle",
     }.items()

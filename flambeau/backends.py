@@ -6,16 +6,21 @@ Programs set these for GPUs and vendor libraries that Flambeau does not use on t
 from __future__ import annotations
 
 import contextlib
+import sys
+from types import ModuleType
 from typing import Any
 
+__path__: list[str] = []  # the groups below can be imported as modules
 
-class _Flags:
+
+class _Flags(ModuleType):
     """A group of named switches with a context manager that sets some of them for a while."""
 
     def __init__(self, name: str, **values: Any):
+        super().__init__(f"flambeau.backends.{name}", type(self).__doc__)
         self.__dict__.update(values)
-        self.__name__ = f"flambeau.backends.{name}"
         self._names = tuple(values)
+        sys.modules[self.__name__] = self
 
     @contextlib.contextmanager
     def flags(self, **values: Any):
@@ -136,6 +141,9 @@ openmp = _OpenMp("openmp")
 opt_einsum = _Flags("opt_einsum", enabled=True, strategy="auto")
 cpu = _Cpu("cpu")
 xnnpack = _Flags("xnnpack", enabled=False)
+nnpack = _Flags("nnpack", enabled=False)
+mha = _Flags("mha", enabled=True)
+miopen = _Flags("miopen", immediate=False)
 quantized = _Flags("quantized", engine="none", supported_engines=["none"])
 cusparselt = _Flags("cusparselt")
 

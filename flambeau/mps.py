@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-__all__ = ["device_count", "empty_cache", "is_available", "manual_seed", "seed"]
+__all__ = [
+    "current_allocated_memory", "device_count", "driver_allocated_memory", "empty_cache", "is_available", "manual_seed",
+    "seed", "synchronize",
+]  # fmt: skip
 
 
 def is_available() -> bool:
@@ -25,3 +28,18 @@ def manual_seed(seed: int) -> None:
 
 def seed() -> None:
     """Seed the GPU from the system."""
+
+
+def synchronize() -> None:
+    """Wait for the GPU."""
+    raise AssertionError("Torch not compiled with MPS enabled")
+
+
+def current_allocated_memory() -> int:
+    """Bytes of GPU memory in use."""
+    return 0
+
+
+def driver_allocated_memory() -> int:
+    """Bytes of GPU memory held."""
+    return 0

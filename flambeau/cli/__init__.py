@@ -1,4 +1,4 @@
-"""The ``flambeau`` command: ``flambeau demo``, ``flambeau info``, ``flambeau --version``."""
+"""The ``flambeau`` command: ``flambeau run``, ``flambeau demo``, ``flambeau info``, ``flambeau --version``."""
 
 from __future__ import annotations
 
@@ -10,6 +10,12 @@ __all__ = ["main"]
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; return the exit status."""
+    if arguments is None:
+        arguments = sys.argv[1:]
+    if arguments[:1] == ["run"]:  # what follows belongs to the program: argparse must not read it
+        from flambeau.cli.run import run
+
+        return run(arguments[1:])
     options = _parser().parse_args(arguments)
     if options.command is None:
         _parser().print_help()
@@ -29,6 +35,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action=_PrintVersion, nargs=0, help="show the version and exit")
     parser.set_defaults(command=None)
     commands = parser.add_subparsers(title="commands", metavar="")
+
+    commands.add_parser("run", help="run a PyTorch program: imports that say torch get Flambeau")
 
     demo = commands.add_parser("demo", help="train a network on handwritten digits and look at the result")
     demo.add_argument("--epochs", type=_positive, default=12, help="passes over the images (default: 12)")

@@ -13,6 +13,7 @@ from . import (  # noqa: F401
     einsum,
     embedding,
     fft,
+    gradients,
     index,
     join,
     linalg,
@@ -22,6 +23,7 @@ from . import (  # noqa: F401
     linalg_spectral,
     logic,
     loss,
+    masked,
     misc,
     norm,
     optimise,
@@ -37,6 +39,8 @@ from . import (  # noqa: F401
     pointwise_trig,
     pool,
     random,
+    recurrent,
+    random_rejection,
     reduce,
     reduce_extreme,
     reduce_moments,
@@ -57,3 +61,14 @@ from . import (  # noqa: F401
     view_slice,
     view_strided,
 )  # fmt: skip
+
+
+def __getattr__(name: str):
+    """``torch.ops.space``: operators that programs registered with `torch.library`, and as ``aten`` those declared here."""
+    if not name.startswith("__"):
+        from importlib import import_module
+
+        spaces = import_module("flambeau._ops")  # an upper layer, which this one must not need
+        if name in spaces.KNOWN or any(space == name for space, _ in spaces.REGISTERED):
+            return spaces.namespaces(name)
+    raise AttributeError(f"module 'flambeau.ops' has no attribute '{name}'")

@@ -10,7 +10,8 @@ from ..base.layout import Layout, layout
 from ..ir.expr import Expr, Pair, atan2, conj, cos, imag, make_complex, real, sin, where
 from .define import op, ops
 from .kinds import Composite, Pointwise, View, int_to_float_real, promote
-from .pointwise_types import COMPLEX, same_type_out, sgn, zero_like
+from .out_rules import same_type_out
+from .pointwise_types import COMPLEX, sgn, zero_like
 
 
 def parts_of(input: Layout, last: tuple[int, ...]) -> Layout:

@@ -5,8 +5,11 @@ from __future__ import annotations
 from ..base.errors import by, check_dim, require
 from ..base.layout import Layout, broadcast_shapes, contiguous_layout
 from ..ir.expr import conj
+from . import define
 from .define import op, ops
 from .kinds import Composite, Opaque
+from .out_rules import castable, worded
+from .reduce import Sum
 
 _NAMES = {
     "float32": "float", "float64": "double", "float16": "c10::Half", "bfloat16": "c10::BFloat16", "int64": "long",
@@ -198,6 +201,10 @@ def raise_matmul_mismatch(input: Layout, other: Layout, k: int) -> None:
 class Mv(Composite):
     """Matrix times vector."""
 
+    check_out = worded(
+        "addmv input tensors must have the same dtype, but got {have}, {want}, and {want}", cast=False
+    )
+
     def body(input, vec):
         require(
             input.dim() == 2 and vec.dim() == 1,
@@ -222,6 +229,8 @@ _TYPES = {"float32": "Float", "float64": "Double", "int64": "Long", "int32": "In
 class Dot(Composite):
     """Sum of the products of two vectors."""
 
+    check_out = worded("result dtype {have} does not match input dtype {want}", cast=False)
+
     def body(input, tensor):
         dot_check(input, tensor)
         return ops.matmul(input, tensor)
@@ -230,6 +239,8 @@ class Dot(Composite):
 @op("vdot(Tensor input, Tensor other, *, Tensor? out=None) -> Tensor")
 class Vdot(Composite):
     """Dot product with the first vector conjugated."""
+
+    check_out = worded("result dtype {have} does not match input dtype {want}", cast=False)
 
     def body(input, other):
         dot_check(input, other)
@@ -252,6 +263,8 @@ class Inner(Composite):
 @op("outer(Tensor input, Tensor vec2, *, Tensor? out=None) -> Tensor", also="ger")
 class Outer(Composite):
     """All products of an element of one vector and an element of the other."""
+
+    check_out = castable
 
     def body(input, vec2):
         require(input.dim() == 1, f"outer: Expected 1-D argument self, but got {input.dim()}-D")
@@ -340,6 +353,8 @@ class Baddbmm(_Added):
 class Addbmm(Composite):
     """``beta * input + alpha * sum over the batch of batch1 @ batch2``."""
 
+    check_out = worded("self and mat2 must have the same dtype, but got {have} and {want}", cast=False)
+
     def body(input, batch1, batch2, beta, alpha):
         Bmm.check(batch1._layout, batch2._layout)
         a = ops.reshape(ops.permute(batch1, (1, 0, 2)), (batch1.shape[1], -1))
@@ -386,6 +401,8 @@ def plus(a, b):
 )
 class Addr(Composite):
     """``beta * input + alpha * outer(vec1, vec2)``."""
+
+    check_out = castable
 
     def body(input, vec1, vec2, beta, alpha):
         require(vec1.dim() == 1, f"addr: Expected 1-D argument vec1, but got {vec1.dim()}-D")
@@ -437,20 +454,55 @@ class Linear(Opaque):
     def layouts(input, weight):
         return result((*input.shape[:-1], *(weight.shape[:1] if weight.ndim == 2 else ())), input)
 
-    def d_input(g, weight):
-        if weight.dim() == 1:
-            return ops.unsqueeze(g, -1) * conj(weight)
-        return ops.matmul(g, conj(weight))
+    saves = {"input": ("weight",), "weight": ("input",)}
 
-    def d_weight(g, input, weight_layout):
-        if weight_layout.ndim == 1:
-            return ops.matmul(ops.reshape(g, (-1,)), as_rows(conj(input)))
-        return ops.linear_weight(g, conj(input))
+    def d_all(g, input, weight, weight_layout, bias_layout, needs):
+        if weight_layout.ndim == 2 and not define.RECORDING[0]() and plain_bias(bias_layout, weight_layout):
+            found = ops.linear_backward(
+                g, conj(input) if needs["weight"] else None, conj(weight) if needs["input"] else None, needs["input"], needs["weight"], needs["bias"]
+            )
+            found = iter(found if isinstance(found, tuple) else (found,))
+            return tuple(next(found) if needs[name] else None for name in ("input", "weight", "bias"))
+        return (
+            linear_input(g, weight) if needs["input"] else None,
+            linear_weight(g, input, weight_layout) if needs["weight"] else None,
+            (ops.sum(g) if bias_layout.ndim == 0 else ops.sum(as_rows(g), 0)) if needs["bias"] else None,
+        )
 
-    def d_bias(g, bias_layout):
-        if bias_layout.ndim == 0:
-            return ops.sum(g)
-        return ops.sum(as_rows(g), 0)
+
+def plain_bias(bias, weight) -> bool:
+    """Whether there is no bias, or one number an output."""
+    return bias is None or bias.shape == weight.shape[:1]
+
+
+def linear_input(g, weight):
+    if weight.dim() == 1:
+        return ops.unsqueeze(g, -1) * conj(weight)
+    return ops.matmul(g, conj(weight))
+
+
+def linear_weight(g, input, weight_layout):
+    if weight_layout.ndim == 1:
+        return ops.matmul(ops.reshape(g, (-1,)), as_rows(conj(input)))
+    return ops.linear_weight(g, conj(input))
+
+
+@op(
+    "linear_backward(Tensor grad, Tensor? input, Tensor? weight, bool need_input, bool need_weight, bool need_bias) "
+    "-> (Tensor, Tensor, Tensor)",
+    function=False, method=False,
+)  # fmt: skip
+class LinearBackward(Opaque):
+    """The wanted gradients of a linear layer in one call."""
+
+    algorithm = "contract.linear_backward"
+    bias_sum = Sum
+
+    def layouts(grad, input, weight, need_input, need_weight, need_bias):
+        lead, features = grad.shape[:-1], grad.shape[-1:]
+        found = [result((*lead, weight.shape[1]), grad)] if need_input else []
+        found += [result((*features, input.shape[-1]), grad)] if need_weight else []
+        return found + ([result(features, grad)] if need_bias else [])
 
 
 @op("linear_weight(Tensor grad, Tensor input) -> Tensor", function=False, method=False)
@@ -546,6 +598,8 @@ def _size(t, dims) -> int:
 @op("kron(Tensor input, Tensor other, *, Tensor? out=None) -> Tensor")
 class Kron(Composite):
     """Kronecker product."""
+
+    check_out = castable
 
     def body(input, other):
         ndim = max(input.dim(), other.dim())

@@ -39,8 +39,8 @@ _RULES = {
 }
 _MEMBERS = _RULES | {
     "dtype", "accumulate", "algorithm", "batch", "fast", "onnx", "samples", "errors", "spec", "no_gradient", "bad",
-    "nondifferentiable", "value_kind", "strides", "data_dependent", "cost", "scalars_follow_tensor", "promote_integers",
-    "writes", "empty_is_none",
+    "nondifferentiable", "saves", "bias_sum", "value_kind", "strides", "data_dependent", "cost", "scalars_follow_tensor", "promote_integers",
+    "writes", "empty_is_none", "computes_in_out",
 }  # fmt: skip
 _PARAM = re.compile(r"^(?P<type>[A-Za-z]+(?:\[[\d*]*\])?\??)\s+(?P<name>\w+)(?:=(?P<default>.+))?$")
 
@@ -173,6 +173,7 @@ class Operator:
             name: tuple(t for t, (_, names) in self.derivatives.items() if name in names)
             for name in (*self.saved_inputs, *self.saved_results)
         }
+        self.saved_for |= self.rules.__dict__.get("saves", {})  # where one rule gives all gradients
         self.differentiable = bool(self.derivatives)
         self.joint = self.rules.__dict__.get("d_all")
 

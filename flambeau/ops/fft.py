@@ -10,6 +10,7 @@ from ..base.errors import check_dim, require
 from ..base.layout import contiguous_layout
 from .define import op, ops
 from .kinds import Composite, Opaque
+from .out_rules import worded
 
 _TYPES = {"float32": "Float", "float64": "Double", "complex64": "ComplexFloat", "complex128": "ComplexDouble",
           "int64": "Long", "int32": "Int", "int16": "Short", "int8": "Char", "uint8": "Byte", "bool": "Bool",
@@ -195,6 +196,8 @@ class Fft(Composite):
     tensor([1., 1.])
     """
 
+    check_out = worded("fft expects a complex output tensor, but got {have}")
+
     def body(input, n, dim, norm):
         return complex_one(input, n, dim, norm, True)
 
@@ -202,6 +205,8 @@ class Fft(Composite):
 @op("fft.ifft" + _ONE)
 class Ifft(Composite):
     """Inverse of `fft.fft`, with the factor ``1/n`` unless ``norm`` says otherwise."""
+
+    check_out = worded("ifft expects a complex output tensor, but got {have}")
 
     def body(input, n, dim, norm):
         return complex_one(input, n, dim, norm, False)
@@ -211,6 +216,8 @@ class Ifft(Composite):
 class Rfft(Composite):
     """Transform of real data: the first ``n//2 + 1`` elements, which determine the others."""
 
+    check_out = worded("rfft expects a complex output tensor, but got {have}")
+
     def body(input, n, dim, norm):
         return real_one("rfft", input, n, dim, norm, True)
 
@@ -218,6 +225,8 @@ class Rfft(Composite):
 @op("fft.irfft" + _ONE)
 class Irfft(Composite):
     """Inverse of `fft.rfft`: ``n`` real elements (``2 * (size - 1)`` by default)."""
+
+    check_out = worded("irfft expects a floating point output tensor, but got {have}")
 
     def body(input, n, dim, norm):
         return half_one(input, n, dim, norm, False)
@@ -227,6 +236,8 @@ class Irfft(Composite):
 class Hfft(Composite):
     """Real transform of data given by the first half of a Hermitian sequence."""
 
+    check_out = worded("hfft expects a floating point output tensor, but got {have}")
+
     def body(input, n, dim, norm):
         return half_one(input, n, dim, norm, True)
 
@@ -234,6 +245,8 @@ class Hfft(Composite):
 @op("fft.ihfft" + _ONE)
 class Ihfft(Composite):
     """Inverse of `fft.hfft`."""
+
+    check_out = worded("ihfft expects a complex output tensor, but got {have}")
 
     def body(input, n, dim, norm):
         return real_one("ihfft", input, n, dim, norm, False)
@@ -284,6 +297,8 @@ _TWO = "(Tensor input, int[1]? s=None, int[1] dim=(-2, -1), str? norm=None, *, T
 class Fftn(Composite):
     """`fft.fft` along several dimensions; all by default."""
 
+    check_out = worded("fftn expects a complex output tensor, but got {have}")
+
     def body(input, s, dim, norm):
         return complex_many(input, s, dim, norm, True)
 
@@ -291,6 +306,8 @@ class Fftn(Composite):
 @op("fft.ifftn" + _MANY)
 class Ifftn(Composite):
     """Inverse of `fft.fftn`."""
+
+    check_out = worded("ifftn expects a complex output tensor, but got {have}")
 
     def body(input, s, dim, norm):
         return complex_many(input, s, dim, norm, False)
@@ -300,6 +317,8 @@ class Ifftn(Composite):
 class Rfftn(Composite):
     """`fft.fftn` of real data, the last dimension with its first half only."""
 
+    check_out = worded("rfftn expects a complex output tensor, but got {have}")
+
     def body(input, s, dim, norm):
         return real_many("rfftn", input, s, dim, norm, True)
 
@@ -307,6 +326,8 @@ class Rfftn(Composite):
 @op("fft.irfftn" + _MANY)
 class Irfftn(Composite):
     """Inverse of `fft.rfftn`."""
+
+    check_out = worded("irfftn expects a floating point output tensor, but got {have}")
 
     def body(input, s, dim, norm):
         return half_many("irfftn", input, s, dim, norm, False)
@@ -316,6 +337,8 @@ class Irfftn(Composite):
 class Hfftn(Composite):
     """`fft.hfft` along the last dimension after `fft.fft` along the others."""
 
+    check_out = worded("hfftn expects a floating point output tensor, but got {have}")
+
     def body(input, s, dim, norm):
         return half_many("hfftn", input, s, dim, norm, True)
 
@@ -323,6 +346,8 @@ class Hfftn(Composite):
 @op("fft.ihfftn" + _MANY)
 class Ihfftn(Composite):
     """Inverse of `fft.hfftn`."""
+
+    check_out = worded("ihfftn expects a complex output tensor, but got {have}")
 
     def body(input, s, dim, norm):
         return real_many("ihfftn", input, s, dim, norm, False)
@@ -332,6 +357,8 @@ class Ihfftn(Composite):
 class Fft2(Composite):
     """`fft.fftn` along two dimensions."""
 
+    check_out = worded("fftn expects a complex output tensor, but got {have}")
+
     def body(input, s, dim, norm):
         return complex_many(input, s, dim, norm, True)
 
@@ -339,6 +366,8 @@ class Fft2(Composite):
 @op("fft.ifft2" + _TWO)
 class Ifft2(Composite):
     """Inverse of `fft.fft2`."""
+
+    check_out = worded("ifftn expects a complex output tensor, but got {have}")
 
     def body(input, s, dim, norm):
         return complex_many(input, s, dim, norm, False)
@@ -348,6 +377,8 @@ class Ifft2(Composite):
 class Rfft2(Composite):
     """`fft.rfftn` along two dimensions."""
 
+    check_out = worded("rfftn expects a complex output tensor, but got {have}")
+
     def body(input, s, dim, norm):
         return real_many("rfftn", input, s, dim, norm, True)
 
@@ -355,6 +386,8 @@ class Rfft2(Composite):
 @op("fft.irfft2" + _TWO)
 class Irfft2(Composite):
     """Inverse of `fft.rfft2`."""
+
+    check_out = worded("irfftn expects a floating point output tensor, but got {have}")
 
     def body(input, s, dim, norm):
         return half_many("irfftn", input, s, dim, norm, False)
@@ -364,6 +397,8 @@ class Irfft2(Composite):
 class Hfft2(Composite):
     """`fft.hfftn` along two dimensions."""
 
+    check_out = worded("hfftn expects a floating point output tensor, but got {have}")
+
     def body(input, s, dim, norm):
         return half_many("hfftn", input, s, dim, norm, True)
 
@@ -371,6 +406,8 @@ class Hfft2(Composite):
 @op("fft.ihfft2" + _TWO)
 class Ihfft2(Composite):
     """Inverse of `fft.hfft2`."""
+
+    check_out = worded("ihfftn expects a complex output tensor, but got {have}")
 
     def body(input, s, dim, norm):
         return real_many("ihfftn", input, s, dim, norm, False)

@@ -9,6 +9,7 @@ from ..base.errors import check_dim
 from ..base.layout import Layout, contiguous_layout
 from .define import op, ops
 from .kinds import Composite, Opaque, View
+from .out_rules import worded
 from .view import common_shape, same, sizes_of, type_title, view_gradient
 from .view_slice import selected, sliced
 
@@ -126,6 +127,8 @@ class IndexSelect(Opaque):
 
     Raises: IndexError where an index is negative or too large; nothing is returned then.
     """
+
+    check_out = worded("index_select(): self and result must have the same scalar type", cast=False)
 
     algorithm = "indexing.take_select"
 
@@ -363,6 +366,11 @@ class TakeFlat(Opaque):
 class Take(Composite):
     """Elements at the places of ``index`` in the flattened input."""
 
+    check_out = worded(
+        "take(): self and out expected to have the same dtype, but got self.dtype = {want} and out.dtype = {have}",
+        cast=False,
+    )
+
     def body(input, index):
         check_flat("take", input._layout, index._layout)
         if input._layout.numel == 0 and index._layout.numel:
@@ -481,6 +489,8 @@ class TrueIndices(Composite):
 @op("masked_select(Tensor input, Tensor mask, *, Tensor? out=None) -> Tensor")
 class MaskedSelect(Composite):
     """The elements where ``mask`` is true, in one dimension; the two are broadcast together."""
+
+    check_out = worded("masked_select(): self and result must have the same scalar type", cast=False)
 
     def body(input, mask):
         if mask._layout.dtype.name != "bool":

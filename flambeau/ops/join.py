@@ -7,6 +7,7 @@ from ..base.errors import check_dim
 from ..base.layout import Layout, channels_last_strides, contiguous_layout, is_channels_last, layout
 from .define import op, ops
 from .kinds import Composite, Opaque
+from .out_rules import joined
 
 
 def is_nothing(where: Layout) -> bool:
@@ -89,6 +90,8 @@ class Cat(Opaque):
     tensor([1., 1., 0.])
     """
 
+    check_out = joined
+
     algorithm = "join.cat"
 
     def layouts(tensors, dim):
@@ -109,6 +112,8 @@ class Cat(Opaque):
 @op("stack(Tensor[] tensors, int dim=0, *, Tensor? out=None) -> Tensor", method=False)
 class Stack(Opaque):
     """The tensors, all of one shape, side by side along a new dimension ``dim``."""
+
+    check_out = joined
 
     algorithm = "join.stack"
 
@@ -151,6 +156,8 @@ def listed(tensors, name: str) -> list:
 class Hstack(Composite):
     """The tensors one after the other along the columns (vectors: end to end)."""
 
+    check_out = joined
+
     def body(tensors):
         parts = [ops.atleast_1d(t) for t in listed(tensors, "hstack")]
         return ops.cat(parts, 0 if parts[0]._layout.ndim == 1 else 1)
@@ -160,6 +167,8 @@ class Hstack(Composite):
 class Vstack(Composite):
     """The tensors one below the other; vectors count as rows."""
 
+    check_out = joined
+
     def body(tensors):
         return ops.cat([ops.atleast_2d(t) for t in listed(tensors, "vstack")], 0)
 
@@ -168,6 +177,8 @@ class Vstack(Composite):
 class Dstack(Composite):
     """The tensors one behind the other, along the third dimension."""
 
+    check_out = joined
+
     def body(tensors):
         return ops.cat([ops.atleast_3d(t) for t in listed(tensors, "dstack")], 2)
 
@@ -175,6 +186,8 @@ class Dstack(Composite):
 @op("column_stack(any tensors, *, Tensor? out=None) -> Tensor", method=False)
 class ColumnStack(Composite):
     """The tensors side by side; vectors count as columns."""
+
+    check_out = joined
 
     def body(tensors):
         parts = listed(tensors, "column_stack")

@@ -8,6 +8,7 @@ from ..base.layout import Layout, broadcast_shapes, contiguous_layout
 from ..return_types import structure_of
 from .define import RECORDING, op, ops
 from .kinds import Composite, Opaque
+from .out_rules import any_type, safely
 
 NAMES = {
     "float32": "Float", "float64": "Double", "complex64": "ComplexFloat", "complex128": "ComplexDouble", "int64": "Long",
@@ -147,6 +148,8 @@ class LinalgCholeskyEx(Composite):
 class Cholesky(Composite):
     """`linalg.cholesky`."""
 
+    check_out = safely("cholesky")
+
     def body(input, upper):
         check_square("cholesky", input._layout)
         return cholesky("cholesky", input, upper, True)[0]
@@ -155,6 +158,8 @@ class Cholesky(Composite):
 @op("cholesky_solve(Tensor B, Tensor L, bool upper=False, *, Tensor? out=None) -> Tensor")
 class CholeskySolve(Composite):
     """Solution of ``A X = B`` from the Cholesky factor of ``A``."""
+
+    check_out = safely("cholesky_solve")
 
     def body(B, L, upper):
         b, a = B._layout, L._layout
@@ -186,6 +191,8 @@ def check_system(name: str, b: Layout, a: Layout) -> None:
 @op("cholesky_inverse(Tensor L, bool upper=False, *, Tensor? out=None) -> Tensor")
 class CholeskyInverse(Composite):
     """Inverse of a matrix from its Cholesky factor."""
+
+    check_out = safely("cholesky_inverse")
 
     def body(L, upper):
         check_square("cholesky_inverse", L._layout)
@@ -290,6 +297,8 @@ class LinalgLuFactorEx(Composite):
 @op("lu(Tensor input, bool pivot=True, bool get_infos=False, Tensor? out=None) -> (Tensor, Tensor)")
 class Lu(Composite):
     """Compact LU factors and row exchanges; with ``get_infos`` also the codes."""
+
+    check_out = any_type
 
     def body(input, pivot, get_infos):
         found = lu_factors(

@@ -8,6 +8,7 @@ from ..return_types import structure_of
 from .define import op, ops
 from .kinds import Composite, Opaque
 from .linalg import NAMES, adjoint, check_matrix, check_type, conj, matrices, tracked
+from .out_rules import safely, worded
 
 # -- QR and Householder reflectors --------------------------------------------------------------------------------
 
@@ -80,6 +81,8 @@ class Qr(Composite):
 @op("geqrf(Tensor input, *, Tensor? out=None) -> (Tensor, Tensor)")
 class Geqrf(Composite):
     """R above the diagonal, Householder reflectors below it, and their factors ``tau``."""
+
+    check_out = safely("torch.geqrf", "a")
 
     def body(input):
         require(input._layout.ndim >= 2, "torch.geqrf: input must have at least 2 dimensions.")
@@ -165,6 +168,8 @@ def householder(name: str, input, tau):
 class HouseholderProduct(Composite):
     """First columns of the product of the reflectors that `geqrf` gives."""
 
+    check_out = safely("torch.linalg.householder_product")
+
     def body(input, tau):
         return householder("torch.linalg.householder_product", input, tau)
 
@@ -182,6 +187,11 @@ class Orgqr(Composite):
 )
 class Ormqr(Composite):
     """Product of a matrix with the orthogonal matrix that reflectors stand for."""
+
+    check_out = worded(
+        "torch.ormqr: Expected input and result to have the same dtype, but input has dtype{want} and result has dtype {have}",
+        cast=False,
+    )
 
     def body(input, tau, other, left, transpose):
         a, c, t = input._layout, other._layout, tau._layout

@@ -10,6 +10,7 @@ from .define import op, ops
 from .kinds import Composite
 from .linalg import NAMES, check_square, check_type, conj
 from .linalg_solve import inverse
+from .out_rules import safely, worded
 
 _CPP = {"float32": "float", "float64": "double", "int64": "long", "int32": "int"}
 
@@ -75,6 +76,8 @@ class Cross(Composite):
 class Vecdot(Composite):
     """Dot products of vectors along ``dim``, the first conjugated."""
 
+    check_out = worded("result dtype {have} does not match input dtype {want}", cast=False)
+
     def body(x, y, dim):
         a, b = x._layout, y._layout
         check_type("linalg.vecdot", a, low=True) if a.dtype.kind >= 2 else None
@@ -113,6 +116,8 @@ def power(name: str, A, n: int):
 @op("linalg.matrix_power(Tensor A, int n, *, Tensor? out=None) -> Tensor")
 class LinalgMatrixPower(Composite):
     """``n``-th power of square matrices; negative powers of the inverse."""
+
+    check_out = safely("matrix_power")
 
     def body(A, n):
         return power("linalg.matrix_power", A, n)

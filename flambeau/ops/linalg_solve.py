@@ -23,6 +23,7 @@ from .linalg import (
     matrices,
     same_batch,
 )  # fmt: skip
+from .out_rules import safely
 
 # -- triangular systems ------------------------------------------------------------------------------------------------
 
@@ -304,6 +305,8 @@ class Logdet(Composite):
 class Tensorinv(Composite):
     """Inverse of a tensor for `tensordot` over its first ``ind`` dimensions."""
 
+    check_out = safely("tensorinv")
+
     def body(A, ind):
         shape = A._layout.shape
         require(ind > 0, "Expected a strictly positive integer for 'ind'")
@@ -320,6 +323,8 @@ class Tensorinv(Composite):
 @op("linalg.tensorsolve(Tensor A, Tensor B, int[]? dims=None, *, Tensor? out=None) -> Tensor")
 class Tensorsolve(Composite):
     """Solution ``X`` of ``tensordot(A, X, X.ndim) = B``; ``dims`` of ``A`` are moved to its end first."""
+
+    check_out = safely("tensorsolve")
 
     def body(A, B, dims):
         if dims is not None:
@@ -510,6 +515,8 @@ def pinv_gradient(g, found, A):
 )
 class LinalgPinv(Composite):
     """Moore-Penrose inverse; singular values up to ``max(atol, rtol * largest)`` count as zero."""
+
+    check_out = safely("linalg.pinv")
 
     def body(input, rcond, hermitian, atol, rtol):
         check_matrix("linalg.pinv", input._layout)

@@ -11,6 +11,7 @@ from .define import op, ops
 from .kinds import Composite, Opaque
 from .linalg import adjoint, check_matrix, check_square, check_type, conj, matrices, tracked
 from .linalg_solve import bound, cutoffs, inverse
+from .out_rules import safely
 from .reduce_norm import vector_norm
 
 
@@ -335,6 +336,8 @@ class LinalgNorm(Composite):
 class Cond(Composite):
     """Condition number with respect to a matrix norm."""
 
+    check_out = safely("linalg.cond")
+
     def body(A, p):
         where = A._layout
         check_matrix("linalg.cond", where)
@@ -378,6 +381,8 @@ def rank_of(input, atol, rtol, hermitian: bool):
 )
 class MatrixRank(Composite):
     """Number of singular values above ``max(atol, rtol * largest)``."""
+
+    check_out = safely("linalg.matrix_rank")
 
     def body(A, tol, hermitian, atol, rtol):
         if tol is not None:

@@ -10,6 +10,7 @@ from ..base.layout import broadcast_shapes, contiguous_layout
 from .define import op, ops
 from .kinds import Composite, Opaque
 from .linalg import NAMES
+from .out_rules import worded
 from .reduce_norm import vector_norm
 
 # -- combinations --------------------------------------------------------------------------------------------------------
@@ -229,6 +230,8 @@ def one_sided(values, gaps):
 @op("narrow_copy(Tensor input, int dim, int start, int length, *, Tensor? out=None) -> Tensor")
 class NarrowCopy(Composite):
     """`narrow` in memory of its own."""
+
+    check_out = worded("Expected self.dtype() == output.dtype() to be true, but got false.", cast=False)
 
     def body(input, dim, start, length):
         fits = "Expected dim < static_cast<int64_t>(self_sizes.size()) to be true, but got false"

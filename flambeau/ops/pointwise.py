@@ -18,6 +18,7 @@ from ..ir.expr import (
 )  # fmt: skip
 from .define import op, ops
 from .kinds import Composite, Pointwise, complex_to_real, int_to_float, promote
+from .out_rules import same_type_out
 from .pointwise_types import (
     BOOL,
     COMPLEX,
@@ -29,7 +30,6 @@ from .pointwise_types import (
     kind_of,
     not_implemented,
     real_part,
-    same_type_out,
     sgn,
     zero_like,
 )  # fmt: skip

@@ -8,7 +8,8 @@ from ..base.errors import require
 from ..ir.expr import Expr, constant, where
 from .define import op
 from .kinds import Pointwise
-from .pointwise_types import BOOL, FLOAT, INTEGER, not_implemented, same_type_out
+from .out_rules import same_type_out
+from .pointwise_types import BOOL, FLOAT, INTEGER, not_implemented
 
 
 def integer_pair(make):

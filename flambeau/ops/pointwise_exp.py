@@ -23,6 +23,7 @@ from ..ir.expr import (
 )
 from .define import op, ops
 from .kinds import Composite, Pointwise, int_to_float
+from .out_rules import worded
 from .pointwise_types import (
     BOOL,
     COMPLEX,
@@ -300,6 +301,8 @@ class Xlog1py(Pointwise):
 @op("ldexp(Tensor input, Tensor other, *, Tensor? out=None) -> Tensor", inplace=True)
 class Ldexp(Composite):
     """``input * 2**other``."""
+
+    check_out = worded("ldexp can't be cast to the desired output type {have}")
 
     def body(input, other):
         return ops.mul(input, ops.pow(2.0, other))

@@ -6,14 +6,14 @@ from ..base import dtype as types
 from ..base.dtype import dtype as DType
 from ..base.dtype import type_name
 from ..base.errors import require
-from ..ir.expr import Pair, bitcast, constant, convert, copysign, isnan, nextafter, where
+from ..ir.expr import Pair, bitcast, constant, convert, copysign, fabs, isnan, nextafter, where
 from ..return_types import structure_of
 from .define import op, ops
 from .kinds import Composite, Pointwise, int_to_float, to_bool
+from .out_rules import bool_out
 from .pointwise_types import (
     COMPLEX,
     FLOAT,
-    bool_out,
     is_finite,
     is_infinite,
     is_integer,
@@ -42,6 +42,25 @@ class Copysign(Pointwise):
         return zero_like(g)
 
 
+def neighbour(x, other, kind: DType):
+    """The next number of a type of 16 bits, among float32 numbers: x and the result are numbers of that type too."""
+    dropped = 16 if kind is types.bfloat16 else 13  # bits of a float32 mantissa that the type lacks
+    magnitude = bitcast(x, "i32") & 0x7FFFFFFF
+    outward = (other > x) == (x > 0)
+    step = constant(1 << dropped, "i32")
+    moved = magnitude + where(outward, step, -step)
+    if kind is types.float16:
+        # Below 2**-14 the numbers lie 2**-24 apart, which float32 has no subnormal numbers for; the largest is 65504.
+        small = where(outward, magnitude < 0x38800000, magnitude <= 0x38800000)
+        even = fabs(x) + where(outward, constant(2.0**-24, "f32"), constant(-(2.0**-24), "f32"))
+        moved = where(small, bitcast(even, "i32"), moved)
+        moved = where(magnitude == 0x7F800000, constant(0x477FE000, "i32"), moved)
+    sign = where(x == 0, bitcast(other, "i32"), bitcast(x, "i32")) & -0x80000000
+    least = constant(1 << 16, "i32") if kind is types.bfloat16 else bitcast(constant(2.0**-24, "f32"), "i32")
+    found = bitcast(where(x == 0, least, moved) | sign, "f32")
+    return where(isnan(x) | isnan(other), x + other, where(x == other, other, found))
+
+
 @op("nextafter(Tensor input, Tensor other, *, Tensor? out=None) -> Tensor", inplace=True)
 class Nextafter(Pointwise):
     """The next representable number from ``input`` towards ``other``."""
@@ -51,8 +70,11 @@ class Nextafter(Pointwise):
             raise not_implemented("nextafter_cpu", common)
         return common, common
 
-    def scalar(input, other):
-        return nextafter(input, other)
+    def scalar(input, other, input_layout, other_layout):
+        both = (input_layout, other_layout)
+        sized, single = [x.dtype for x in both if x.ndim], [x.dtype for x in both if not x.ndim]
+        common = types.result_dtype(sized, single, [])
+        return nextafter(input, other) if common.itemsize > 2 else neighbour(input, other, common)
 
     def d_input(g, input, other):
         return where(input == other, zero_like(g), g)

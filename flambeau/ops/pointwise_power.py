@@ -7,6 +7,7 @@ from ..base.dtype import dtype as DType
 from ..ir.expr import Expr, conj, constant, is_symbolic, pow, sqrt, where
 from .define import op, ops
 from .kinds import Composite, Pointwise, int_to_float
+from .out_rules import castable, worded
 from .pointwise_types import (
     BOOL,
     FLOAT,
@@ -142,6 +143,8 @@ class Pow(Composite):
     tensor([1., 4., 9.])
     """
 
+    check_out = castable
+
     def body(input, exponent):
         kind = type(exponent)
         if kind is int or kind is float:
@@ -173,6 +176,11 @@ class RPow(Composite):
 @op("float_power(Operand input, Operand exponent, *, Tensor? out=None) -> Tensor", inplace=True)
 class FloatPower(Composite):
     """``input ** exponent`` computed in, and giving, float64 (complex128 where an operand is complex)."""
+
+    check_out = worded(
+        "the output given to float_power has dtype {have} but the operation's result requires dtype {want}",
+        cast=False,
+    )
 
     def body(input, exponent):
         kinds = [

@@ -7,7 +7,8 @@ from ..base.errors import require
 from ..ir.expr import Expr, ceil, floor, roundeven, trunc
 from .define import op
 from .kinds import Pointwise
-from .pointwise_types import BOOL, COMPLEX, FLOAT, not_implemented, same_type_out, zero_like
+from .out_rules import same_type_out
+from .pointwise_types import BOOL, COMPLEX, FLOAT, not_implemented, zero_like
 
 
 def rounding(kernel: str, name: str):

@@ -9,6 +9,7 @@ from ..base.layout import Layout
 from ..ir.expr import Expr, conj, fabs, isnan, maximum, minimum, where
 from .define import op
 from .kinds import Pointwise, promote
+from .out_rules import castable, same_type_out, worded
 from .pointwise_types import (
     COMPLEX,
     FLOAT,
@@ -31,6 +32,8 @@ class Where(Pointwise):
 
     Shape: all three broadcast. Dtype: that of ``input`` and ``other``, promoted.
     """
+
+    check_out = worded("Expected out type to be {want} but got {have}", cast=False)
 
     def samples(make):
         return [
@@ -120,6 +123,11 @@ def limit_type(common, input, low, high):
     return common, common
 
 
+def limited_out(limits, result, out) -> None:
+    """Limits that are tensors let `out` have any castable type, numbers only the result's."""
+    (castable if any(isinstance(x, Layout) for x in limits) else same_type_out)(result, out)
+
+
 @op(
     "clamp(Tensor input, Operand? min=None, Operand? max=None, *, Tensor? out=None) -> Tensor",
     inplace=True,
@@ -134,6 +142,9 @@ class Clamp(Pointwise):
     >>> torch.tensor([-2.0, 0.5, 3.0]).clamp(0, 1)
     tensor([0.0000, 0.5000, 1.0000])
     """
+
+    def check_out(min, max, result, out):
+        limited_out((min, max), result, out)
 
     def samples(make):
         return [
@@ -175,6 +186,9 @@ class Clamp(Pointwise):
 class ClampMin(Pointwise):
     """Each element, or ``min`` where that is larger."""
 
+    def check_out(min, result, out):
+        limited_out((min,), result, out)
+
     def samples(make):
         return [((make(2, 3), 0.2), {}), ((make(2, 3), make(2, 3)), {})]
 
@@ -194,6 +208,9 @@ class ClampMin(Pointwise):
 @op("clamp_max(Tensor input, Operand max, *, Tensor? out=None) -> Tensor", inplace=True)
 class ClampMax(Pointwise):
     """Each element, or ``max`` where that is smaller."""
+
+    def check_out(max, result, out):
+        limited_out((max,), result, out)
 
     def samples(make):
         return [((make(2, 3), 0.2), {}), ((make(2, 3), make(2, 3)), {})]

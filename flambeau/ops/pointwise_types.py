@@ -11,7 +11,6 @@ from collections.abc import Callable
 from ..base import dtype as types
 from ..base.dtype import dtype as DType
 from ..base.dtype import type_name
-from ..base.errors import require
 from ..base.layout import Layout
 from ..ir import expr
 from ..ir.expr import Expr, Pair, constant, convert, copysign, fabs, is_symbolic, where
@@ -60,23 +59,6 @@ def kind_of(x) -> int:
 def is_number(x) -> bool:
     """Whether a `check` or `dtype` rule sees a Python number."""
     return isinstance(x, type)
-
-
-def same_type_out(result: Layout, out: Layout) -> None:
-    """A `check_out` rule: `out` must have the result's type."""
-    require(
-        out.dtype is result.dtype,
-        f"Found dtype {type_name(out.dtype)} but expected {type_name(result.dtype)}",
-    )
-
-
-def bool_out(name: str) -> Callable:
-    """A `check_out` rule: `out` must be bool."""
-
-    def rule(result: Layout, out: Layout) -> None:
-        require(out.dtype is types.bool_, f"{name} does not support non-boolean outputs.")
-
-    return rule
 
 
 # -- helpers of scalar rules; each also works on tensors, for second derivatives --------------------------------------

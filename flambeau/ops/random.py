@@ -8,6 +8,7 @@ from . import define
 from .create import _FACTORY, _LIKE, new, new_like
 from .define import op, ops
 from .kinds import Composite, Opaque
+from .out_rules import any_type, castable
 
 #: gives the state tensor of a generator (None: the default one); set by the tensor layer
 STATE: list = [None]
@@ -136,6 +137,8 @@ class BernoulliFill(Composite):
 @op("bernoulli(Tensor input, float? p=None, *, any generator=None, Tensor? out=None) -> Tensor")
 class Bernoulli(Composite):
     """1 with the probability that each element of ``input`` gives (or ``p`` for all)."""
+
+    check_out = any_type
 
     def body(input, p, generator):
         if p is None:
@@ -430,6 +433,8 @@ class Randperm(Composite):
 class Normal(Composite):
     """Normal samples with a mean and a standard deviation for each element, or of a given size."""
 
+    check_out = castable
+
     def body(mean, std, size, generator, dtype, layout, device, pin_memory, requires_grad):
         if size is not None:
             require(std >= 0, f"normal expects std >= 0.0, but found std {std:g}")
@@ -452,6 +457,12 @@ class Normal(Composite):
 )
 class Multinomial(Composite):
     """Indices drawn from rows of weights (not necessarily summing to 1), with or without replacement."""
+
+    def check_out(out):
+        require(
+            out.dtype is types.int64,
+            f"multinomial expects Long tensor out, got: {types.type_name(out.dtype)}",
+        )
 
     def body(input, num_samples, replacement, generator):
         require(0 < input.dim() <= 2, "prob_dist must be 1 or 2 dim")

@@ -9,6 +9,7 @@ from ..base.errors import require
 from ..ir.expr import conj, exp, fabs, isnan, log, maximum, real, where
 from .define import op, ops
 from .kinds import Composite, Reduction
+from .out_rules import any_type, castable
 
 _DIM = "int[1]? dim=None, bool keepdim=False"
 
@@ -63,6 +64,8 @@ class Sum(Reduction):
     tensor([4, 6])
     """
 
+    computes_in_out, check_out = True, any_type
+
     accumulate, identity = int_to_int64, 0
 
     def combine(a, b):
@@ -75,6 +78,8 @@ class Sum(Reduction):
 @op(f"nansum(Tensor input, {_DIM}, *, ScalarType? dtype=None, Tensor? out=None) -> Tensor")
 class Nansum(Reduction):
     """Sum with NaN taken as zero."""
+
+    check_out = castable
 
     accumulate, identity = int_to_int64, 0
 
@@ -111,6 +116,8 @@ class Mean(Reduction):
     tensor([1.5000, 3.5000])
     """
 
+    check_out = castable
+
     accumulate, identity = float_only, 0
 
     def combine(a, b):
@@ -128,6 +135,8 @@ class Mean(Reduction):
 class Nanmean(Composite):
     """Mean of the elements that are not NaN."""
 
+    check_out = castable
+
     def body(input, dim, keepdim, dtype):
         kind = input.dtype
         require(
@@ -143,6 +152,8 @@ class Nanmean(Composite):
 )
 class Prod(Reduction):
     """Product of the elements along ``dim`` (all dimensions by default)."""
+
+    computes_in_out, check_out = True, any_type
 
     accumulate, identity = int_to_int64, 1
 
@@ -168,9 +179,23 @@ def product_of_others(x, dim: int):
     return before * ops.flip(after, (dim,))
 
 
+def truth_out(name: str):
+    """A `check_out` rule: bool, or uint8 as of old."""
+
+    def rule(out) -> None:
+        require(
+            out.dtype in (types.bool_, types.uint8),
+            f"{name} only supports bool tensor for result, got: {types.type_name(out.dtype)}",
+        )
+
+    return rule
+
+
 @op(f"any(Tensor input, {_DIM}, *, Tensor? out=None) -> Tensor")
 class Any(Reduction):
     """Whether any element along ``dim`` is not zero. Of uint8 the result is uint8, else bool."""
+
+    check_out = truth_out("any")
 
     accumulate, identity = to_bool_or_byte, False
     empty_is_none = True
@@ -185,6 +210,8 @@ class Any(Reduction):
 @op(f"all(Tensor input, {_DIM}, *, Tensor? out=None) -> Tensor")
 class All(Reduction):
     """Whether all elements along ``dim`` are not zero. Of uint8 the result is uint8, else bool."""
+
+    check_out = truth_out("all")
 
     accumulate, identity = to_bool_or_byte, True
     empty_is_none = True
@@ -245,6 +272,8 @@ class LogsumexpReal(Reduction):
 )
 class Logsumexp(Composite):
     """``log(sum(exp(input)))`` along ``dim`` without overflow."""
+
+    check_out = castable
 
     def body(input, dim, keepdim):
         kind = input.dtype.kind

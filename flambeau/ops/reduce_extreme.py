@@ -6,10 +6,12 @@ from ..base import dtype as types
 from ..base.dtype import dtype as DType
 from ..base.dtype import type_name
 from ..base.errors import check_dim, require
+from ..base.layout import Layout
 from ..ir.expr import bitcast, isnan, maximum, minimum, where
 from ..return_types import structure_of
 from .define import op, ops
 from .kinds import Composite, Reduction
+from .out_rules import castable, exact, worded
 from .reduce import kept_open, named_dims, same_type
 
 _DIM = "int[1] dim=(), bool keepdim=False"
@@ -84,6 +86,11 @@ class Amax(Reduction):
     The gradient goes in equal parts to all elements that reach the maximum.
     """
 
+    check_out = worded(
+        "Expected the dtype for input and out to match, but got {want} for input's dtype and {have} for out's dtype.",
+        cast=False,
+    )
+
     accumulate, identity = same_type, lowest
 
     def check(input, dim):
@@ -103,6 +110,11 @@ class Amin(Reduction):
 
     The gradient goes in equal parts to all elements that reach the minimum.
     """
+
+    check_out = worded(
+        "Expected the dtype for input and out to match, but got {want} for input's dtype and {have} for out's dtype.",
+        cast=False,
+    )
 
     accumulate, identity = same_type, highest
 
@@ -288,6 +300,11 @@ def extreme(name: str, whole, along, pair, input, dim, keepdim, other):
     return structure_of(name)(along(input, dim, bool(keepdim)))
 
 
+def extreme_out(dim, result, out) -> None:
+    """A dimension gives exactly its own types, the other forms any that theirs may be cast to."""
+    (castable if dim is None or isinstance(dim, Layout) else exact)(result, out)
+
+
 _EXTREME = "any dim=None, bool? keepdim=None, *, Tensor? other=None, Tensor? out=None"
 
 
@@ -300,6 +317,8 @@ class Max(Composite):
     tensor([1, 0])
     """
 
+    check_out = extreme_out
+
     def body(input, dim, keepdim, other):
         return extreme("max", ops.max_all, ops.max_along, ops.maximum, input, dim, keepdim, other)
 
@@ -307,6 +326,8 @@ class Max(Composite):
 @op(f"min(Tensor input, {_EXTREME}) -> Tensor")
 class Min(Composite):
     """Smallest of all elements; along ``dim``, (values, indices); of two tensors, the smaller."""
+
+    check_out = extreme_out
 
     def body(input, dim, keepdim, other):
         return extreme("min", ops.min_all, ops.min_along, ops.minimum, input, dim, keepdim, other)

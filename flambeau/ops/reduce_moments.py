@@ -7,6 +7,7 @@ from ..base.errors import require
 from ..ir.expr import conj, real, sqrt, where
 from .define import op, ops
 from .kinds import Composite, Reduction
+from .out_rules import castable
 from .reduce import kept_open, reduced_count, unreduce
 
 _DIM = "int[1]? dim=None, bool keepdim=False"
@@ -161,6 +162,8 @@ def warn_of_freedom(name: str) -> None:
 class Var(Composite):
     """Variance along ``dim``; ``correction`` (1 by default) is taken off the count."""
 
+    check_out = castable
+
     def body(input, dim, unbiased, keepdim, correction):
         return moment("var", ops.var_along, input, dim, unbiased, keepdim, correction)
 
@@ -168,6 +171,8 @@ class Var(Composite):
 @op(f"std(Tensor input, {_OVERLOADS}, Tensor? out=None) -> Tensor")
 class Std(Composite):
     """Standard deviation along ``dim``; ``correction`` (1 by default) is taken off the count."""
+
+    check_out = castable
 
     def body(input, dim, unbiased, keepdim, correction):
         return moment("std", ops.std_along, input, dim, unbiased, keepdim, correction)

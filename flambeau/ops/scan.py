@@ -11,6 +11,7 @@ from ..ir.expr import Pair, conj, exp, fabs, isnan, log, maximum, where
 from ..return_types import structure_of
 from .define import RECORDING, op, ops
 from .kinds import Composite, Opaque
+from .out_rules import any_type, own_type, worded
 from .reduce import int_to_int64
 from .reduce_extreme import highest, lowest
 
@@ -66,6 +67,8 @@ class Cumsum(Composite):
     >>> torch.tensor([1, 2, 3]).cumsum(0)
     tensor([1, 3, 6])
     """
+
+    computes_in_out, check_out = True, any_type
 
     def body(input, dim, dtype):
         return ops.cumsum_along(input, check_dim(dim, input.ndim), dtype=dtype)
@@ -125,6 +128,8 @@ def cumprod_gradient_by_parts(g, input, dim: int):
 @op("cumprod(Tensor input, int dim, *, ScalarType? dtype=None, Tensor? out=None) -> Tensor", inplace=True)
 class Cumprod(Composite):
     """Running product along ``dim``. Dtype: integers and bool multiply in int64."""
+
+    computes_in_out, check_out = True, any_type
 
     def body(input, dim, dtype):
         return ops.cumprod_along(input, check_dim(dim, input.ndim), dtype=dtype)
@@ -207,6 +212,10 @@ class CumminAlong(Scan):
 class Cummax(Composite):
     """Running maximum along ``dim`` with its indices: (values, indices)."""
 
+    check_out = own_type(
+        "expected scalar_type {want} but found {have}", "expected scalar_type {want} but found {have}"
+    )
+
     def body(input, dim):
         return structure_of("cummax")(ops.cummax_along(input, check_dim(dim, input.ndim)))
 
@@ -214,6 +223,10 @@ class Cummax(Composite):
 @op("cummin(Tensor input, int dim, *, Tensor? out=None) -> (Tensor, Tensor)")
 class Cummin(Composite):
     """Running minimum along ``dim`` with its indices: (values, indices)."""
+
+    check_out = own_type(
+        "expected scalar_type {want} but found {have}", "expected scalar_type {want} but found {have}"
+    )
 
     def body(input, dim):
         return structure_of("cummin")(ops.cummin_along(input, check_dim(dim, input.ndim)))
@@ -272,6 +285,8 @@ def logcumsumexp_gradient(g, input, result, dim: int):
 class Logcumsumexp(Composite):
     """Running ``log(sum(exp(input)))`` along ``dim`` without overflow."""
 
+    check_out = worded("expected scalar_type {want} but found {have}", cast=False)
+
     def body(input, dim):
         return ops.logcumsumexp_along(input, check_dim(dim, input.ndim))
 
@@ -281,6 +296,8 @@ class Logcumsumexp(Composite):
 )
 class Diff(Composite):
     """Differences of neighbours along ``dim``, ``n`` times; ``prepend`` and ``append`` come on first."""
+
+    check_out = worded("expected scalar_type {want} but found {have}", cast=False)
 
     def body(input, n, dim, prepend, append):
         require(input.ndim >= 1, "diff expects input to be at least one-dimensional")

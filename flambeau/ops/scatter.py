@@ -7,6 +7,7 @@ from ..base.layout import Layout, contiguous_layout
 from .define import op, ops
 from .index import INDEX_TYPES
 from .kinds import Composite, Opaque
+from .out_rules import cpp_name
 from .view import type_title
 
 
@@ -145,18 +146,6 @@ def number_like(value, where: Layout):
     if where.dtype.kind == 1:
         value = int(value)
     return ops.full((), value, dtype=where.dtype, device=where.device)
-
-
-def cpp_name(dtype) -> str:
-    """A type's name in PyTorch's overflow messages."""
-    names = {
-        "float32": "float",
-        "float64": "double",
-        "float16": "at::Half",
-        "bfloat16": "at::BFloat16",
-        "bool": "bool",
-    }
-    return names.get(dtype.name, dtype.name + "_t")
 
 
 def check_source(where: Layout, at: int, index: Layout, src: Layout | None) -> None:

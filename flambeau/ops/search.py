@@ -11,6 +11,7 @@ from ..base.layout import contiguous_layout
 from ..return_types import structure_of
 from .define import op, ops
 from .kinds import Composite, Opaque
+from .out_rules import worded
 
 
 @op("nonzero(Tensor input, *, bool as_tuple=False, Tensor? out=None) -> Tensor")
@@ -21,6 +22,10 @@ class Nonzero(Composite):
     >>> torch.tensor([0, 3, 0, 4]).nonzero(as_tuple=True)
     (tensor([1, 3]),)
     """
+
+    check_out = worded(
+        "nonzero: Expected out tensor to have scalar type Long but got scalar type{have}", cast=False
+    )
 
     def body(input, as_tuple):
         mask = input.detach() != 0

@@ -9,6 +9,7 @@ from ..base.layout import contiguous_layout
 from ..return_types import structure_of
 from .define import op, ops
 from .kinds import Composite, Opaque
+from .out_rules import own_type, worded
 from .reduce_extreme import lowest, not_empty, place_of
 
 
@@ -153,6 +154,10 @@ class RankAlong(Opaque):
 class Kthvalue(Composite):
     """The ``k``-th smallest element along ``dim`` (counted from 1): (values, indices)."""
 
+    check_out = own_type(
+        "output values must be of same type as input", "output indices must be of scalar type {want}"
+    )
+
     def body(input, k, dim, keepdim):
         at = check_dim(dim, input.ndim)
         not_empty(input._layout, at, "kthvalue")
@@ -210,6 +215,11 @@ class ModeAlong(Opaque):
 @op("mode(Tensor input, int dim=-1, bool keepdim=False, *, Tensor? out=None) -> (Tensor, Tensor)")
 class Mode(Composite):
     """The most frequent element along ``dim`` (the smallest of equally frequent ones): (values, indices)."""
+
+    check_out = own_type(
+        "expected scalar type '{want}' but got '{have}' for values output",
+        "expected scalar type '{want}' but got '{have}' for indices output",
+    )
 
     def body(input, dim, keepdim):
         at = check_dim(dim, input.ndim)
@@ -296,6 +306,8 @@ _QUANTILE = (
 class Quantile(Composite):
     """Quantiles ``q`` of all elements or along ``dim``; several quantiles make a first dimension."""
 
+    check_out = worded("quantile() out tensor must be same dtype as the input tensor", cast=False)
+
     def body(input, q, dim, keepdim, interpolation):
         return quantile_of(input, q, dim, keepdim, interpolation, False, "quantile")
 
@@ -303,6 +315,8 @@ class Quantile(Composite):
 @op(f"nanquantile({_QUANTILE}) -> Tensor")
 class Nanquantile(Composite):
     """Quantiles ``q`` of what is not NaN."""
+
+    check_out = worded("quantile() out tensor must be same dtype as the input tensor", cast=False)
 
     def body(input, q, dim, keepdim, interpolation):
         return quantile_of(input, q, dim, keepdim, interpolation, True, "nanquantile")

@@ -6,6 +6,7 @@ from ..base import dtype as types
 from ..base.layout import contiguous_layout
 from .define import op, ops
 from .kinds import Composite, Opaque
+from .out_rules import castable
 from .pointwise_types import COMPLEX, FLOAT, not_implemented
 
 
@@ -46,6 +47,8 @@ def regularised(name: str, input, other, upper: bool):
 class Igamma(Composite):
     """Regularised lower incomplete gamma function of ``input`` at ``other``; from 0 to 1."""
 
+    check_out = castable
+
     def body(input, other):
         return regularised("igamma", input, other, False)
 
@@ -57,6 +60,8 @@ class Igamma(Composite):
 )
 class Igammac(Composite):
     """Regularised upper incomplete gamma function: ``1 - igamma(input, other)`` without loss."""
+
+    check_out = castable
 
     def body(input, other):
         return regularised("igammac", input, other, True)

@@ -7,6 +7,7 @@ from ..base.errors import require
 from ..base.layout import broadcast_shapes, contiguous_layout
 from .define import op, ops
 from .kinds import Composite, Opaque
+from .out_rules import castable
 
 
 @op("polynomial_raw(Tensor input, Tensor n, str family) -> Tensor", function=False, method=False)
@@ -45,6 +46,8 @@ def evaluate(family: str, x, n):
 class ChebyshevPolynomialT(Composite):
     """Chebyshev polynomial of the first kind of degree ``n``; 0 for a negative degree."""
 
+    check_out = castable
+
     def body(x, n):
         return evaluate("chebyshev_polynomial_t", x, n)
 
@@ -52,6 +55,8 @@ class ChebyshevPolynomialT(Composite):
 @op("special.chebyshev_polynomial_u(Operand x, Operand n, *, Tensor? out=None) -> Tensor")
 class ChebyshevPolynomialU(Composite):
     """Chebyshev polynomial of the second kind of degree ``n``; 0 for a negative degree."""
+
+    check_out = castable
 
     def body(x, n):
         return evaluate("chebyshev_polynomial_u", x, n)
@@ -61,6 +66,8 @@ class ChebyshevPolynomialU(Composite):
 class ChebyshevPolynomialV(Composite):
     """Chebyshev polynomial of the third kind of degree ``n``; 0 for a negative degree."""
 
+    check_out = castable
+
     def body(x, n):
         return evaluate("chebyshev_polynomial_v", x, n)
 
@@ -68,6 +75,8 @@ class ChebyshevPolynomialV(Composite):
 @op("special.chebyshev_polynomial_w(Operand x, Operand n, *, Tensor? out=None) -> Tensor")
 class ChebyshevPolynomialW(Composite):
     """Chebyshev polynomial of the fourth kind of degree ``n``; 0 for a negative degree."""
+
+    check_out = castable
 
     def body(x, n):
         return evaluate("chebyshev_polynomial_w", x, n)
@@ -77,6 +86,8 @@ class ChebyshevPolynomialW(Composite):
 class ShiftedChebyshevPolynomialT(Composite):
     """Chebyshev polynomial of the first kind of ``2 x - 1`` of degree ``n``; 0 for a negative degree."""
 
+    check_out = castable
+
     def body(x, n):
         return evaluate("shifted_chebyshev_polynomial_t", x, n)
 
@@ -84,6 +95,8 @@ class ShiftedChebyshevPolynomialT(Composite):
 @op("special.shifted_chebyshev_polynomial_u(Operand x, Operand n, *, Tensor? out=None) -> Tensor")
 class ShiftedChebyshevPolynomialU(Composite):
     """Chebyshev polynomial of the second kind of ``2 x - 1`` of degree ``n``; 0 for a negative degree."""
+
+    check_out = castable
 
     def body(x, n):
         return evaluate("shifted_chebyshev_polynomial_u", x, n)
@@ -93,6 +106,8 @@ class ShiftedChebyshevPolynomialU(Composite):
 class ShiftedChebyshevPolynomialV(Composite):
     """Chebyshev polynomial of the third kind of ``2 x - 1`` of degree ``n``; 0 for a negative degree."""
 
+    check_out = castable
+
     def body(x, n):
         return evaluate("shifted_chebyshev_polynomial_v", x, n)
 
@@ -100,6 +115,8 @@ class ShiftedChebyshevPolynomialV(Composite):
 @op("special.shifted_chebyshev_polynomial_w(Operand x, Operand n, *, Tensor? out=None) -> Tensor")
 class ShiftedChebyshevPolynomialW(Composite):
     """Chebyshev polynomial of the fourth kind of ``2 x - 1`` of degree ``n``; 0 for a negative degree."""
+
+    check_out = castable
 
     def body(x, n):
         return evaluate("shifted_chebyshev_polynomial_w", x, n)
@@ -109,6 +126,8 @@ class ShiftedChebyshevPolynomialW(Composite):
 class HermitePolynomialH(Composite):
     """Physicist's Hermite polynomial of degree ``n``; 0 for a negative degree."""
 
+    check_out = castable
+
     def body(x, n):
         return evaluate("hermite_polynomial_h", x, n)
 
@@ -116,6 +135,8 @@ class HermitePolynomialH(Composite):
 @op("special.hermite_polynomial_he(Operand x, Operand n, *, Tensor? out=None) -> Tensor")
 class HermitePolynomialHe(Composite):
     """Probabilist's Hermite polynomial of degree ``n``; 0 for a negative degree."""
+
+    check_out = castable
 
     def body(x, n):
         return evaluate("hermite_polynomial_he", x, n)
@@ -125,6 +146,8 @@ class HermitePolynomialHe(Composite):
 class LaguerrePolynomialL(Composite):
     """Laguerre polynomial of degree ``n``; 0 for a negative degree."""
 
+    check_out = castable
+
     def body(x, n):
         return evaluate("laguerre_polynomial_l", x, n)
 
@@ -132,6 +155,8 @@ class LaguerrePolynomialL(Composite):
 @op("special.legendre_polynomial_p(Operand x, Operand n, *, Tensor? out=None) -> Tensor")
 class LegendrePolynomialP(Composite):
     """Legendre polynomial of degree ``n``; 0 for a negative degree."""
+
+    check_out = castable
 
     def body(x, n):
         return evaluate("legendre_polynomial_p", x, n)

@@ -7,124 +7,205 @@ import pickle
 import pickletools
 import sys
 from collections import OrderedDict
+from functools import cache
+from types import FunctionType
 from typing import Any
 
-from flambeau.serialization import tensors
+from flambeau.serialization import locations, tensors
+from flambeau.serialization.allowed import torch_name
 
 
-def dump(obj: object) -> tuple[bytes, list]:
-    """The pickle of an object under PyTorch's names, and the bytes of its storages in key order."""
+def dump(obj: object, pickle_module: Any, protocol: int) -> tuple[bytes, list]:
+    """The pickle of an object under PyTorch's names, and its untyped storages in key order."""
     buffer = io.BytesIO()
-    pickler = _Pickler(buffer)
+    # The C pickler cannot rename globals; in protocols 2 and 3 they are text, which is renamed afterwards.
+    late = protocol < 4 and pickle_module is pickle
+    pickler = (_fast_pickler if late else _renaming_pickler)(pickle_module)(buffer, protocol)
     pickler.dump(obj)
-    storages = [_bytes_of(storage) for storage, _ in pickler.storages.values()]
-    return _with_torch_names(buffer.getvalue()), storages
+    data = buffer.getvalue()
+    return (_with_torch_names(data) if late else data), [found[0] for found in pickler.storages.values()]
 
 
 class _StorageOf:
     """Marks a tensor's storage while it is pickled; it is written as a persistent id."""
 
-    def __init__(self, tensor) -> None:
-        self.tensor = tensor
+    def __init__(self, storage, dtype) -> None:
+        self.storage, self.dtype = storage, dtype
 
 
-class _Pickler(pickle.Pickler):
-    def __init__(self, file) -> None:
-        super().__init__(file, protocol=2)
-        self.storages: dict[Any, tuple[Any, int]] = {}
+class _Saving:
+    """What saving adds to a pickler: storages become persistent ids, tensors a view of one."""
+
+    def __init__(self, file, protocol: int) -> None:
+        super().__init__(file, protocol=protocol)  # type: ignore[call-arg]
+        self.storages: dict[Any, tuple[Any, int, Any]] = {}
 
     def persistent_id(self, obj: Any) -> Any:
-        if type(obj) is not _StorageOf:
+        obj = obj if type(obj) is _StorageOf else _as_storage(obj)
+        if obj is None:
             return None
-        tensor = obj.tensor
-        storage = tensor.untyped_storage()
+        storage, kind = obj.storage, tensors.storage_type(obj.dtype)
+        size = storage.nbytes()
         # Storages without bytes have no address that tells them apart.
-        identity = storage.data_ptr() or ("empty", len(self.storages))
+        identity = (
+            (storage.data_ptr(), size) if size and storage.data_ptr() else ("empty", len(self.storages))
+        )
         if identity not in self.storages:
-            self.storages[identity] = (storage, len(self.storages))
-        key = self.storages[identity][1]
-        kind = tensors.storage_kind(tensor.dtype)
-        itemsize = 1 if kind.name == "UntypedStorage" else tensor.dtype.itemsize
-        return ("storage", kind, str(key), str(tensor.device), storage.nbytes() // itemsize)
+            self.storages[identity] = (storage, len(self.storages), obj.dtype)
+        _, key, dtype = self.storages[identity]
+        if dtype is not obj.dtype and kind is not tensors.storage_type(dtype):
+            raise RuntimeError(
+                "Cannot save multiple tensors or storages that view the same data as different types"
+            )
+        return ("storage", kind, str(key), locations.location_tag(storage), size // kind.dtype.itemsize)
 
     def reducer_override(self, obj: Any) -> Any:
-        import flambeau
-
-        kind = type(obj)
-        if kind is flambeau.Tensor:
-            return _reduce_tensor(obj)
-        if kind is getattr(
-            sys.modules.get("flambeau.nn.parameter"), "Parameter", None
-        ):  # saving loads no `nn`
-            return _reduce_parameter(obj)
-        if kind is flambeau.dtype:
-            name = tensors.dtype_name(obj)
-            return name if getattr(sys.modules[kind.__module__], name, None) is obj else f"{name}_"
-        if kind is flambeau.Size:
-            return flambeau.Size, (tuple(obj),)
-        if kind is flambeau.device:
-            return flambeau.device, (str(obj),)
-        return NotImplemented
+        return _reduced(obj)
 
 
-def _reduce_tensor(tensor) -> tuple:
+@cache
+def _fast_pickler(pickle_module: Any) -> Any:
+    return type("Pickler", (_Saving, pickle_module.Pickler), {})
+
+
+@cache
+def _renaming_pickler(pickle_module: Any) -> Any:
+    """A pickler in Python, which writes PyTorch's names as it goes."""
+    base = pickle._Pickler if pickle_module is pickle else pickle_module.Pickler
+
+    class Pickler(_Saving, base):
+        def save_global(self, obj: Any, name: str | None = None) -> None:
+            own = name or getattr(obj, "__qualname__", None)
+            module = pickle.whichmodule(obj, own) if own else ""
+            renamed = _torch_global(f"{module} {own}") if own else ""
+            if not own or renamed == f"{module} {own}":
+                super().save_global(obj, name)
+                return
+            module, own = renamed.split(" ", 1)
+            if self.proto >= 4:
+                self.save(module)
+                self.save(own)
+                self.write(pickle.STACK_GLOBAL)
+            else:
+                self.write(pickle.GLOBAL + f"{module}\n{own}\n".encode())
+            self.memoize(obj)
+
+    # Functions are looked up by their type there, past the method.
+    Pickler.dispatch = {**getattr(base, "dispatch", {}), FunctionType: Pickler.save_global}
+    return Pickler
+
+
+def _as_storage(obj: Any) -> _StorageOf | None:
+    """A storage that is saved by itself; None for anything else."""
+    if type(obj).__module__ == "builtins":
+        return None
+    found = sys.modules.get("flambeau.tensor.storage")
+    if found is None or not found.is_storage(obj):
+        return None
+    from flambeau.base.dtype import uint8
+
+    untyped = isinstance(obj, found.UntypedStorage)
+    return _StorageOf(obj if untyped else obj.untyped(), uint8 if untyped else obj.dtype)
+
+
+def _reduced(obj: Any) -> Any:
+    import flambeau
+
+    kind = type(obj)
+    if isinstance(obj, flambeau.Tensor):
+        return _reduce_tensor(obj, kind)
+    if kind is flambeau.dtype:
+        return obj.name if getattr(sys.modules[kind.__module__], obj.name, None) is obj else f"{obj.name}_"
+    if kind is flambeau.Size:
+        return flambeau.Size, (tuple(obj),)
+    if kind is flambeau.device:
+        return flambeau.device, ((obj.type,) if obj.index is None else (obj.type, obj.index))
+    if kind is flambeau.layout:
+        return layout_of, (str(obj),)
+    return NotImplemented
+
+
+def layout_of(name: str) -> Any:
+    """The layout of a name such as ``"torch.strided"``."""
+    import flambeau
+
+    return getattr(flambeau, name.removeprefix("torch."))
+
+
+def _reduce_tensor(tensor: Any, kind: type) -> Any:
+    import flambeau
+
+    parameter = getattr(sys.modules.get("flambeau.nn.parameter"), "Parameter", None)  # saving loads no `nn`
+    if kind is parameter:
+        return _reduce_parameter(tensor)
+    own = getattr(kind, "__reduce_ex__", None)
+    if (
+        kind is not flambeau.Tensor
+        and own is not flambeau.Tensor.__reduce_ex__
+        and not issubclass(kind, parameter or ())
+    ):
+        return NotImplemented  # the class says itself how it is taken apart
+    function, arguments = _reduce_plain(tensor)
+    attributes = dict(tensor.__dict__)
+    if kind is flambeau.Tensor and not attributes:
+        return function, arguments
+    return tensors.rebuild_from_type, (function, kind, arguments, attributes)
+
+
+def _reduce_plain(tensor: Any) -> tuple:
     if tensor.device.type == "meta":
         arguments = (tensor.dtype, tuple(tensor.size()), tensor.stride(), tensor.requires_grad)
         return tensors.rebuild_meta_tensor, arguments
+    storage = _StorageOf(tensor.untyped_storage(), tensor.dtype)
     view = (tensor.storage_offset(), tuple(tensor.size()), tuple(tensor.stride()), tensor.requires_grad)
-    arguments = (_StorageOf(tensor), *view, OrderedDict())
-    if tensors.storage_kind(tensor.dtype).name == "UntypedStorage":
+    arguments = (storage, *view, OrderedDict())
+    if tensors.storage_type(tensor.dtype).name == "UntypedStorage":
         return tensors.rebuild_typed_tensor, (*arguments, tensor.dtype)
     return tensors.rebuild_tensor, arguments
 
 
-def _reduce_parameter(parameter) -> tuple:
+def _reduce_parameter(parameter: Any) -> tuple:
     arguments = (parameter.data, parameter.requires_grad, OrderedDict())
-    attributes = {name: value for name, value in vars(parameter).items() if not name.startswith("_")}
+    attributes = dict(vars(parameter))
     if attributes:
         return tensors.rebuild_parameter_with_state, (*arguments, attributes)
     return tensors.rebuild_parameter, arguments
 
 
-_TORCH_NAMES = {
-    "rebuild_tensor": "torch._utils _rebuild_tensor_v2",
-    "rebuild_typed_tensor": "torch._utils _rebuild_tensor_v3",
-    "rebuild_meta_tensor": "torch._utils _rebuild_meta_tensor_no_storage",
-    "rebuild_parameter": "torch._utils _rebuild_parameter",
-    "rebuild_parameter_with_state": "torch._utils _rebuild_parameter_with_state",
-    "UntypedStorage": "torch.storage UntypedStorage",
+_REBUILDERS = {
+    function.__name__: name.rpartition(".") for name, function in reversed(tensors.TORCH_NAMES.items())
 }
 
 
-def _torch_name(name: str) -> str:
-    """PyTorch's spelling of a global ``"module attribute"``; what PyTorch does not have keeps its name."""
+def _torch_global(name: str) -> str:
+    """PyTorch's spelling of a global ``"module attribute"``; what is not ours keeps its name."""
     module, attribute = name.split(" ", 1)
+    if not module.startswith("flambeau"):
+        return name
     if module == tensors.__name__:
-        return _TORCH_NAMES.get(attribute, f"torch {attribute}")
-    if module.startswith("flambeau.") and attribute in ("Size", "device"):
-        return f"torch {attribute}"
-    if module.endswith(".dtype") and module.startswith("flambeau."):
+        if attribute in _REBUILDERS:
+            return f"{_REBUILDERS[attribute][0]} {_REBUILDERS[attribute][2]}"
+        return "torch.storage UntypedStorage" if attribute == "UntypedStorage" else f"torch {attribute}"
+    if module == __name__ and attribute == "layout_of":
+        return "torch.serialization _get_layout"
+    if module == "flambeau.base.dtype" and attribute != "dtype":
         return f"torch {attribute.removesuffix('_')}"
+    if module in ("flambeau.base.layout", "flambeau.base.device", "flambeau.tensor.tensor"):
+        return f"torch {attribute}"
+    if module.startswith(("flambeau.nn.", "flambeau.optim.")):
+        return f"{torch_name(module)} {attribute}"
     return name
 
 
 def _with_torch_names(data: bytes) -> bytes:
-    """The same pickle with every global renamed; in protocol 2 a name is plain text between line ends."""
+    """The same pickle with every global renamed; below protocol 4 a name is plain text between line ends."""
     parts: list[bytes] = []
     done = 0
     for opcode, argument, position in pickletools.genops(data):
         if opcode.name != "GLOBAL" or position is None:
             continue
-        old, new = str(argument), _torch_name(str(argument))
+        old, new = str(argument), _torch_global(str(argument))
         if new != old:
             parts += [data[done:position], b"c", new.replace(" ", "\n", 1).encode(), b"\n"]
             done = position + len(old.encode()) + 2
     return b"".join((*parts, data[done:]))
-
-
-def _bytes_of(storage) -> memoryview:
-    """The memory of an untyped storage, not copied."""
-    import flambeau
-
-    flat = tensors.over_storage(storage, flambeau.uint8, (storage.nbytes(),), (1,))
-    return memoryview(flat.numpy())

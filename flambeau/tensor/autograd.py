@@ -86,6 +86,7 @@ class AccumulateGrad(Graph):
         self._variable = weakref.ref(variable)
         self.edges = ()
         self.number = 0
+        self.extra = None
 
     @property
     def variable(self) -> Tensor | None:
@@ -108,7 +109,7 @@ class Node(Graph):
         return grad_name(self)
 
     def outputs(self) -> int:
-        return len(self.plan.layouts)
+        return 1 if self.plan.lone else len(self.plan.layouts)
 
     def release(self) -> None:
         self.saved = None
@@ -184,10 +185,11 @@ class Node(Graph):
         """A saved result as part of the graph, for a second derivative."""
         alias = make(result._memory, result._layout, result._offset)
         parts = (self.extra or {}).get("parts")
-        if parts is None:
-            alias._node = self
-            return alias
         place = int(self.op.saved_results[k].removeprefix("result") or 0)
+        if parts is None:
+            if place == 0:
+                alias._node = self
+            return alias
         part = parts.get(place)
         if (
             part is None
@@ -263,6 +265,7 @@ class Part(Graph):
         self.node, self.place, self.layout = node, place, layout
         self.edges = (node,)
         self.number = next_number()
+        self.extra = None
 
     def target(self):
         return self.node

@@ -25,7 +25,7 @@ def flow_of(op: Operator) -> Callable:
     if made is None:
         if op.kind == "Pointwise" and op.outputs == 1:
             made = fused_flow
-        elif op.outputs != 1 or op.joint is not None or any(p.type == "Tensor[]" for p in op.arguments):
+        elif any(p.type == "Tensor[]" for p in op.arguments):
             made = general_flow
         else:
             made = _compile_flow(op)
@@ -56,7 +56,7 @@ def _compile_flow(op: Operator) -> Callable:
     """The rules called with their values picked straight from the node."""
     lines = [*_check_saved(op), "plan = node.plan", "edges = node.edges"]
     where = {n: f"s{k}" for k, n in enumerate((*op.saved_inputs, *op.saved_results))}
-    where |= {n: f"node.plain[{k}]" for k, n in enumerate(op.plain)} | {"g": "g"}
+    where |= {n: f"node.plain[{k}]" for k, n in enumerate(op.plain)} | {"g": "g", "g0": "g"}
     where |= {f"{n}_layout": f"plan.rule_values[{n + '_layout'!r}]" for n in op.tensors}
     where["needs"] = "{" + ", ".join(f"{n!r}: edges[{k}] is not None" for k, n in enumerate(op.tensors)) + "}"
     scope: dict = dict(
@@ -64,7 +64,23 @@ def _compile_flow(op: Operator) -> Callable:
     )
     scope["ANY_NUMBER"] = NUMBERS
     results = []
+    if op.joint is not None:
+        scope["joint"] = op.joint
+        arguments = next(iter(op.derivatives.values()))[1]
+        found = "".join(f"r{k}, " for k in range(len(op.tensors)))
+        lines.append(f"{found}= joint({', '.join(where.get(a, 'None') for a in arguments)})")
     for k, name in enumerate(op.tensors):
+        if op.joint is not None:
+            lines += [
+                f"if edges[{k}] is None:",
+                f"    r{k} = None",
+                f"elif r{k} is not None:",
+                f"    where = plan.inputs[{k}]",
+                f"    if r{k}._layout.shape != where.shape or r{k}._layout.dtype is not where.dtype:",
+                f"        r{k} = fit(r{k}, where)",
+            ]
+            results.append(f"r{k}")
+            continue
         if name not in op.derivatives:
             results.append("None")
             continue
@@ -73,7 +89,7 @@ def _compile_flow(op: Operator) -> Callable:
         lines += [
             f"r{k} = None",
             f"if edges[{k}] is not None:",
-            f"    r{k} = rule{k}({', '.join(where[a] for a in arguments)})",
+            f"    r{k} = rule{k}({', '.join(where.get(a, 'None') for a in arguments)})",
             f"    if r{k} is not None:",
             f"        where = plan.inputs[{k}]",
             f"        if r{k}._layout.shape != where.shape or r{k}._layout.dtype is not where.dtype:",

@@ -19,9 +19,11 @@ from ..ops.define import Operator, ops
 from . import autograd, overrides
 from . import plan as plans
 from .autograd import Node, Part, next_number
+from .out import accept_out, give_out
 from .plan import NUMBERS, Plan, make_plan
+from .signature import MISSING, header, missing, prelude
 from .tensor import Tensor, make, new_object, track_view
-from .wording import argument_error, describe_call, not_tensor
+from .wording import argument_error, describe_call, invalid_combination, not_tensor
 
 _runtime = None
 
@@ -55,37 +57,6 @@ def compile_function(op: Operator, variant: str) -> Callable:
     made.__module__ = "flambeau" + ("." + op.namespace if op.namespace else "")
     made.operator = op
     return made
-
-
-def header(op: Operator, out: bool = True) -> str:
-    parts, star = [], False
-    for p in op.arguments if not out else op.params:
-        if p.spread:
-            parts.append(f"*{p.name}_, {p.name}=None")
-            star = True
-            continue
-        if p.keyword_only and not star:
-            parts.append("*")
-            star = True
-        parts.append(p.name if p.required else f"{p.name}=DEFAULTS[{p.name!r}]")
-    return ", ".join(parts)
-
-
-def prelude(op: Operator) -> list[str]:
-    """Gather sizes that were given one by one."""
-    lines = []
-    for p in op.arguments:
-        if p.spread:
-            lines += [
-                f"    if {p.name} is None:",
-                f"        {p.name} = {p.name}_",
-                f"        if len({p.name}) == 1 and type({p.name}[0]) is not int and not "
-                f"hasattr({p.name}[0], '__index__'):",
-                f"            {p.name} = {p.name}[0]",
-            ]
-            if not p.required:
-                lines += [f"        elif len({p.name}) == 0:", f"            {p.name} = DEFAULTS[{p.name!r}]"]
-    return lines
 
 
 def _key(op: Operator, absent: set[str] = frozenset(), numbers: tuple[str, ...] = ()) -> str:
@@ -133,7 +104,7 @@ def _source(op: Operator, variant: str = "function") -> str:
         lines += ["    if inplace:", f"        return function_of(op, 'inplace')({names})"]
     if op.out:
         lines += ["    if out is not None:"]
-        lines += _from_out(op) if op.unkeyed else []
+        lines += _from_out(op) if op.unkeyed or getattr(op.rules, "computes_in_out", False) else []
         lines += [f"        return {general}"]
     if op.unkeyed:
         return "\n".join([*lines, *_factory(op, general)])
@@ -197,9 +168,50 @@ def _several(op: Operator, general: str) -> list[str]:
         "    single = plan.count == 1",
         "    results = (make(memory, plan.layout),) if single else tuple(map(make, memory, plan.layouts))",
         f"    if plan.differentiable and _mode.grad and ({nodes}):",
-        f"        record(op, plan, ({', '.join(op.names)},), results)",
+        *_record_several(op, optional),
         "    return results[0] if single else results",
     ]
+
+
+def _record_several(op: Operator, optional: set[str]) -> list[str]:
+    """Statements that make the node of a call whose first result alone may carry a gradient; others go to `record`."""
+    general = f"record(op, plan, ({', '.join(op.names)},), results)"
+    if any(p.type == "Tensor[]" for p in op.arguments):
+        return [f"        {general}"]
+
+    def where_there(n: str, text: str, absent: str) -> str:
+        return f"({absent} if {n} is None else {text})" if n in optional else text
+
+    nodes = {n: f"node_{n}" for n in op.tensors}
+    edges = "".join(f"{v}, " for v in nodes.values())
+    saved, versions = [], []
+    for name in op.saved_inputs:
+        test = _saving_test(op, name, nodes)
+        saved.append(f"({name}{test}), " if test else f"{name}, ")
+        versions.append(where_there(name, f"version({name}._memory)", "0") + ", ")
+    for name in op.saved_results:
+        one = f"results[{int(name.removeprefix('result') or 0)}]"
+        test = _saving_test(op, name, nodes)
+        saved.append(f"(alias({one}){test}), " if test else f"alias({one}), ")
+        versions.append(f"version({one}._memory), ")
+    lines = [
+        "if plan.lone:",
+        *[f"    {v} = {where_there(n, f'{n}._node', 'None')}" for n, v in nodes.items()],
+        "    results[0]._node = node = new(Node)",
+        "    node.op = op",
+        "    node.plan = plan",
+        f"    node.edges = ({edges})",
+        f"    node.saved = ({''.join(saved)})",
+        f"    node.versions = ({''.join(versions)})",
+        f"    node.plain = ({''.join(f'{n}, ' for n in op.plain)})",
+        "    node.number = next_number()",
+        "    node.extra = None",
+        "    if _mode.grad is not True:",
+        "        watch(node)",
+        "else:",
+        f"    {general}",
+    ]
+    return ["        " + text for text in lines]
 
 
 def _number_forms(op: Operator) -> list[tuple[tuple[str, ...], frozenset[str], str]]:
@@ -370,7 +382,8 @@ def _composite(op: Operator, variant: str = "function") -> Callable:
     lines = [f"def function({header(op)}):", *prelude(op)]
     if variant == "operator":
         lines += [f"    if not fits({op.names[1]}):", "        return NotImplemented"]
-    if op.out and "dtype" in op.names and "requires_grad" in op.names:
+    takes_type = "requires_grad" in op.names or getattr(op.rules, "computes_in_out", False)
+    if op.out and "dtype" in op.names and takes_type:
         lines += ["    if out is not None and dtype is None:", "        dtype = out.dtype"]
     tests = [f"type({n}) in PLAIN" for n in op.tensors]
     needed = [p.name for p in op.arguments if p.type == "Tensor"]
@@ -381,16 +394,17 @@ def _composite(op: Operator, variant: str = "function") -> Callable:
         lines += [f"        found = overridden(op, ({names},))"]
         lines += ["        if found is not NotImplemented:", "            return found"]
         lines += [f"        raise not_tensor(op, ({names},))"]
+    operands = [p.name for p in op.arguments if p.type == "Operand"]
     if tests:
         lines += [f"    if not ({' and '.join(tests)}):", f"        found = overridden(op, ({names},))"]
         lines += ["        if found is not NotImplemented:", "            return found"]
-    lines.append(f"    result = body({keywords})")
+        if not needed and len(operands) > 1:
+            numbers = " or ".join(f"isinstance({n}, Tensor)" for n in operands)
+            lines += [f"        if not ({numbers}):", f"            raise not_tensor(op, ({names},))"]
     if op.out:
-        lines.append(
-            f"    return result if out is None else write_out(result, check_out(op, ({names},), out))"
-        )
-    else:
-        lines.append("    return result")
+        lines += ["    if out is not None:", f"        accept_out(op, ({names},), out)"]
+        lines += [f"        return give_out(op, ({names},), body({keywords}), out)"]
+    lines.append(f"    return body({keywords})")
     exec(compile("\n".join(lines), f"<operator {op.name}>", "exec"), scope)
     made = scope["function"]
     made.__name__ = made.__qualname__ = op.name
@@ -433,12 +447,12 @@ def prepare(op: Operator, args: tuple) -> tuple[tuple, dict, tuple]:
             if x is None and (p.type == "Operand?" or not p.required):
                 seen = None
             else:
-                x = as_number(op, p, x)
+                x = as_number(op, p, x, args)
                 seen = type(x) if not isinstance(x, Tensor) else x._layout.plain
         elif p.type == "Tensor?" and x is None:
             seen = None
         elif p.is_tensor:
-            raise argument_error(op, p, "Tensor", x)
+            raise argument_error(op, p, "Tensor", x, args)
         else:
             x = plain_value(op, p, x)
             seen = x
@@ -466,7 +480,7 @@ def plain_value(op: Operator, p, x):
     return x
 
 
-def as_number(op: Operator, p, x) -> Any:
+def as_number(op: Operator, p, x, args: tuple = ()) -> Any:
     """A Python number of one of the four types."""
     if type(x) in NUMBERS:
         return x
@@ -485,7 +499,7 @@ def as_number(op: Operator, p, x) -> Any:
         return as_tensor(x)
     if hasattr(x, "__index__"):
         return x.__index__()
-    raise argument_error(op, p, "Tensor" if p.type.startswith("Operand") else "Number", x)
+    raise argument_error(op, p, "Tensor" if p.type.startswith("Operand") else "Number", x, args)
 
 
 def invoke(op: Operator, args: tuple, out=None):
@@ -495,6 +509,8 @@ def invoke(op: Operator, args: tuple, out=None):
         if found is not NotImplemented:
             return found
     runtime()
+    if out is not None:
+        accept_out(op, args, out)
     args = promote_first(op, args)
     ready, values, key = prepare(op, args)
     try:
@@ -510,10 +526,7 @@ def invoke(op: Operator, args: tuple, out=None):
         with_gradient(result)
     if out is None:
         return result
-    rule = op.rule("check_out")
-    if rule is not None and isinstance(out, Tensor):
-        rule(result._layout, out._layout)
-    return write_out(result, check_out(op, args, out))
+    return give_out(op, args, result, out)
 
 
 def with_gradient(t: Tensor) -> Tensor:
@@ -569,10 +582,7 @@ def promote_first(op: Operator, args: tuple) -> tuple:
             k = at[0]
             if isinstance(args[k], (int, float, complex)) and op.arguments[k].type == "Operand":
                 if op.name not in _OF_NUMBERS:
-                    given = ", ".join(type(x).__name__ for x in args)
-                    raise TypeError(
-                        f"{op.name}() received an invalid combination of arguments - got ({given})"
-                    )
+                    raise invalid_combination(op, args)
                 args = (*args[:k], tensor(args[k]), *args[k + 1 :])
     return args
 
@@ -644,7 +654,7 @@ def record(op: Operator, plan: Plan, ready: tuple, results: tuple) -> Node | Non
     node.plain = tuple(given[n] for n in op.plain)
     node.number = next_number()
     node.extra = None
-    if len(results) == 1:
+    if plan.lone:
         results[0]._node = node
     else:
         skip = getattr(op.rules, "nondifferentiable", ())
@@ -781,48 +791,6 @@ def replace_contents(op: Operator, target: Tensor, args: tuple):
     return ops.copy_(target, result)
 
 
-def check_out(op: Operator, args: tuple, out):
-    """`out`, after the operators that cannot write over what they read have refused an overlap."""
-    from .inplace import check_out_overlap
-
-    check_out_overlap(op, args, out)
-    return out
-
-
-def write_out(result, out):
-    """Give a result to the tensors passed as `out`, resizing those of another shape."""
-    if isinstance(result, tuple) and not isinstance(result, Tensor):
-        outs = tuple(out)
-        for r, o in zip(result, outs, strict=True):
-            write_out(r, o)
-        return type(result)(outs) if hasattr(type(result), "_fields") else outs
-    if not isinstance(out, Tensor):
-        raise TypeError(f"argument 'out' must be Tensor, not {type(out).__name__}")
-    if not plans.can_cast(result._layout.dtype, out._layout.dtype):
-        raise RuntimeError(
-            f"result type {plans._cast_name(result._layout.dtype)} can't be cast to the desired output type "
-            f"{plans._cast_name(out._layout.dtype)}"
-        )
-    if mode.grad and (out._node is not None or result._node is not None):
-        raise RuntimeError(
-            "functions with out=... arguments don't support automatic differentiation, but one of "
-            "the arguments "
-            "requires grad."
-        )
-    if out._layout.device is not result._layout.device:
-        raise RuntimeError(
-            f"Expected all tensors to be on the same device, but found at least two devices, "
-            f"{result._layout.device} "
-            f"and {out._layout.device}!"
-        )
-    if out._layout.shape != result._layout.shape:
-        from .inplace import resize_for_out
-
-        resize_for_out(out, result._layout.shape)
-    ops.copy_(out, result)
-    return out
-
-
 def overridden(op: Operator, args: tuple, out=None, variant: str = "function"):
     keywords = {}
     positional = []
@@ -878,7 +846,8 @@ GLOBALS: dict = {
     "Tensor": Tensor, "Node": Node, "new": new_object, "_mode": mode, "invoke": invoke, "invoke_inplace": invoke_inplace,
     "NUMBERS": frozenset((int, float, bool)), "next_number": next_number, "alias": alias, "version": version,
     "make": make, "with_gradient": with_gradient, "record": record, "track_view": track_view, "watch": watch,
-    "overridden": overridden, "write_out": write_out, "PLAIN": overrides.PLAIN, "check_out": check_out,
+    "overridden": overridden, "give_out": give_out, "accept_out": accept_out, "PLAIN": overrides.PLAIN,
+    "MISSING": MISSING, "missing": missing,
     "invoke_operator": invoke_operator, "fits": fits, "not_tensor": not_tensor, "function_of": define.function_of,
     "DEVICES": device_module._default, "DEFAULT_DEVICE": device_module._process_default, "Device": device_module.device,
 }  # fmt: skip

@@ -11,7 +11,8 @@ from ..base.layout import contiguous_layout
 from ..base.mode import mode
 from ..ops.define import OPERATORS, Operator, ops
 from ..ops.index import pick, pick_at, resolve_indices, together, written
-from ..ops.scatter import cpp_name, number_like
+from ..ops.out_rules import cpp_name
+from ..ops.scatter import number_like
 from . import dispatch, interop, overrides
 from .autograd import Node, next_number
 from .plan import Plan, backend, make_plan

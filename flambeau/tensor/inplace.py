@@ -7,7 +7,6 @@ import warnings
 from ..base.layout import contiguous_layout, layout
 from ..base.mode import mode
 from ..ops.define import ops
-from ..ops.scatter import cpp_name
 from ..ops.view_strided import strided_gradient
 from . import dispatch
 from .autograd import AccumulateGrad, Graph, Node, Part, next_number
@@ -94,7 +93,7 @@ OVERLAP = (
     "Please clone() the tensor before performing the operation."
 )
 #: operators whose `out` must not overlap what they read; those after the bar may write over their first input itself
-SEPARATE_OUT = {"masked_select", "index_select", "take", "gather", "cat"}
+SEPARATE_OUT = {"masked_select", "index_select", "take", "gather", "cat", "kthvalue"}
 SEPARATE_OTHERS = {"scatter", "scatter_add", "scatter_reduce", "index_add", "index_copy", "index_reduce"}
 
 
@@ -123,17 +122,15 @@ def meets(a: Tensor, b: Tensor) -> bool:
 
 def check_out_overlap(op, args: tuple, out) -> None:
     """Raise where `out` overlaps itself or an input, for the operators that cannot write over what they read."""
-    if not isinstance(out, Tensor) or op.name not in SEPARATE_OUT and op.name not in SEPARATE_OTHERS:
+    if op.name not in SEPARATE_OUT and op.name not in SEPARATE_OTHERS:
         return
-    if op.name != "cat":
-        check_no_self_overlap(out._layout)
-        have, want = out._layout.dtype, args[0]._layout.dtype
-        if have is not want:
-            raise RuntimeError(
-                f"Expected out tensor to have dtype {cpp_name(want)}, but got {cpp_name(have)} instead"
-            )
-    skip = op.name in SEPARATE_OTHERS and args[0] is out
-    forbid_overlap(out, args[1:] if skip else args)
+    for one in out if isinstance(out, (tuple, list)) else (out,):
+        if not isinstance(one, Tensor):
+            continue
+        if op.name != "cat":
+            check_no_self_overlap(one._layout)
+        skip = op.name in SEPARATE_OTHERS and args[0] is one
+        forbid_overlap(one, args[1:] if skip else args)
 
 
 def reached(t: Tensor) -> set[int]:
@@ -312,9 +309,7 @@ def resize_for_out(out: Tensor, shape) -> None:
     where = contiguous_layout(shape, out._layout.dtype, out._layout.device)
     if out._memory is not None:
         runtime = dispatch.runtime()
-        if (
-            runtime.word(out._memory, 3) < 0 and runtime.nbytes(out._memory) < where.nbytes
-        ):  # memory of another library
+        if runtime.foreign(out._memory) and runtime.nbytes(out._memory) < where.nbytes:
             raise RuntimeError("Trying to resize storage that is not resizable")
     out._memory = dispatch.runtime().allocate(where.nbytes) if where.device.type == "cpu" else None
     out._offset, out._layout, out._base = 0, where, None

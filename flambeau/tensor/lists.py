@@ -31,7 +31,7 @@ def source_of(op: Operator, inplace: bool) -> str:
         else:
             key.append(p.name)
     target = op.tensors[0]
-    lines = [f"def function({dispatch.header(op, out=not inplace)}):"]
+    lines = [f"def function({dispatch.header(op, out=not inplace)}):", *dispatch.prelude(op)]
     if op.out and not inplace:
         lines += ["    if out is not None:", f"        return {general}"]
     if inplace:

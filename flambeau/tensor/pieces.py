@@ -65,7 +65,9 @@ def _function(op: Operator):
     """The operator's function: the plan's look-up, then the pieces."""
     plans, default = op.plans, op.arguments[-1].default
 
-    def unsized(input, dim=default):
+    def unsized(input, dim=default, *, axis=None):
+        if axis is not None:
+            dim = axis
         try:
             plan = plans[input._layout, dim]
         except (KeyError, AttributeError, TypeError):

@@ -18,6 +18,7 @@ from ..base.layout import (
 from ..base.rules import call_rule
 from ..ir.expr import Expr, Pair, convert
 from ..ops.define import Operator
+from ..ops.out_rules import can_cast
 
 NUMBERS = frozenset((int, float, bool, complex))
 
@@ -32,6 +33,7 @@ class Plan:
     __slots__ = (
         "run", "layout", "layouts", "move", "inputs", "spread", "differentiable", "rule_values", "backward", "compute",
         "count", "flow",
+        "lone",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -53,6 +55,8 @@ def make_plan(op: Operator, values: dict, written: bool = False) -> Plan:
     plan.layout = plan.layouts[0] if plan.layouts else None
     plan.count = len(plan.layouts)
     plan.differentiable = op.differentiable and any(o.dtype.kind >= 2 for o in plan.layouts)
+    skip = getattr(op.rules, "nondifferentiable", ())
+    plan.lone = all(k in skip or o.dtype.kind < 2 for k, o in enumerate(plan.layouts) if k) and 0 not in skip
     if plan.differentiable:
         plan.flow = FLOW[0](op)
     return plan
@@ -187,13 +191,6 @@ def check_in_place(op: Operator, target: Layout, shape, result: DType) -> None:
 
 
 _cast_name = type_name
-
-
-def can_cast(source: DType, to: DType) -> bool:
-    """Whether a result of one type may be written into a tensor of another: never down a kind, never into bool."""
-    if source.kind > to.kind:
-        return False
-    return not (to.kind == 0 and source.kind != 0)
 
 
 def check_no_self_overlap(target: Layout) -> None:

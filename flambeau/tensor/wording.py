@@ -7,18 +7,43 @@ from ..ops.define import Operator
 from .tensor import Tensor
 
 
-def argument_error(op: Operator, p, expected: str, x) -> TypeError:
+def title(op: Operator) -> str:
+    """The name that messages give an operator: ``special_zeta`` for special.zeta."""
+    return op.name if op.namespace in ("", "nn.functional") else f"{op.namespace}.{op.name}".replace(".", "_")
+
+
+def argument_error(op: Operator, p, expected: str, x, args: tuple = ()) -> TypeError:
+    """The error of an argument of the wrong type; `args`, all of them, where the operator has several forms."""
+    if args and any(q.type == "Operand" for q in op.arguments):
+        return invalid_combination(op, args)
     place = op.names.index(p.name) + 1
     where = f" (position {place})" if not p.keyword_only else ""
-    return TypeError(f"{op.name}(): argument '{p.name}'{where} must be {expected}, not {type(x).__name__}")
+    return TypeError(f"{title(op)}(): argument '{p.name}'{where} must be {expected}, not {type(x).__name__}")
+
+
+def invalid_combination(op: Operator, args: tuple) -> TypeError:
+    """The error of arguments that fit none of an operator's forms, which are listed."""
+    given = []
+    for p, x in zip(op.arguments, args):
+        if p.required or x is not p.default:
+            kind = "Tensor" if isinstance(x, Tensor) else type(x).__name__
+            given.append(f"{p.name}={kind}" if p.keyword_only else kind)
+    forms = "".join(
+        f"\n * ({', '.join(f'{kind if p.type == "Operand" else p.type} {p.name}' for p in op.arguments)})"
+        for kind in ("Tensor", "Number")
+    )
+    return TypeError(
+        f"{title(op)}() received an invalid combination of arguments - got ({', '.join(given)}), but expected one of:"
+        + forms
+    )
 
 
 def not_tensor(op: Operator, args: tuple) -> TypeError:
     """The error for the first argument that should be a tensor."""
-    return next(
-        argument_error(op, p, "Tensor", x)
-        for p, x in zip(op.arguments, args) if p.type == "Tensor" and not isinstance(x, Tensor)
-    )  # fmt: skip
+    for p, x in zip(op.arguments, args):
+        if p.type == "Tensor" and not isinstance(x, Tensor):
+            return argument_error(op, p, "Tensor", x, args)
+    return invalid_combination(op, args)
 
 
 def describe_call(op: Operator, values: dict, written: bool = False) -> str:

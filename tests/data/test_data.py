@@ -246,7 +246,6 @@ def test_an_iterable_dataset_that_is_longer_than_it_says():
 
 
 REFUSED = [
-    (lambda: data.DataLoader(Squares(2), num_workers=2), NotImplementedError, "use num_workers=0"),
     (lambda: data.DataLoader(Squares(2), num_workers=-1), ValueError, "should be non-negative"),
     (lambda: data.DataLoader(Squares(2), timeout=-1), ValueError, "timeout option should be non-negative"),
     (

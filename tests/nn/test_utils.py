@@ -110,8 +110,7 @@ def test_packed_sequences_give_what_single_ones_give(kind, bidirectional):
 
 
 def test_lazy_modules_take_their_sizes_from_the_first_input():
-    with pytest.warns(UserWarning, match="Lazy modules"):
-        net = nn.Sequential(nn.LazyConv2d(4, 3), nn.LazyBatchNorm2d(), nn.Flatten(), nn.LazyLinear(2))
+    net = nn.Sequential(nn.LazyConv2d(4, 3), nn.LazyBatchNorm2d(), nn.Flatten(), nn.LazyLinear(2))
     assert repr(net[0].weight) == "<UninitializedParameter>"
     with pytest.raises(ValueError, match="Attempted to use an uninitialized parameter"):
         net[3].weight + 1
@@ -127,8 +126,7 @@ def test_lazy_modules_take_their_sizes_from_the_first_input():
 
 def test_lazy_modules_load_shapes():
     state = nn.Linear(3, 2).state_dict()
-    with pytest.warns(UserWarning, match="Lazy modules"):
-        lazy = nn.LazyLinear(2)
+    lazy = nn.LazyLinear(2)
     lazy.load_state_dict(state)
     assert flambeau.equal(lazy.weight, state["weight"])
     assert lazy(flambeau.ones(1, 3)).shape == (1, 2)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from ...base.layout import Layout, broadcast_strides, view_strides
-from . import gemm
+from . import gemm, reduce
 from .gemm import Operand, Slot
+from .schedule import SubCall
 
 
 def matrix(word: int, where: Layout, batch, *, row: bool) -> Operand:
@@ -70,6 +71,29 @@ def linear_weight(call) -> None:
     b = Operand(x, 0, (), x_row, x_column)
     target = Operand(call.out(0), 0, (), out.strides[0], 1)
     run(call, out.dtype.code, out.shape[0], out.shape[1], rows, a, b, target)
+
+
+def linear_backward(call) -> None:
+    """The wanted ones of grad @ weight, grad.T @ input and the sum of grad's rows, each of them an output."""
+    out = iter(range(len(call.outputs)))
+    g, rows, g_row, g_column = row_matrix(call, 0)
+    where = call.inputs[0]
+    n, code = where.shape[-1], where.dtype.code
+    if call.values["need_input"]:
+        k, weight = next(out), call.inputs[2]
+        a, b = Operand(g, 0, (), g_row, g_column), Operand(call.input(2), 0, (), *weight.strides)
+        run(call, code, rows, weight.shape[1], n, a, b, Operand(call.out(k), 0, (), weight.shape[1], 1))
+    if call.values["need_weight"]:
+        k, size = next(out), call.inputs[1].shape[-1]
+        x, _, x_row, x_column = row_matrix(call, 1)
+        a, b = Operand(g, 0, (), g_column, g_row), Operand(x, 0, (), x_row, x_column)
+        run(call, code, n, size, rows, a, b, Operand(call.out(k), 0, (), size, 1))
+    if call.values["need_bias"]:
+        k = next(out)
+        rules = call.rules.bias_sum
+        computed, _ = rules.accumulate(where.dtype)
+        part = SubCall(call, [0], [k], rules=rules, compute=computed, dims=tuple(range(where.ndim - 1)), scalar_names=[])
+        reduce.reduce(part)
 
 
 def linear(call) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ...ir.expr import constant
-from .kernels_runtime import WORD
+from .kernels_memory import WORD
 from .native import bitcast, independent, native, unroll
 from .schedule import scalar_leaves
 from .types import BY_CODE, f32, f64, i64, ptr, u8, u16, u32, u64

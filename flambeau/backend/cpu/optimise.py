@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .kernels_runtime import WORD
+from .kernels_memory import WORD
 from .native import bitcast, independent, maximum, native, sqrt
 from .schedule import COMPUTE
 from .types import BY_CODE, f64, i64, ptr

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .kernels_runtime import WORD
+from .kernels_memory import WORD
 from .native import bitcast, native
 from .types import f64, i64, ptr
 

@@ -15,7 +15,9 @@ import threading
 from ...base.errors import OutOfMemoryError
 from . import jit, kernels_runtime
 from .builder import Module
+from .kernels_memory import FOREIGN
 from .kernels_runtime import FIRST
+from .kernels_team import SEATS
 from .native import define
 
 _METH_FASTCALL = 0x80
@@ -72,6 +74,8 @@ wrap = _builtin("py_wrap", "wrap")
 word = _builtin("py_word", "word")
 version = _builtin("py_version", "version")
 set_version = _builtin("py_set_version", "set_version")
+give_away = _builtin("py_give_away", "give_away")
+run_recorded = _builtin("py_run_recorded", "run_recorded")
 _launch = _definition("launch", "program")
 
 
@@ -82,7 +86,8 @@ def _words(symbol: str, count: int):
 
 _pool = _words("pool_words", 16)
 _team = _words("team_words", 32)
-_seats = _words("seat_words", 2 * kernels_runtime.SEATS)
+_seats = _words("seat_words", 2 * SEATS)
+recorder = _words("recorder_words", 32)
 _inference = _words("inference_words", 32)
 error_record = _words("error_words", 8)
 _pool[3] = 4 << 30  # bytes that may wait in the pool for reuse
@@ -111,6 +116,11 @@ def nbytes(memory) -> int:
     return word(memory, 1)
 
 
+def foreign(memory) -> bool:
+    """Whether the bytes belong to another library."""
+    return word(memory, 3) == FOREIGN
+
+
 def bump(memory) -> None:
     """Count one more in-place write."""
     count = word(memory, 2)
@@ -137,9 +147,7 @@ def set_inference(on: bool) -> None:
 
 def uncounted(memory) -> object:
     """A handle on the same bytes with a count of writes of its own, as `Tensor.data` has it."""
-    if (
-        word(memory, 3) < 0
-    ):  # foreign bytes, or such a handle already: keep the first owner, so that none chains
+    if foreign(memory):  # or such a handle already: keep the first owner, so that none chains
         owner = ctypes.cast(word(memory, 4), ctypes.py_object).value
         if type(owner) is type(memory):
             memory = owner
@@ -224,7 +232,7 @@ if hasattr(os, "register_at_fork"):
 
 # -- programs ------------------------------------------------------------------------------------------------
 
-RELEASE_GIL = 1
+RELEASE_GIL, REFUSES = 1, 2  # flags of a program
 
 
 def words(values) -> object:
@@ -241,12 +249,19 @@ def _as_word(value) -> int:
     return value if value < 1 << 63 else value - (1 << 64)  # an unsigned word keeps its bits
 
 
-def program(outputs, inputs, steps, *, scratch=(), scalars=(), written=0, release_gil=False):
+#: by the address of its words: a program (which thereby lives on) and what is known of its steps
+programs: dict[int, tuple] = {}
+
+
+def program(
+    outputs, inputs, steps, *, scratch=(), scalars=(), written=0, release_gil=False, refuses=False, known=()
+):
     """A built-in function that runs `steps` and returns the outputs' memory.
 
     outputs: bytes of each output. inputs: per input 0 (a tensor: memory, byte offset) or 1 (a flat tuple of those).
     steps: (function address, parameter words or None, n, chunk). scalars: per scalar 0 (float) or 1 (int).
     written: bit mask of the inputs that the program writes; their versions are bumped.
+    refuses: whether a kernel may refuse its input. known: what a compiler may know of each step (see `schedule.Loop`).
     The call returns memory, a tuple of memories, True (no outputs), or None when a kernel refused (`error_record`).
     """
     inputs = list(inputs) if not isinstance(inputs, int) else [0] * inputs
@@ -262,7 +277,7 @@ def program(outputs, inputs, steps, *, scratch=(), scalars=(), written=0, releas
         len(scratch),
         len(scalars),
         len(steps),
-        int(release_gil),
+        RELEASE_GIL * release_gil + REFUSES * bool(refuses),
         written,
         0,
     ]
@@ -274,5 +289,7 @@ def program(outputs, inputs, steps, *, scratch=(), scalars=(), written=0, releas
             keep.append(memory)
             where = address(memory)
         flat += [function, where, n, max(1, chunk)]
-    made = _new_function(_launch, words(flat), tuple(keep))
+    memory = words(flat)
+    made = _new_function(_launch, memory, tuple(keep))
+    programs[address(memory)] = (made, tuple(known))
     return made

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from importlib import import_module
+from typing import NamedTuple
 
 from ...base.layout import Layout, contiguous_strides
 from ...ir.expr import Expr, Pair, convert, leaf
@@ -54,6 +55,18 @@ def _static_key(value) -> str:
     return repr(value)
 
 
+class Loop(NamedTuple):
+    """A pointwise step: a scalar function over strided operands, which are (type code, strides, frame word)."""
+
+    function: ScalarFunction
+    shape: tuple[int, ...]
+    operands: tuple[tuple[str, Sequence[int], int], ...]
+    outputs: int
+    scalars: tuple[tuple[str, int], ...]
+    cost: int
+    refuses: bool
+
+
 class Call:
     """One operator call on the CPU: layouts of inputs and outputs, plain arguments, and the program being built.
 
@@ -69,6 +82,8 @@ class Call:
     ):
         self.inputs, self.outputs, self.values = list(inputs), list(outputs), values or {}
         self.steps: list[tuple] = []
+        #: what a compiler may know of steps, by their number
+        self.known: dict[int, object] = {}
         self.scratches: list[int] = []
         #: inputs that are there, in program order; the others take no frame word
         self.present = [k for k, i in enumerate(self.inputs) if i is not None]
@@ -119,6 +134,9 @@ class Call:
         )
         cost, refuses = cost_of(function)
         self.refuses = self.refuses or refuses
+        self.known[len(self.steps)] = Loop(
+            function, tuple(shape), (*outputs, *inputs), len(outputs), tuple(scalars), cost, refuses
+        )
         self.steps.append(
             pointwise.step(function, shape, [*outputs, *inputs], len(outputs), scalars, cost=cost)
         )
@@ -151,8 +169,30 @@ class Call:
             words += [0, 0] if code in ("c64", "c128") else [0 if compute_code(code) in ("f32", "f64") else 1]
         return runtime.program(
             sizes, kinds, self.steps, scratch=self.scratches, scalars=words, written=self.written,
+            refuses=self.refuses, known=[self.known.get(k) for k in range(len(self.steps))],
             release_gil=work > 20000 or any(s > 1 << 16 for s in sizes) or any(n > c for _, _, n, c in self.steps),
         )  # fmt: skip
+
+
+class SubCall:
+    """Some inputs and outputs of a call as a call of their own, for a schedule that is a part of another one."""
+
+    def __init__(self, call: Call, inputs: Sequence[int], outputs: Sequence[int], **more):
+        self.whole, self.taken, self.given = call, inputs, outputs
+        self.inputs = [call.inputs[k] for k in inputs]
+        self.outputs = [call.outputs[k] for k in outputs]
+        self.scalar_codes: list[str] = []
+        self.values: dict = {}
+        self.__dict__.update(more)
+
+    def input(self, k: int = 0) -> int:
+        return self.whole.input(self.taken[k])
+
+    def out(self, k: int = 0) -> int:
+        return self.whole.out(self.given[k])
+
+    def __getattr__(self, name: str):
+        return getattr(self.whole, name)
 
 
 def item_bytes(code: str) -> int:

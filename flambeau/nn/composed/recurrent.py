@@ -6,6 +6,8 @@ from typing import Any
 
 import flambeau
 from flambeau.nn import functional as F
+from flambeau.nn.parameter import Parameter
+from flambeau.ops.define import ops
 from flambeau.tensor.tensor import Tensor
 
 
@@ -122,6 +124,44 @@ def _scan_packed(layer: _Layer, x: Tensor, state: Any, sizes: list[int], reverse
     return flambeau.cat(outputs), _join(ended[::-1])
 
 
+def _state_at(hidden: Any, start: int, stop: int) -> tuple[Tensor | None, Tensor | None]:
+    """The states and cells of some directions of layers."""
+    if hidden is None:
+        return None, None
+    if isinstance(hidden, tuple):
+        return tuple(part if part.shape[0] == stop - start else part[start:stop] for part in hidden)
+    return (hidden if hidden.shape[0] == stop - start else hidden[start:stop]), None
+
+
+def _composed_layer(
+    mode: str, x: Tensor, state: tuple, weights: list[list[Tensor]], bias: bool, projected: bool, sizes: Any
+) -> tuple[Tensor, list]:
+    """A layer in both directions in terms of operators; gives the last state of each direction."""
+    outputs, last = [], []
+    for direction, own in enumerate(weights):
+        layer = _Layer(mode, own, bias, projected)
+        hidden, cell = (None if part is None else part[direction] for part in state)
+        begin = hidden if cell is None else (hidden, cell)
+        if sizes is None:
+            output, end = _scan(layer, x, begin, direction == 1)
+        else:
+            output, end = _scan_packed(layer, x, begin, sizes, direction == 1)
+        outputs.append(output)
+        last.append(end)
+    return (outputs[0] if len(outputs) == 1 else flambeau.cat(outputs, -1)), last
+
+
+def _one_call(x: Tensor, weights: list[Tensor]) -> bool:
+    """Whether the operator of a whole layer serves these."""
+    where = x._layout
+    if where.dtype.name not in ("float32", "float64") or where.device.type != "cpu" or where.numel == 0:
+        return False
+    return all(type(w) in _PLAIN and w._layout.dtype is where.dtype for w in weights)
+
+
+_PLAIN = (Tensor, Parameter)
+
+
 def run(network: Any, x: Tensor, hidden: Any, batch_sizes: Tensor | None) -> tuple[Tensor, Any]:
     """All layers and directions of an `RNNBase` over a batch of sequences.
 
@@ -132,25 +172,23 @@ def run(network: Any, x: Tensor, hidden: Any, batch_sizes: Tensor | None) -> tup
     x = x.transpose(0, 1) if turn else x
     directions = 2 if network.bidirectional else 1
     weights = network.all_weights
-    sizes = None if batch_sizes is None else batch_sizes.tolist()
+    save = flambeau.is_grad_enabled()
+    batch = x.shape[1] if batch_sizes is None else int(batch_sizes[0])
     last: list = []
     for number in range(network.num_layers):
-        outputs = []
-        for direction in range(directions):
-            at = number * directions + direction
-            layer = _Layer(network.mode, weights[at], network.bias, network.proj_size > 0)
-            state = (hidden[0][at], hidden[1][at]) if isinstance(hidden, tuple) else hidden[at]
-            if sizes is None:
-                output, state = _scan(layer, x, state, direction == 1)
-            else:
-                output, state = _scan_packed(layer, x, state, sizes, direction == 1)
-            outputs.append(output)
-            last.append(state)
-        x = outputs[0] if directions == 1 else flambeau.cat(outputs, -1)
+        own = weights[number * directions : (number + 1) * directions]
+        state = _state_at(hidden, number * directions, (number + 1) * directions)
+        flat = []
+        for one in own:
+            w_ih, w_hh, *rest = one
+            b_ih, b_hh = (rest[0], rest[1]) if network.bias else (None, None)
+            flat += [w_ih, w_hh, b_ih, b_hh, rest[-1] if network.proj_size > 0 else None]
+        flat += [None] * (10 - len(flat))
+        found = ops.recurrent_layer(x, batch_sizes, *state, *flat, network.mode, batch, save)
+        x = found[0]
+        last.append(found[1:3])
         if network.dropout > 0 and network.training and number < network.num_layers - 1:
             x = F.dropout(x, network.dropout, True)
-    if isinstance(hidden, tuple):
-        final: Any = tuple(flambeau.stack(parts) for parts in zip(*last))
-    else:
-        final = flambeau.stack(last)
-    return (x.transpose(0, 1) if turn else x), final
+    def final(k: int) -> Tensor:
+        return last[0][k] if len(last) == 1 else flambeau.cat([one[k] for one in last])
+    return (x.transpose(0, 1) if turn else x), ((final(0), final(1)) if network.mode == "LSTM" else final(0))

@@ -23,7 +23,7 @@ from .hooks import (
     register_module_parameter_registration_hook,
 )
 from .registry import Registry, is_owned
-from .state import StateMixin
+from .state import StateMixin, _IncompatibleKeys  # noqa: F401 (libraries take the type from here)
 from .trail import extend_trail
 
 __all__ = [

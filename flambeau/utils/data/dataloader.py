@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import itertools
+import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-import flambeau
-from flambeau.tensor.tensor import Tensor
-
 from .collate import default_collate, default_convert
-from .dataset import Dataset, IterableDataset, Subset, TensorDataset
+from .dataset import Dataset, IterableDataset
+from .fetch import _DatasetKind
+from .iterators import _BaseDataLoaderIter, _MultiProcessingDataLoaderIter, _SingleProcessDataLoaderIter
 from .sampler import BatchSampler, RandomSampler, Sampler, SequentialSampler
+from .worker import get_worker_info
 
-__all__ = ["DataLoader", "get_worker_info"]
-
-
-class _DatasetKind:
-    """How samples are taken: by index, or one after the other."""
-
-    Map = 0
-    Iterable = 1
+__all__ = ["DataLoader", "default_collate", "default_convert", "get_worker_info"]
 
 
 class _InfiniteConstantSampler(Sampler):
@@ -29,10 +23,6 @@ class _InfiniteConstantSampler(Sampler):
 
     def __iter__(self) -> Iterator[None]:
         return itertools.repeat(None)
-
-
-def get_worker_info() -> None:
-    """What a dataset may ask about its worker: None, since batches are made in this process."""
 
 
 class DataLoader:
@@ -44,11 +34,17 @@ class DataLoader:
         shuffle: take them in a new random order each time.
         sampler: the order of the samples, in place of `shuffle`.
         batch_sampler: the lists of indices of the batches, in place of all of the above.
-        num_workers: processes that make batches; only 0 (this process) for now.
+        num_workers: processes that make batches; 0 makes them in this process.
         collate_fn: joins a list of samples to a batch (`default_collate` when None).
         pin_memory: accepted; there is no page-locked memory to copy to without a GPU.
         drop_last: leave the last batch out where it is shorter.
-        generator: where the random numbers of the order come from.
+        timeout: seconds to wait for a batch from the workers at most (0: as long as it takes).
+        worker_init_fn: called with the number of each worker, in it, after seeding and before any sample is taken.
+        multiprocessing_context: how workers start: "fork", "spawn", "forkserver", or a context of `multiprocessing`.
+        generator: where the random numbers of the order, and the seeds of the workers, come from.
+        prefetch_factor: batches that each worker prepares ahead (2 when None).
+        persistent_workers: keep the workers, and their copies of the dataset, for the next pass.
+        in_order: give the batches in the sampler's order; else whichever is ready first.
 
     With the same seeds, order and batches are those of PyTorch.
 
@@ -85,7 +81,9 @@ class DataLoader:
         pin_memory_device: str = "",
         in_order: bool = True,
     ) -> None:
-        _check_workers(num_workers, timeout, prefetch_factor, persistent_workers, multiprocessing_context)
+        _check_workers(num_workers, timeout, prefetch_factor, persistent_workers)
+        if num_workers > 0 and prefetch_factor is None:
+            prefetch_factor = 2
         self.dataset = dataset
         self.num_workers = num_workers
         self.prefetch_factor = prefetch_factor
@@ -130,7 +128,39 @@ class DataLoader:
         self.persistent_workers = persistent_workers
         self.__initialized = True
         self._IterableDataset_len_called: int | None = None
-        self._iterator = None
+        self._iterator: Any = None
+        self.check_worker_number_rationality()
+
+    @property
+    def multiprocessing_context(self) -> Any:
+        """How worker processes are started; None for the system's way."""
+        return self.__context
+
+    @multiprocessing_context.setter
+    def multiprocessing_context(self, context: Any) -> None:
+        self.__context = _checked_context(context, self.num_workers)
+
+    def check_worker_number_rationality(self) -> None:
+        """Warn of more workers than processors."""
+        if not self.num_workers:
+            return
+        known = hasattr(os, "sched_getaffinity")
+        most = len(os.sched_getaffinity(0)) if known else os.cpu_count()
+        if most is not None and self.num_workers <= most:
+            return
+        advice = "DataLoader is not able to compute a suggested max number of worker in current system."
+        if most is not None:
+            advice = (
+                f"Our suggested max number of worker in current system is {most}"
+                f"{'' if known else ' (`cpuset` is not taken into account)'}, which is smaller than what this DataLoader "
+                "is going to create."
+            )
+        warnings.warn(
+            f"This DataLoader will create {self.num_workers} worker processes in total. {advice} Please be aware that "
+            "excessive worker creation might get DataLoader running slow or even freeze, lower the worker number to avoid "
+            "potential slowness/freeze if necessary.",
+            stacklevel=3,
+        )
 
     def _make_sampler(self, dataset: Dataset, shuffle: bool | None, generator: Any) -> Sampler:
         if self._dataset_kind == _DatasetKind.Iterable:
@@ -150,8 +180,20 @@ class DataLoader:
     def _index_sampler(self) -> Any:
         return self.batch_sampler if self._auto_collation else self.sampler
 
+    def _get_iterator(self) -> _BaseDataLoaderIter:
+        if self.num_workers == 0:
+            return _SingleProcessDataLoaderIter(self)
+        self.check_worker_number_rationality()
+        return _MultiProcessingDataLoaderIter(self)
+
     def __iter__(self) -> Iterator[Any]:
-        return _BatchIterator(self)
+        if not self.persistent_workers or self.num_workers == 0:
+            return self._get_iterator()
+        if self._iterator is None or self._iterator._shutdown:
+            self._iterator = self._get_iterator()
+        else:
+            self._iterator._reset(self)
+        return self._iterator
 
     def __len__(self) -> int:
         """How many batches there are."""
@@ -163,7 +205,7 @@ class DataLoader:
         return len(self._index_sampler)
 
 
-def _check_workers(num_workers, timeout, prefetch_factor, persistent_workers, context) -> None:
+def _check_workers(num_workers, timeout, prefetch_factor, persistent_workers) -> None:
     if num_workers < 0:
         raise ValueError(
             "num_workers option should be non-negative; use num_workers=0 to disable multiprocessing."
@@ -179,16 +221,33 @@ def _check_workers(num_workers, timeout, prefetch_factor, persistent_workers, co
         raise ValueError("prefetch_factor option should be non-negative")
     if persistent_workers and num_workers == 0:
         raise ValueError("persistent_workers option needs num_workers > 0")
-    if context is not None and num_workers == 0:
+
+
+def _checked_context(context: Any, num_workers: int) -> Any:
+    """A context of `multiprocessing`, from one or from the name of a start method."""
+    if context is None:
+        return None
+    if num_workers == 0:
         raise ValueError(
             "multiprocessing_context can only be used with multi-process loading (num_workers > 0), but got "
             f"num_workers={num_workers}"
         )
-    if num_workers > 0:
-        raise NotImplementedError(
-            f"DataLoader does not start worker processes yet, but got num_workers={num_workers}\n"
-            "  fix   use num_workers=0: batches are then made in this process, in the same order"
+    import multiprocessing
+
+    if isinstance(context, str):
+        methods = multiprocessing.get_all_start_methods()
+        if context not in methods:
+            raise ValueError(
+                f"multiprocessing_context option should specify a valid start method in {methods!r}, but got "
+                f"multiprocessing_context={context!r}"
+            )
+        context = multiprocessing.get_context(context)
+    if not isinstance(context, multiprocessing.context.BaseContext):
+        raise TypeError(
+            "multiprocessing_context option should be a valid context object or a string specifying the start method, "
+            f"but got multiprocessing_context={context}"
         )
+    return context
 
 
 def _check_iterable(shuffle, sampler, batch_sampler) -> None:
@@ -205,138 +264,3 @@ def _check_iterable(shuffle, sampler, batch_sampler) -> None:
             "DataLoader with IterableDataset: expected unspecified batch_sampler option, but got "
             f"batch_sampler={batch_sampler}"
         )
-
-
-class _BatchIterator:
-    """One pass over the batches of a loader."""
-
-    def __init__(self, loader: DataLoader) -> None:
-        self._loader = loader
-        self._num_yielded = 0
-        self._batches = _batches_of(loader)
-        # Drawn at the start of each pass, as PyTorch does for its workers: what follows depends on it.
-        self._base_seed = flambeau.empty((), dtype=flambeau.int64).random_(generator=loader.generator).item()
-
-    def __iter__(self) -> _BatchIterator:
-        return self
-
-    def __next__(self) -> Any:
-        batch = next(self._batches)
-        self._num_yielded += 1
-        loader = self._loader
-        expected = loader._IterableDataset_len_called
-        if (
-            expected is not None
-            and loader._dataset_kind == _DatasetKind.Iterable
-            and self._num_yielded > expected
-        ):
-            warnings.warn(
-                f"Length of IterableDataset {loader.dataset} was reported to be {expected} (when accessing "
-                f"len(dataloader)), but {self._num_yielded} samples have been fetched. ",
-                stacklevel=2,
-            )
-        return batch
-
-    def __len__(self) -> int:
-        return len(self._loader._index_sampler)
-
-    def __getstate__(self):
-        raise NotImplementedError("{} cannot be pickled", type(self).__name__)
-
-
-def _batches_of(loader: DataLoader) -> Iterator[Any]:
-    """The batches, made in the way that is quickest for this dataset."""
-    if loader._dataset_kind == _DatasetKind.Iterable:
-        return _from_iterable(loader)
-    if loader._auto_collation and loader.collate_fn is default_collate:
-        tensors, indices = _rows_of(loader.dataset)
-        if tensors is not None:
-            return _from_tensors(loader, tensors, indices)
-    return _from_indices(loader)
-
-
-def _from_iterable(loader: DataLoader) -> Iterator[Any]:
-    samples = iter(loader.dataset)
-    if not loader._auto_collation:
-        yield from map(loader.collate_fn, samples)
-        return
-    size = loader.batch_size
-    while batch := list(itertools.islice(samples, size)):
-        if len(batch) == size or not loader.drop_last:
-            yield loader.collate_fn(batch)
-
-
-def _from_indices(loader: DataLoader) -> Iterator[Any]:
-    dataset, join = loader.dataset, loader.collate_fn
-    if not loader._auto_collation:
-        for index in loader.sampler:
-            yield join(dataset[index])
-        return
-    together = getattr(dataset, "__getitems__", None)
-    for indices in loader.batch_sampler:
-        yield join(together(indices) if together else [dataset[index] for index in indices])
-
-
-def _rows_of(dataset: Any) -> tuple[tuple[Tensor, ...] | None, Any]:
-    """The tensors of a dataset whose batches are rows of tensors, and which rows it has (all when None)."""
-    if type(dataset) is TensorDataset:
-        return dataset.tensors, None
-    if type(dataset) is Subset and type(dataset.dataset) is TensorDataset:
-        return dataset.dataset.tensors, dataset.indices
-    return None, None
-
-
-def _from_tensors(loader: DataLoader, tensors: tuple[Tensor, ...], rows: Any) -> Iterator[list[Tensor]]:
-    """Gathers whole batches of rows at once; what comes out is what stacking single rows would give."""
-    rows = None if rows is None else flambeau.as_tensor(rows, dtype=flambeau.int64)
-    count = tensors[0].size(0) if rows is None else rows.size(0)
-    for at in _index_batches(loader):
-        if isinstance(at, slice):
-            if rows is None:
-                yield [tensor[at].clone() for tensor in tensors]
-                continue
-            at = rows[at]
-        else:
-            if not isinstance(at, Tensor):
-                at = _checked(at, count)
-            if rows is not None:
-                at = rows.index_select(0, at)
-        yield [tensor.index_select(0, at) for tensor in tensors]
-
-
-def _checked(indices: list[int], count: int) -> Tensor:
-    """A user's indices as a tensor, negative ones counted from the end."""
-    for index in indices:
-        if not -count <= index < count:
-            raise IndexError(f"index {index} is out of bounds for dimension 0 with size {count}")
-    return flambeau.tensor([index % count for index in indices], dtype=flambeau.int64)
-
-
-def _index_batches(loader: DataLoader) -> Iterator[Any]:
-    """The indices of each batch: slices and tensors for standard orders, else what the sampler gives."""
-    sampler, batches = loader.sampler, loader.batch_sampler
-    standard = type(batches) is BatchSampler and batches.sampler is sampler
-    if not standard:
-        yield from batches
-        return
-    size, drop_last = batches.batch_size, batches.drop_last
-    if type(sampler) is SequentialSampler:
-        count = len(sampler)
-        for start in range(0, count - size + 1 if drop_last else count, size):
-            yield slice(start, start + size)
-    elif (
-        type(sampler) is RandomSampler
-        and not sampler.replacement
-        and sampler.num_samples == len(loader.dataset)
-    ):
-        permutations = sampler._index_tensors()
-        order = next(permutations)
-        count = len(order)
-        for start in range(0, count - size + 1 if drop_last else count, size):
-            if start + size > count:
-                next(permutations, None)
-            yield order[start : start + size]
-        # A whole pass draws one more permutation than it uses; a later pass depends on it.
-        next(permutations, None)
-    else:
-        yield from batches

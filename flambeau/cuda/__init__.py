@@ -9,8 +9,8 @@ from __future__ import annotations
 import contextlib
 from typing import Any, NoReturn
 
-from .base.device import device as Device
-from .tensor.legacy import CUDA_CLASSES
+from ..base.device import device as Device
+from ..tensor.legacy import CUDA_CLASSES
 
 __all__ = [
     "Event", "Stream", "current_device", "current_stream", "device", "device_count", "device_of", "empty_cache",
@@ -224,4 +224,78 @@ def reset_max_memory_allocated(device: Any = None) -> None:
     _unavailable()
 
 
+def mem_get_info(device: Any = None) -> tuple[int, int]:
+    """Free and total bytes of GPU memory."""
+    _unavailable()
+
+
+def set_per_process_memory_fraction(fraction: float, device: Any = None) -> None:
+    """Limit this process's share of GPU memory."""
+    _unavailable()
+
+
+# -- what else programs ask or set -----------------------------------------------------------------------------------
+
+
+def init() -> None:
+    """Start using the GPU."""
+    _unavailable()
+
+
+def utilization(device: Any = None) -> int:
+    """Per cent of the time in which the GPU computed."""
+    _unavailable()
+
+
+def default_stream(device: Any = None) -> Any:
+    """The stream that work goes to first."""
+    _unavailable()
+
+
+def set_stream(stream: Any) -> None:
+    """Choose the stream that work goes to."""
+    if stream is not None:
+        _unavailable()
+
+
+def can_device_access_peer(device: Any, peer_device: Any) -> bool:
+    """Whether a GPU reads another's memory."""
+    _unavailable()
+
+
+def get_arch_list() -> list[str]:
+    """Kinds of GPU that this build has kernels for."""
+    return []
+
+
+def get_gencode_flags() -> str:
+    """Compiler flags of the GPU kernels."""
+    return ""
+
+
+def is_tf32_supported() -> bool:
+    """Whether the GPU computes with TF32."""
+    return False
+
+
+def is_current_stream_capturing() -> bool:
+    """Whether work is being recorded for a CUDA graph."""
+    return False
+
+
+def get_sync_debug_mode() -> int:
+    """Level of warnings about waiting for the GPU."""
+    return 0
+
+
+has_half = has_magma = False
+default_generators: tuple = ()
 globals().update(CUDA_CLASSES)
+
+
+def __getattr__(name: str) -> Any:
+    if name == "amp":  # loads more than programs on one device need
+        from importlib import import_module
+
+        return import_module(f"{__name__}.amp")
+    raise AttributeError(f"module '{__name__}' has no attribute '{name}'")

@@ -63,3 +63,11 @@ def current_stream(device: Any = None) -> Stream:
 def stream(stream: Any) -> contextlib.AbstractContextManager:
     """Within it, work goes to a stream."""
     return contextlib.nullcontext(stream)
+
+
+def __getattr__(name: str) -> Any:
+    if name == "amp":  # loads more than programs on one device need
+        from importlib import import_module
+
+        return import_module(f"{__name__}.amp")
+    raise AttributeError(f"module '{__name__}' has no attribute '{name}'")

@@ -1,0 +1,201 @@
+"""Running a plan in the kernel language: everything that was recorded, as one native call. See `kernels_record`."""
+
+from __future__ import annotations
+
+from .kernels_memory import (
+    HEADER,
+    OBJECT,
+    OBJECTS,
+    SETTLED,
+    WORD,
+    block_new,
+    error_words,
+    none_object,
+    out_of_memory,
+    own_free,
+    recorder_words,
+)
+from .kernels_record import SLOT
+from .kernels_team import run_chunks
+from .native import bitcast, call_c, copy_bytes, native
+from .types import i64, void
+
+STEP = 5
+
+
+@native
+def find_plan() -> WORD:
+    """The plan of the entry reached that keeps just the slots which are still in use; null when there is none."""
+    recorder = recorder_words()
+    slots = bitcast(recorder[6], WORD)
+    plan = bitcast(bitcast(recorder[2], WORD)[4], WORD)
+    while bitcast(plan, i64) != 0:
+        kept = bitcast(plan[2], WORD)
+        count = i64(0)
+        same = i64(1)
+        for k in range(recorder[3]):
+            slot = slots + SLOT * k
+            if slot[0] != 0 and slot[1] == 0:
+                if count >= plan[1]:
+                    same = i64(0)
+                    break
+                if kept[count] != k:
+                    same = i64(0)
+                    break
+                count += 1
+        if same != 0 and count == plan[1]:
+            break
+        plan = bitcast(plan[0], WORD)
+    return plan
+
+
+@native
+def forget_recording(entry: i64):
+    """Start anew from an entry, and let go of the outside blocks that were kept."""
+    recorder = recorder_words()
+    slots = bitcast(recorder[6], WORD)
+    count, room = recorder[3], recorder[7]
+    recorder[1] += 1
+    recorder[2] = entry
+    recorder[3] = 0
+    recorder[4] = 0
+    recorder[5] = 0
+    recorder[6] = 0  # letting go may run anything, even what records
+    recorder[7] = 0
+    for k in range(count):
+        if slots[SLOT * k + 1] != 0:
+            call_c("Py_DecRef", void, bitcast(slots[SLOT * k + 1], OBJECT))
+    if recorder[6] == 0:
+        recorder[6] = bitcast(slots, i64)
+        recorder[7] = room
+    else:
+        call_c("free", void, slots)
+
+
+@native
+def place_slots(plan: WORD, bases: WORD, arena: i64) -> i64:
+    """Addresses of all slots; 0 when there is no memory for those that are kept."""
+    recorder = recorder_words()
+    slots = bitcast(recorder[6], WORD)
+    for k in range(recorder[3]):
+        slot = slots + SLOT * k
+        bases[k] = 0
+        if slot[1] != 0:
+            bases[k] = bitcast(slot[0], WORD)[0] + slot[2]
+    bases[recorder[3]] = arena
+    inner = bitcast(plan[12], WORD)
+    for k in range(plan[11]):
+        bases[inner[2 * k]] = arena + inner[2 * k + 1]
+    kept = bitcast(plan[2], WORD)
+    sizes = bitcast(plan[13], WORD)
+    done = i64(1)
+    for k in range(plan[1]):
+        block = block_new(sizes[k])
+        if bitcast(block, i64) == 0:
+            done = i64(0)
+            break
+        bases[kept[k]] = block[0]
+    return done
+
+
+@native
+def fill_frame(plan: WORD, bases: WORD, frame: WORD):
+    """The frame of all steps: its constant part, addresses, numbers."""
+    recorder = recorder_words()
+    copy_bytes(bitcast(frame, OBJECT), bitcast(plan[5], OBJECT), 8 * plan[4])
+    moves = bitcast(plan[7], WORD)
+    for k in range(plan[6]):
+        frame[moves[3 * k]] = bases[moves[3 * k + 1]] + moves[3 * k + 2]
+    scalars = bitcast(recorder[8], WORD)
+    numbers = bitcast(plan[15], WORD)
+    for k in range(plan[14]):
+        frame[numbers[2 * k]] = scalars[numbers[2 * k + 1]]
+    inside = bitcast(plan[17], WORD)
+    for k in range(plan[16]):
+        frame[inside[2 * k]] = bitcast(frame + inside[2 * k + 1], i64)
+
+
+@native
+def run_steps(plan: WORD, frame: WORD) -> i64:
+    """All steps in order, up to one that refuses its input; 0 then."""
+    steps = bitcast(plan[9], WORD)
+    done = i64(1)
+    for k in range(plan[8]):
+        step = steps + STEP * k
+        own = frame + step[4]
+        run_chunks(bitcast(step[0], OBJECT), own, bitcast(step[1], WORD), step[2], step[3])
+        if own[0] != 0:
+            failure = error_words()
+            failure[0] = own[0]
+            failure[1] = own[1]
+            failure[2] = own[2]
+            done = i64(0)
+            break
+    return done
+
+
+@native
+def settle_slots(plan: WORD, bases: WORD):
+    """Give the kept slots their data; what died meanwhile is freed."""
+    slots = bitcast(recorder_words()[6], WORD)
+    kept = bitcast(plan[2], WORD)
+    for k in range(plan[1]):
+        place = bases[kept[k]]
+        block = bitcast(slots[SLOT * kept[k]], WORD)
+        if bitcast(block, i64) != 0:
+            block[0] = place
+            block[3] = SETTLED
+        elif place != 0:
+            own_free(bitcast(place - HEADER, WORD))
+
+
+@native
+def py_run_recorded(self: OBJECT, args: OBJECTS, nargs: i64) -> OBJECT:
+    """run_recorded() -> True when all ran, False when a kernel refused its input, None when no plan is known"""
+    recorder = recorder_words()
+    if recorder[5] == 0:
+        forget_recording(recorder[2])
+        return call_c("PyBool_FromLong", OBJECT, i64(1))
+    plan = find_plan()
+    if bitcast(plan, i64) == 0:
+        return none_object()
+    bases_block = block_new(8 * recorder[3] + 8)
+    frame_block = block_new(8 * plan[4] + 8)
+    arena_block = block_new(plan[10])
+    fits = bitcast(bases_block, i64) != 0 and bitcast(frame_block, i64) != 0 and bitcast(arena_block, i64) != 0
+    done = i64(0)
+    if fits:
+        bases = bitcast(bases_block[0], WORD)
+        frame = bitcast(frame_block[0], WORD)
+        if place_slots(plan, bases, arena_block[0]) != 0:
+            fill_frame(plan, bases, frame)
+            plan[19] += 1
+            recorder[15] += 1
+            recorder[10] = call_c("pthread_self", i64)
+            state = bitcast(i64(0), OBJECT)
+            if plan[18] != 0:
+                state = call_c("PyEval_SaveThread", OBJECT)
+            done = run_steps(plan, frame)
+            if plan[18] != 0:
+                call_c("PyEval_RestoreThread", void, state)
+            recorder[10] = 0
+        else:
+            fits = False
+            kept = bitcast(plan[2], WORD)
+            for k in range(plan[1]):
+                if bases[kept[k]] != 0:
+                    own_free(bitcast(bases[kept[k]] - HEADER, WORD))
+                    bases[kept[k]] = 0
+        if fits:
+            settle_slots(plan, bases)
+    if bitcast(bases_block, i64) != 0:
+        own_free(bases_block)
+    if bitcast(frame_block, i64) != 0:
+        own_free(frame_block)
+    if bitcast(arena_block, i64) != 0:
+        own_free(arena_block)
+    forget_recording(plan[3])
+    if not fits:
+        out_of_memory(plan[10])
+        return bitcast(i64(0), OBJECT)
+    return call_c("PyBool_FromLong", OBJECT, done)

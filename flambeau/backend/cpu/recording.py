@@ -1,0 +1,257 @@
+"""Python's handle on recordings: start and end them, read what was recorded, attach a plan to it.
+
+A recording notes the calls of programs instead of running them (`kernels_record`). `settle` runs what was noted: through
+the plan that is known for it, else through one that `PLANNER` makes.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from . import runtime
+from .kernels_plan import STEP
+from .kernels_record import ENTRY
+
+_words = runtime.recorder
+_LIMIT = 4096  # entries after which a recording is run, so that an endless loop does not fill the memory
+_free = ctypes.CDLL(None).free
+_free.argtypes = [ctypes.c_void_p]
+_release = ctypes.pythonapi.Py_DecRef
+_release.argtypes = [ctypes.c_void_p]
+_BUSY = 1  # stands for a recording thread while its plan is being made: no thread has this number
+
+#: makes the plan of a trace: PLANNER[0](trace) -> Plan; set by the compiler
+PLANNER: list[Callable] = []
+
+
+@dataclass
+class Entry:
+    """One noted call of a program."""
+
+    program: int  # address of its words
+    inputs: list  # (slot, bytes from the slot's start) per tensor, a list of those per list of tensors
+    first_output: int
+    first_scalar: int
+    sizes: tuple[int, ...]  # bytes of each output
+    scratch: tuple[int, ...]
+    scalars: tuple[int, ...]  # 0 for a float, 1 for an integer
+    steps: list[tuple[int, int, int, int]]  # function, parameters, n, chunk
+    known: tuple  # what is known of each step
+    written: int  # mask of the inputs that are written
+    refuses: bool
+
+    @property
+    def outputs(self) -> range:
+        return range(self.first_output, self.first_output + len(self.sizes))
+
+
+@dataclass
+class Trace:
+    """What was recorded between two settlings."""
+
+    entries: list[Entry]
+    slots: int
+    kept: list[int]  # slots of results that are still in use
+    outside: list[int]  # slots of memory that was there before
+
+
+ARENA = -1  # stands for the slot of the arena itself
+
+
+@dataclass
+class Plan:
+    """Everything that `run_recorded` needs, in lists; `attach` writes them to native memory."""
+
+    kept: list[int]
+    kept_sizes: list[int]
+    frame: list[int] = field(default_factory=list)
+    moves: list[tuple[int, int, int]] = field(default_factory=list)  # (frame word, slot, bytes)
+    numbers: list[tuple[int, int]] = field(default_factory=list)  # (frame word, scalar)
+    inside: list[tuple[int, int]] = field(default_factory=list)  # (frame word, frame word)
+    steps: list[tuple[int, int, int, int, int]] = field(default_factory=list)
+    arena: list[tuple[int, int]] = field(default_factory=list)  # (slot, place)
+    arena_bytes: int = 0
+    scratch: dict[tuple[int, int], int] = field(default_factory=dict)  # (entry, its scratch buffer) -> place
+    keep: list = field(default_factory=list)  # native memory that lives as long as the plan
+
+
+class Root:
+    """The beginning of a trie of entries, with what hangs on it; freed as a whole."""
+
+    def __init__(self) -> None:
+        self.memory = runtime.words([0] * ENTRY)
+        self.address = runtime.address(self.memory)
+        self.plans: list = []  # (plan, its words, root of what follows it)
+
+    def __del__(self) -> None:
+        self.free()
+
+    def free(self) -> None:
+        """Free all entries and plans below."""
+        stack, self.plans = [_read(self.address, 2)[1]], []
+        _write(self.address, 1, 0)
+        while stack:
+            at = stack.pop()
+            while at:
+                entry = _read(at, ENTRY)
+                if entry[1]:
+                    stack.append(entry[1])
+                _release(entry[8])
+                _free(at)
+                at = entry[2]
+
+
+def _read(address: int, count: int) -> list[int]:
+    return (ctypes.c_int64 * count).from_address(address)[:]
+
+
+def _write(address: int, k: int, value: int) -> None:
+    ctypes.c_int64.from_address(address + 8 * k).value = value
+
+
+# -- recording -----------------------------------------------------------------------------------------------
+
+_holder: list = [None]  # the root of what is being recorded
+
+
+def active() -> bool:
+    """Whether this thread records."""
+    return _words[0] == threading.get_ident()
+
+
+def begin(root: Root) -> bool:
+    """Let this thread record from here on; False when that is not possible now."""
+    if _words[0] != 0 or _words[10] != 0:
+        return False
+    _words[16] = _LIMIT
+    _words[1] += 1
+    _words[2] = root.address
+    _holder[0] = root
+    _words[0] = threading.get_ident()
+    return True
+
+
+def end() -> None:
+    """Run what was recorded, and record no more."""
+    try:
+        if _words[5]:
+            settle()
+        elif _words[3]:
+            runtime.run_recorded()
+    finally:
+        _words[0] = 0
+        _holder[0] = None
+
+
+def settle() -> None:
+    """Run what was recorded. Another thread than the recording one waits while that runs."""
+    own = threading.get_ident()
+    while _words[10] not in (0, own) or (_words[0] == _BUSY and _planning[0] != own):
+        time.sleep(0.00005)
+    if _words[0] == _BUSY or _words[0] == 0 or _words[5] == 0:
+        return
+    if runtime.run_recorded() is None:
+        owner, _words[0], _planning[0] = _words[0], _BUSY, own
+        try:
+            attach(*_trace())
+        finally:
+            _words[0] = owner
+        runtime.run_recorded()
+
+
+_planning = [0]
+_settle = settle  # the recorder holds the address of this function
+_words[11] = id(_settle)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=lambda: settle() if _words[0] == threading.get_ident() else None,
+                        after_in_child=lambda: _words.__setitem__(0, _words[0] if active() else 0))  # fmt: skip
+
+
+# -- reading a trace -----------------------------------------------------------------------------------------
+
+
+def _trace() -> tuple[Trace, int]:
+    """The recording as it is now, and the address of its last entry."""
+    last = at = _words[2]
+    path = []
+    while at:
+        head = _read(at, ENTRY)
+        if head[3]:
+            path.append(_read(at, ENTRY + head[6]))
+        at = head[3]
+    path.reverse()
+    entries, scalars = [], 0
+    for words in path:
+        entry = read_entry(words, scalars)
+        scalars += len(entry.scalars)
+        entries.append(entry)
+    slots = _read(_words[6], 3 * _words[3]) if _words[3] else []
+    count = _words[3]
+    kept = [k for k in range(count) if slots[3 * k] and not slots[3 * k + 1]]
+    outside = [k for k in range(count) if slots[3 * k + 1]]
+    return Trace(entries, count, kept, outside), last
+
+
+def read_entry(words: list[int], first_scalar: int) -> Entry:
+    """An entry from its native words."""
+    address = words[0]
+    n_out, n_in, n_scratch, n_scalar, n_steps, flags, written = _read(address, 7)
+    body = _read(address + 64, n_out + n_scratch + n_scalar + n_in + 4 * n_steps)
+    sizes, at = tuple(body[:n_out]), n_out
+    scratch, at = tuple(body[at : at + n_scratch]), at + n_scratch
+    scalars, at = tuple(body[at : at + n_scalar]), at + n_scalar
+    kinds, at = body[at : at + n_in], at + n_in
+    steps = [tuple(body[k : k + 4]) for k in range(at, at + 4 * n_steps, 4)]
+    inputs: list = []
+    k = ENTRY
+    for kind in kinds:
+        if kind:
+            half = words[k]
+            inputs.append([(words[j], words[j + 1]) for j in range(k + 1, k + 1 + 2 * half, 2)])
+            k += 1 + 2 * half
+        else:
+            inputs.append((words[k], words[k + 1]))
+            k += 2
+    known = runtime.programs[address][1]
+    return Entry(
+        address, inputs, words[7], first_scalar, sizes, scratch, scalars, steps, known, written,
+        bool(flags & runtime.REFUSES),
+    )  # fmt: skip
+
+
+# -- attaching a plan ----------------------------------------------------------------------------------------
+
+
+def attach(trace: Trace, last: int) -> None:
+    """Make the plan of a trace and hang it on its last entry."""
+    plan = PLANNER[0](trace)
+    following = Root()
+    moves = [(word, trace.slots if slot == ARENA else slot, by) for word, slot, by in plan.moves]
+    flat = {
+        5: plan.frame, 7: [x for move in moves for x in move], 9: [x for s in plan.steps for x in s],
+        12: [x for pair in plan.arena for x in pair], 13: plan.kept_sizes, 2: plan.kept,
+        15: [x for pair in plan.numbers for x in pair], 17: [x for pair in plan.inside for x in pair],
+    }  # fmt: skip
+    words = [0] * 20
+    counts = {1: plan.kept, 4: plan.frame, 6: plan.moves, 8: plan.steps, 11: plan.arena, 14: plan.numbers,
+              16: plan.inside}  # fmt: skip
+    for k, what in counts.items():
+        words[k] = len(what)
+    keep = []
+    for k, values in flat.items():
+        memory = runtime.words(values)
+        keep.append(memory)
+        words[k] = runtime.address(memory)
+    words[0] = _read(last, 5)[4]
+    words[3] = following.address
+    words[10] = plan.arena_bytes
+    words[18] = int(any(n > chunk for _, _, n, chunk, _ in plan.steps) or len(plan.steps) > 64)
+    memory = runtime.words(words)
+    _write(last, 4, runtime.address(memory))
+    assert len(plan.steps[0]) == STEP if plan.steps else True
+    _holder[0].plans.append((plan, trace, memory, keep, following))

@@ -1,0 +1,139 @@
+"""The product inside a recurrent network: a few rows of a state times a packed matrix, again and again.
+
+One thread takes up to `ROWS` rows of the batch through the whole sequence. Their state lies transposed, as
+``[k][ROWS]``, so that the broadcasts of one k come from one cache line; the matrix lies in panels of one
+vector, ``[panel][k][lane]``, packed once a sequence. Every sum runs over k in order, whatever the tile, so
+neither threads nor the cut of the batch change a bit of a result.
+"""
+
+from __future__ import annotations
+
+import platform
+
+from .conv_lanes import first_lanes, load_masked
+from .gemm_pack import transpose_block
+from .gemm_tiles import multiply_add
+from .native import (
+    address_of,
+    bitcast,
+    call_pointer,
+    load,
+    local,
+    native,
+    prefetch,
+    select,
+    splat,
+    store,
+    unroll,
+)
+from .types import i64, ptr, vec, void
+
+#: rows of the batch that one piece of work takes through the sequence
+ROWS = 16
+
+
+def tile_shapes(vector_bytes: int, gates: int) -> tuple[int, int, int]:
+    """(panels of a wide tile, its rows at most, rows of a tile of one panel at most): what registers hold.
+
+    The last is 0 where rows are cut so that wide tiles serve them all.
+    """
+    if vector_bytes == 64:
+        wide = 3 if gates == 3 else 4
+        return wide, (32 - wide - 1) // wide, ROWS
+    many = platform.machine().lower() in ("aarch64", "arm64")
+    return 2, (14 if many else 6), 0
+
+
+def tile_names(shapes: tuple[int, int, int]) -> list[tuple[str, int, int]]:
+    """(name, rows, panels) of all tiles that `sums` calls."""
+    wide, wide_rows, narrow_rows = shapes
+    narrow = [(f"tile_{r}_1", r, 1) for r in range(1, max(wide_rows, narrow_rows) + 1)]
+    return narrow + [(f"tile_{r}_{wide}", r, wide) for r in range(1, wide_rows + 1)]
+
+
+@native
+def tile(a: ptr(T), b: ptr(T), panel: i64, c: ptr(T), c_row: i64, k: i64):
+    """c[COUNT, V * L] = a @ b for COUNT rows and V panels."""
+    W = vec(T, L)
+    acc = local(W, COUNT * V)
+    for i in unroll(COUNT * V):
+        acc[i] = splat(T(0), L)
+    for _ in range(k, unroll=None):
+        row = [load(b + v * panel, W) for v in unroll(V)]
+        for i in unroll(COUNT):
+            w = splat(a[i], L)
+            for v in unroll(V):
+                acc[i * V + v] = multiply_add(w, row[v], acc[i * V + v])
+        a = a + ROWS
+        b = b + L
+    for i in unroll(COUNT):
+        for v in unroll(V):
+            store(c + (i * c_row + v * L), acc[i * V + v])
+
+
+@native
+def fetch(AHEAD, p, rows):
+    """Ask for what is needed soon: of each (pointer, row stride, step a panel) the line of panel p in every row."""
+    for stream in AHEAD:
+        here = stream[0] + p * stream[2]
+        for _ in range(rows, unroll=None):
+            prefetch(here)
+            here = here + stream[1]
+
+
+@native
+def sums(S, a, b, k, panels, c, c_row, rows, AHEAD=()):
+    """c[rows, panels * L] = a @ b, with the widest tiles that the rows allow."""
+    WIDE, WIDE_ROWS, NARROW_ROWS = S.SHAPES
+    panel = k * S.L
+    first = i64(0)
+    while first < rows:
+        left = rows - first
+        wide = left <= WIDE_ROWS if NARROW_ROWS > 0 else left > 0
+        count = min(left, select(wide, i64(WIDE_ROWS), i64(max(NARROW_ROWS, WIDE_ROWS))))
+        one, many = address_of("tile_1_1"), address_of(f"tile_1_{WIDE}")
+        for r in unroll(2, max(WIDE_ROWS, NARROW_ROWS) + 1):
+            one = select(count == r, address_of(f"tile_{r}_1"), one)
+        for r in unroll(2, WIDE_ROWS + 1):
+            many = select(count == r, address_of(f"tile_{r}_{WIDE}"), many)
+        p = i64(0)
+        while p < panels:
+            step = select(wide, select(panels - p >= WIDE, i64(WIDE), i64(1)), i64(1))
+            fn = select(step == 1, one, many)
+            if first == 0:
+                for q in range(step, unroll=None):
+                    fetch(AHEAD, p + q, rows)
+            call_pointer(fn, void, a + first, b + p * panel, panel, c + (first * c_row + p * S.L), c_row, k)
+            p += step
+        first += count
+
+
+# -- packing -------------------------------------------------------------------------------------------------
+
+
+@native
+def pack_turned(frame: ptr(i64), params: ptr(i64), begin: i64, end: i64):
+    """Panels of the transpose of rows (gate, unit): item ``block * gates + gate`` has the units of one block."""
+    source = bitcast(frame[params[0]], ptr(T))
+    goal = bitcast(frame[params[1]], ptr(T)) + params[2]
+    gates, units, k = params[3], params[4], params[5]
+    for item in range(begin, end, unroll=None):
+        block = item // gates
+        gate = item - block * gates
+        here = source + (gate * units + block * L) * k
+        to = goal + item * k * L
+        for p in range(0, k, L, unroll=None):
+            transpose_block(T, L, L, here + p, k, to + p * L, units - block * L, k - p)
+
+
+@native
+def pack_plain(frame: ptr(i64), params: ptr(i64), begin: i64, end: i64):
+    """Panels of a matrix of k rows; an item is one row."""
+    source = bitcast(frame[params[0]], ptr(T))
+    goal = bitcast(frame[params[1]], ptr(T)) + params[2]
+    columns, k = params[3], params[4]
+    for p in range(begin, end, unroll=None):
+        here, to = source + p * columns, goal + p * L
+        for c in range(0, columns, L, unroll=None):
+            store(to, load_masked(here + c, vec(T, L), first_lanes(columns - c, L)))
+            to = to + k * L

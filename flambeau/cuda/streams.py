@@ -1,0 +1,5 @@
+"""Streams of GPUs under `torch.cuda.streams`' names."""
+
+from . import Event, Stream
+
+__all__ = ["Event", "Stream"]

@@ -1,0 +1,19 @@
+"""`torch.functional`: functions of the top name space that PyTorch writes in Python, and spectrograms."""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = [
+    "align_tensors", "atleast_1d", "atleast_2d", "atleast_3d", "block_diag", "broadcast_shapes", "broadcast_tensors",
+    "cartesian_prod", "cdist", "chain_matmul", "einsum", "lu", "meshgrid", "norm", "split", "stft", "tensordot",
+    "unique", "unique_consecutive", "unravel_index",
+]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        import flambeau
+
+        return getattr(flambeau, name)
+    raise AttributeError(f"module 'flambeau.functional' has no attribute '{name}'")
