@@ -38,8 +38,14 @@ class Shapes(Dataset):
         elif kind == 1:
             inside = torch.maximum(row.abs(), column.abs()) <= 0.85 * radius
         else:
-            inside = (torch.minimum(row.abs(), column.abs()) <= 0.6) & (torch.maximum(row.abs(), column.abs()) <= radius)
-        image = (inside.float() + 0.2 * torch.rand(self.size, self.size, generator=generator)).clamp(0, 1).unsqueeze(0)
+            inside = (torch.minimum(row.abs(), column.abs()) <= 0.6) & (
+                torch.maximum(row.abs(), column.abs()) <= radius
+            )
+        image = (
+            (inside.float() + 0.2 * torch.rand(self.size, self.size, generator=generator))
+            .clamp(0, 1)
+            .unsqueeze(0)
+        )
         if self.transform is not None:
             image = self.transform(image)
         return {"image": image, "label": kind, "index": index}
@@ -81,7 +87,9 @@ def main():
         total, right = 0.0, 0
         for step, batch in enumerate(loader):
             if epoch == 1 and step < 2:
-                print(f"batch {step}  image {tuple(batch['image'].shape)}  items {batch['index'][:10].tolist()} ...")
+                print(
+                    f"batch {step}  image {tuple(batch['image'].shape)}  items {batch['index'][:10].tolist()} ..."
+                )
             loss = F.cross_entropy(model(batch["image"]), batch["label"])
             optimizer.zero_grad()
             loss.backward()

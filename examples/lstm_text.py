@@ -60,7 +60,9 @@ def main():
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--width", type=int, default=128, help="size of the LSTM's state (default: 128)")
     parser.add_argument("--window", type=int, default=32, help="characters a step (default: 32)")
-    parser.add_argument("--write", type=int, default=240, help="characters to write at the end (default: 240)")
+    parser.add_argument(
+        "--write", type=int, default=240, help="characters to write at the end (default: 240)"
+    )
     options = parser.parse_args()
     torch.manual_seed(options.seed)
 

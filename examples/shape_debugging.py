@@ -61,8 +61,12 @@ def main():
     error = shown_shapes(Network(16 * 8 * 8), images[:4])
     print("\n2. What the error says")
     print("\n".join(f"  | {line}" for line in str(error).splitlines()))
-    print("\n3. How to read it: mat1 is what arrives, 4 pictures of 64 numbers; mat2 is the weight, which expects")
-    print("   1024. Without padding each convolution takes two rows (8 to 6 to 4), and pooling halves them: 2x2.")
+    print(
+        "\n3. How to read it: mat1 is what arrives, 4 pictures of 64 numbers; mat2 is the weight, which expects"
+    )
+    print(
+        "   1024. Without padding each convolution takes two rows (8 to 6 to 4), and pooling halves them: 2x2."
+    )
 
     print("\n4. Mended: 16 maps of 2x2")
     model = Network(16 * 2 * 2)

@@ -71,7 +71,9 @@ def main():
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--context", type=int, default=48, help="characters that it sees (default: 48)")
-    parser.add_argument("--write", type=int, default=240, help="characters to write at the end (default: 240)")
+    parser.add_argument(
+        "--write", type=int, default=240, help="characters to write at the end (default: 240)"
+    )
     options = parser.parse_args()
     torch.manual_seed(options.seed)
 

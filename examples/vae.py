@@ -18,7 +18,9 @@ class AutoEncoder(nn.Module):
         self.latent = latent
         self.read = nn.Sequential(nn.Flatten(), nn.Linear(64, hidden), nn.ReLU())
         self.mean, self.log_variance = nn.Linear(hidden, latent), nn.Linear(hidden, latent)
-        self.draw = nn.Sequential(nn.Linear(latent, hidden), nn.ReLU(), nn.Linear(hidden, 64), nn.Unflatten(1, (1, 8, 8)))
+        self.draw = nn.Sequential(
+            nn.Linear(latent, hidden), nn.ReLU(), nn.Linear(hidden, 64), nn.Unflatten(1, (1, 8, 8))
+        )
 
     def forward(self, images):
         features = self.read(images)
@@ -68,7 +70,11 @@ def main():
     with torch.no_grad():
         again = model(test_images[:5])[0].sigmoid()
         dreamt = model.draw(torch.randn(5, model.latent)).sigmoid()
-    for title, row in (("given", test_images[:5]), ("drawn again from their codes", again), ("drawn from noise", dreamt)):
+    for title, row in (
+        ("given", test_images[:5]),
+        ("drawn again from their codes", again),
+        ("drawn from noise", dreamt),
+    ):
         print(f"\n{title}")
         print(beside(*[picture(image[0]) for image in row], gap="    "))
 

@@ -541,7 +541,8 @@ class Rrelu(Composite):
     def body(input, lower, upper, training, inplace):
         require(
             lower <= upper,
-            f"Lower bound should be less than or equal to the upper bound, got {lower} and {upper}",
+            "Lower bound should be less than or equal to the upper bound",
+            need=f"lower <= upper; got {lower} and {upper}",
         )
         if training:
             negative = input.detach() <= 0  # only these draw a slope

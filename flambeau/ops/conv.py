@@ -193,8 +193,13 @@ def convolve(
             f"Expected {dims + 1}D (unbatched) or {dims + 2}D (batched) input to {name}, but got "
             f"input of size: "
             f"{list(input.shape)}")  # fmt: skip
-    require(weight.dim() == dims + 2, "weight should have at least three dimensions" if weight.dim() < 3 else
-            f"Expected {dims + 2}-dimensional weight, but got {weight.dim()}-dimensional weight")  # fmt: skip
+    if weight.dim() != dims + 2:
+        size = [*([] if input.dim() == dims + 2 else [1]), *input.shape]
+        require(weight.dim() >= 3, "weight should have at least three dimensions")
+        raise RuntimeError(
+            f"Expected {weight.dim()}-dimensional input for {weight.dim()}-dimensional weight {list(weight.shape)}, "
+            f"but got {len(size)}-dimensional input of size {size} instead"
+        )
     stride = tuple_of(stride, dims, "stride")
     dilation = tuple_of(dilation, dims, "dilation")
     output_padding = tuple_of(output_padding, dims, "output_padding")

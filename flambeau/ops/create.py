@@ -11,6 +11,7 @@ from ..base.layout import layout as make_layout
 from .copy import strides_for
 from .define import op, ops
 from .kinds import Composite, Opaque
+from .out_rules import cpp_name
 
 
 def check_sizes(size) -> tuple[int, ...]:
@@ -156,11 +157,9 @@ def check_value(value, dtype) -> None:
     """Refuse a complex fill of a real tensor."""
     require(
         value.kind < 3 or dtype.kind == 3,
-        f"value cannot be converted to type {_C_NAMES.get(dtype.name, dtype.name)} without overflow",
+        f"value cannot be converted to type {cpp_name(dtype)} without overflow",
     )
 
-
-_C_NAMES = {"float32": "float", "float64": "double", "int64": "int64_t", "int32": "int", "uint8": "uint8_t"}
 
 _LIKE = _FACTORY + ", any memory_format=None"
 

@@ -8,7 +8,7 @@ from ..base import dtype as types
 from ..base.device import default_device
 from ..base.device import device as Device
 from ..base.dtype import dtype as DType
-from ..base.errors import require
+from ..base.errors import explained, require
 from ..base.layout import contiguous_layout
 from .create import _FACTORY, finish
 from .define import op, ops
@@ -141,22 +141,19 @@ def space_type(start, end, dtype: DType | None) -> DType:
     return dtype
 
 
-def step_count(steps) -> int:
-    require(not isinstance(steps, (float, complex)),
-            f"steps must be int, not {type(steps).__name__}", TypeError, need="steps: a whole number")  # fmt: skip
-    return int(number(steps))
-
-
-def space_end(name: str, which: str, x):
-    """An end of linspace or logspace as a number."""
-    if type(x) is int or type(x) is float:
-        return x
-    ndim = getattr(x, "ndim", 0)
-    require(
-        ndim == 0,
-        f"{name} only supports 0-dimensional start and end tensors, but got {which} with {ndim} dimension(s).",
-    )
-    return number(x)
+def space_ends(name: str, start, end, steps):
+    """Both ends of linspace or logspace as numbers, and the number of steps."""
+    dims = {which: x.ndim for which, x in (("start", start), ("end", end)) if getattr(x, "ndim", 0)}
+    found = " and ".join(f"{which} with {ndim} dimension(s)" for which, ndim in dims.items())
+    require(not dims, f"{name} only supports 0-dimensional start and end tensors, but got {found}.")
+    if isinstance(steps, (float, complex)):
+        kinds = ["Tensor" if hasattr(x, "_layout") else type(x).__name__ for x in (start, end, steps)]
+        raise explained(
+            TypeError,
+            f"{name}() received an invalid combination of arguments - got ({', '.join(kinds)}), but expected one of:",
+            need="steps: a whole number",
+        )
+    return number(start), number(end), int(number(steps))
 
 
 def linear(start, end, steps: int, dtype: DType, device: Device):
@@ -181,9 +178,9 @@ class Linspace(Composite):
     """
 
     def body(start, end, steps, dtype, layout, device, pin_memory, requires_grad):
-        start, end = space_end("linspace", "start", start), space_end("linspace", "end", end)
+        start, end, steps = space_ends("linspace", start, end, steps)
         dtype = space_type(start, end, dtype)
-        return finish(linear(start, end, step_count(steps), dtype, place_of(device)), requires_grad)
+        return finish(linear(start, end, steps, dtype, place_of(device)), requires_grad)
 
 
 @op(
@@ -194,12 +191,12 @@ class Logspace(Composite):
     """``base`` to the power of ``steps`` evenly spaced numbers from ``start`` to ``end``."""
 
     def body(start, end, steps, base, dtype, layout, device, pin_memory, requires_grad):
-        start, end = space_end("logspace", "start", start), space_end("logspace", "end", end)
+        start, end, steps = space_ends("logspace", start, end, steps)
         dtype = space_type(start, end, dtype)
         if dtype.kind < FLOAT:
             start, end = int(start), int(end)
         exact = types.complex128 if dtype.kind == COMPLEX else types.float64
-        exponents = linear(start, end, step_count(steps), exact, place_of(device))
+        exponents = linear(start, end, steps, exact, place_of(device))
         return finish(ops.to_copy(ops.pow(float(base), exponents), dtype=dtype), requires_grad)
 
 

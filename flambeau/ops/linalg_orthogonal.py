@@ -206,8 +206,8 @@ class Ormqr(Composite):
             c.shape[at] == a.shape[-2], f"torch.ormqr: other.shape[{at}] must be equal to input.shape[-2]"
         )
         require(
-            t.shape[-1] <= a.shape[-1],
-            "torch.ormqr: tau.shape[-1] must be less than or equal to input.shape[-1]",
+            t.shape[-1] == min(c.shape[at], a.shape[-1]),
+            f"torch.ormqr: tau.shape[-1] must be equal to min(other.shape[{at}], input.shape[-1])",
         )
         require(
             a.ndim - t.ndim == 1,

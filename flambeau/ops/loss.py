@@ -585,7 +585,7 @@ class SoftMarginLoss(Composite):
 
     def body(input, target, size_average, reduce, reduction):
         reduction = reduction_of(reduction, size_average, reduce)
-        return reduced(ops.log1p(ops.exp(-target * input)), reduction)
+        return reduced(ops.log1p(ops.exp(-input * target)), reduction)
 
 
 @op(
@@ -621,6 +621,12 @@ class TripletMarginLoss(Composite):
     def body(anchor, positive, negative, margin, p, eps, swap, size_average, reduce, reduction):
         reduction = reduction_of(reduction, size_average, reduce)
         require(margin > 0, f"margin must be greater than 0, got {margin}", ValueError)
+        a, b, c = anchor.dim(), positive.dim(), negative.dim()
+        require(
+            a == b == c,
+            "The anchor, positive, and negative tensors are expected to have the same number of dimensions, but got: "
+            f"anchor {a}D, positive {b}D, and negative {c}D inputs",
+        )
         near = distance(anchor, positive, p, eps)
         far = distance(anchor, negative, p, eps)
         if swap:
@@ -647,6 +653,21 @@ class MultilabelSoftMarginLoss(Composite):
         return reduced(ops.mean(values, -1), reduction)
 
 
+def check_vector_or_matrix(input) -> None:
+    """Only the batch may be empty."""
+    shape = tuple(input.shape)
+    good = len(shape) == 2 and shape[1] > 0 or len(shape) == 1 and shape[0] > 0 or not shape
+    require(
+        good, f"Expected non-empty vector or matrix with optional 0-dim batch size, but got: {list(shape)}"
+    )
+
+
+def check_long(target) -> None:
+    require(
+        target.dtype is types.int64, f"expected scalar type Long but found {types.type_name(target.dtype)}"
+    )
+
+
 @op(
     "nn.functional.multi_margin_loss(Tensor input, Tensor target, float p=1, float margin=1.0, "
     "Tensor? weight=None, any size_average=None, any reduce=None, str reduction='mean') -> Tensor"
@@ -658,11 +679,19 @@ class MultiMarginLoss(Composite):
         reduction = reduction_of(reduction, size_average, reduce)
         require(p in (1, 2), "only p == 1 and p == 2 supported", ValueError)
         rows = input if input.dim() == 2 else ops.reshape(input, (1, -1))
-        require(input.numel() > 0 or input.dim() == 2, f"Expected non-empty vector or matrix with optional 0-dim batch size, "
-                f"but got: {list(input.shape)}")  # fmt: skip
-        require(target.dim() <= 1 and target.numel() == rows.shape[0],
-                f"inconsistent target size, expected {rows.shape[0]} but got {list(target.shape)}")  # fmt: skip
         require(weight is None or weight.dim() == 1, "weight must be one-dimensional", ValueError)
+        check_vector_or_matrix(input)
+        require(
+            target.dim() <= 1 and target.numel() == rows.shape[0],
+            "multi_margin_loss: target tensor should be 1-D with size equal to the number of input samples (batch size). "
+            f"Expected target size [{rows.shape[0]}], but got {list(target.shape)}. Input has shape "
+            f"{list(input.shape)}.",
+        )
+        require(
+            weight is None or weight.numel() == rows.shape[1],
+            f"inconsistent weight size, expected {rows.shape[1]} but got {list(weight.shape) if weight is not None else 0}",
+        )
+        check_long(target)
         index = ops.reshape(target, (-1, 1))
         values = ops.clamp_min(margin - ops.gather(rows, 1, index) + rows, 0)
         if p == 2:
@@ -683,6 +712,12 @@ class MultilabelMarginLoss(Composite):
 
     def body(input, target, size_average, reduce, reduction):
         reduction = reduction_of(reduction, size_average, reduce)
+        check_vector_or_matrix(input)
+        require(
+            target.shape == input.shape or (input.dim() < 2 and target.dim() < 2 and target.numel() == input.numel()),
+            f"inconsistent target size: {list(target.shape)} for input of size: {list(input.shape)}",
+        )
+        check_long(target)
         rows = ops.reshape(input, (1, -1)) if input.dim() != 2 else input
         wanted = ops.reshape(target, rows.shape)
         alive = ops.cumsum(ops.lt(wanted, 0).to(types.int64), 1) == 0

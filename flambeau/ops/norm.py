@@ -153,7 +153,7 @@ class RmsNorm(Composite):
                 f"{list(weight._layout.shape) if weight is not None else ()} and normalized_shape = "
                 f"{list(shape)}")  # fmt: skip
         require(where.ndim >= len(shape) and where.shape[where.ndim - len(shape) :] == shape,
-                f"Given normalized_shape={list(shape)}, expected input with shape [*, "
+                f"Given normalized_shape={list(shape)}, expected input with shape [*"
                 f"{', '.join(map(str, shape))}], but "
                 f"got input of size{list(where.shape)}")  # fmt: skip
         dims = tuple(range(where.ndim - len(shape), where.ndim))

@@ -9,7 +9,7 @@ from ..base.layout import Layout
 from ..ir.expr import Expr, conj, fabs, isnan, maximum, minimum, where
 from .define import op
 from .kinds import Pointwise, promote
-from .out_rules import castable, same_type_out, worded
+from .out_rules import castable, cpp_name, same_type_out, worded
 from .pointwise_types import (
     COMPLEX,
     FLOAT,
@@ -65,17 +65,9 @@ def check_fill_value(input, value) -> None:
             f"{value.ndim if isinstance(value, Layout) else 0} dimension(s).")  # fmt: skip
     require(
         input.dtype.kind == COMPLEX or kind_of(value) != COMPLEX,
-        f"value cannot be converted to type {_C_NAMES.get(input.dtype.name, input.dtype.name)} without overflow",
+        f"value cannot be converted to type {cpp_name(input.dtype)} without overflow",
     )
 
-
-_C_NAMES = {
-    "float32": "float",
-    "float64": "double",
-    "float16": "Half",
-    "bfloat16": "BFloat16",
-    "uint8": "uint8_t",
-}
 _SPELLED = {"int64": "long int", "int32": "int", "int16": "short int", "uint8": "unsigned char", "int8": "signed char",
             "float32": "float", "float64": "double"}  # fmt: skip
 

@@ -451,6 +451,18 @@ class Normal(Composite):
         return sample * std + mean
 
 
+def check_weights(rows, replacement: bool) -> None:
+    """Raise unless each row of weights is finite and not negative, and holds more than zeros."""
+    finite, positive = bool(ops.isfinite(rows).all()), bool((rows >= 0).all())
+    if replacement:
+        fault = "= infinity or NaN" if not finite else "< 0"
+        require(
+            finite and positive, f"invalid multinomial distribution (encountering probability entry {fault})"
+        )
+    require(finite and positive, "probability tensor contains either `inf`, `nan` or element < 0")
+    require(bool((ops.sum(rows, 1) > 0).all()), "invalid multinomial distribution (sum of probabilities <= 0)")
+
+
 @op(
     "multinomial(Tensor input, int num_samples, bool replacement=False, *, any generator=None, "
     "Tensor? out=None) -> Tensor"
@@ -475,11 +487,8 @@ class Multinomial(Composite):
             replacement or num_samples <= n,
             "cannot sample n_sample > prob_dist.size(-1) samples without replacement",
         )
-        good = ops.isfinite(rows).all() & (rows >= 0).all()
-        require(bool(good), "probability tensor contains either `inf`, `nan` or element < 0")
-        require(
-            bool((ops.sum(rows, 1) > 0).all()), "invalid multinomial distribution (sum of probabilities <= 0)"
-        )
+        require(n <= 1 << 24, "number of categories cannot exceed 2^24")
+        check_weights(rows, bool(replacement))
         if not replacement:
             noise = ops.empty_like(rows).exponential_(1.0, generator=generator)
             score = rows / noise

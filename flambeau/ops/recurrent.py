@@ -9,7 +9,7 @@ from .define import op, ops
 from .kinds import Opaque
 
 GATES = {"LSTM": 4, "GRU": 3, "RNN_TANH": 1, "RNN_RELU": 1}
-#: gradients(incoming, inputs, wanted, sizes, mode) in differentiable operators, for gradients of gradients; set
+#: gradients(incoming, inputs, wanted, sizes, mode, batch) in differentiable operators, for gradients of gradients; set
 #: where the composed network is
 COMPOSED: list = []
 _WEIGHTS = (
@@ -57,7 +57,7 @@ class RecurrentLayer(Opaque):
         weights = (w_ih, w_hh, b_ih, b_hh, w_hr, w_ih_reverse, w_hh_reverse, b_ih_reverse, b_hh_reverse, w_hr_reverse)
         wanted = tuple(needed for name, needed in needs.items() if name != "sizes")
         if define.RECORDING[0]():
-            found = iter(COMPOSED[0]((g0, g1, g2), (input, hidden, cell, *weights), wanted, sizes, mode))
+            found = iter(COMPOSED[0]((g0, g1, g2), (input, hidden, cell, *weights), wanted, sizes, mode, batch))
         else:
             found = ops.recurrent_layer_backward(
                 g0, g1, g2 if mode == "LSTM" else None, input, sizes, hidden, cell, w_ih, w_hh, w_hr, w_ih_reverse,

@@ -70,7 +70,7 @@ class GeneralHamming(Composite):
     """``alpha - (1 - alpha) cos``."""
 
     def body(M, alpha, sym, dtype, layout, device, requires_grad):
-        kind = settled("general_hamming", M, dtype, layout)
+        kind = settled("general_cosine", M, dtype, layout)
         return finish(cosines((alpha, 1 - alpha), M, sym, kind, device), requires_grad)
 
 
@@ -80,7 +80,7 @@ class Hamming(Composite):
 
     def body(M, sym, dtype, layout, device, requires_grad):
         return finish(
-            cosines((0.54, 0.46), M, sym, settled("hamming", M, dtype, layout), device), requires_grad
+            cosines((0.54, 0.46), M, sym, settled("general_cosine", M, dtype, layout), device), requires_grad
         )
 
 
@@ -89,7 +89,7 @@ class Hann(Composite):
     """Raised cosine: ``0.5 - 0.5 cos``."""
 
     def body(M, sym, dtype, layout, device, requires_grad):
-        return finish(cosines((0.5, 0.5), M, sym, settled("hann", M, dtype, layout), device), requires_grad)
+        return finish(cosines((0.5, 0.5), M, sym, settled("general_cosine", M, dtype, layout), device), requires_grad)
 
 
 @op(f"signal.windows.blackman(int M, *, bool sym=True, {_OPTIONS}) -> Tensor")
@@ -98,7 +98,7 @@ class Blackman(Composite):
 
     def body(M, sym, dtype, layout, device, requires_grad):
         return finish(
-            cosines((0.42, 0.5, 0.08), M, sym, settled("blackman", M, dtype, layout), device), requires_grad
+            cosines((0.42, 0.5, 0.08), M, sym, settled("general_cosine", M, dtype, layout), device), requires_grad
         )
 
 
@@ -111,7 +111,7 @@ class Nuttall(Composite):
 
     def body(M, sym, dtype, layout, device, requires_grad):
         terms = (0.3635819, 0.4891775, 0.1365995, 0.0106411)
-        return finish(cosines(terms, M, sym, settled("nuttall", M, dtype, layout), device), requires_grad)
+        return finish(cosines(terms, M, sym, settled("general_cosine", M, dtype, layout), device), requires_grad)
 
 
 def triangle(M: int, sym: bool, kind, device):

@@ -356,6 +356,11 @@ def split_along(name: str, input, given, needed: int, dim: int) -> tuple:
                 f"torch.{name} attempted to split along dimension {dim}, but the size of the dimension {n} is not divisible "
                 f"by the split_size {given}!"
             )
+    elif not isinstance(given, (list, tuple)):
+        raise TypeError(
+            f"{name}() received an invalid combination of arguments - got (Tensor, {type(given).__name__}), but expected "
+            "one of:\n * (Tensor input, int sections)\n * (Tensor input, tuple of ints indices)"
+        )
     return ops.tensor_split(input, given, dim)
 
 

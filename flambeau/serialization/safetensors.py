@@ -191,11 +191,8 @@ def _checked_entry(name: str, entry: Any) -> tuple[Any, list[int], int, int]:
     if type(kind) is not str or TYPES.get(kind) not in DTYPES:
         raise SafetensorsError(f"tensor {name} has the type {str(kind)[:40]}, which is not supported")
     numbers = [*shape, *offsets] if type(shape) is list and type(offsets) is list else [-1]
-    if (
-        len(offsets) != 2
-        or len(shape) > 64
-        or any(type(n) is not int or not 0 <= n < 1 << 62 for n in numbers)
-    ):
+    sound = all(type(n) is int and 0 <= n < 1 << 62 for n in numbers)
+    if not sound or len(offsets) != 2 or len(shape) > 64:
         raise SafetensorsError(f"Error while deserializing header: the entry of tensor {name} is malformed")
     dtype = DTYPES[TYPES[kind]]
     size = dtype.itemsize

@@ -398,9 +398,9 @@ def _composite(op: Operator, variant: str = "function") -> Callable:
     if tests:
         lines += [f"    if not ({' and '.join(tests)}):", f"        found = overridden(op, ({names},))"]
         lines += ["        if found is not NotImplemented:", "            return found"]
-        if not needed and len(operands) > 1:
-            numbers = " or ".join(f"isinstance({n}, Tensor)" for n in operands)
-            lines += [f"        if not ({numbers}):", f"            raise not_tensor(op, ({names},))"]
+    if len(operands) > 1:
+        numbers = " or ".join(f"isinstance({n}, Tensor)" for n in operands)
+        lines += [f"    if not ({numbers}):", f"        raise not_tensor(op, ({names},))"]
     if op.out:
         lines += ["    if out is not None:", f"        accept_out(op, ({names},), out)"]
         lines += [f"        return give_out(op, ({names},), body({keywords}), out)"]

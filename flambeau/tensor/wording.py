@@ -28,10 +28,10 @@ def invalid_combination(op: Operator, args: tuple) -> TypeError:
         if p.required or x is not p.default:
             kind = "Tensor" if isinstance(x, Tensor) else type(x).__name__
             given.append(f"{p.name}={kind}" if p.keyword_only else kind)
-    forms = "".join(
-        f"\n * ({', '.join(f'{kind if p.type == "Operand" else p.type} {p.name}' for p in op.arguments)})"
-        for kind in ("Tensor", "Number")
-    )
+    forms = ""
+    for kind in ("Tensor", "Number"):
+        named = [f"{kind if p.type == 'Operand' else p.type} {p.name}" for p in op.arguments]
+        forms += f"\n * ({', '.join(named)})"
     return TypeError(
         f"{title(op)}() received an invalid combination of arguments - got ({', '.join(given)}), but expected one of:"
         + forms

@@ -1,7 +1,9 @@
-"""From a trace to a plan: which entries run, where intermediate results lie, how the frame is laid out."""
+"""From a trace to a plan: which entries run, what is fused, where intermediate results lie, how the frame is laid out."""
 
 from __future__ import annotations
 
+from . import fusion, pointwise
+from .fusion import Loop, Program
 from .kernels_runtime import FIRST
 from .recording import ARENA, PLANNER, Entry, Plan, Trace
 
@@ -9,13 +11,27 @@ ALIGN = 64
 
 
 def make_plan(trace: Trace) -> Plan:
-    """The plan of a trace, entry by entry."""
-    entries = needed(trace)
+    """The plan of a trace."""
+    nodes = [node_of(entry, trace) for entry in needed(trace)]
     plan = Plan(trace.kept, kept_sizes(trace))
-    place_in_arena(plan, trace, entries)
-    for number, entry in enumerate(entries):
-        add_entry(plan, entry, scratch_of(plan, number))
+    plan.nodes = nodes = fusion.fuse(nodes)
+    stored = [stored_slots(trace, nodes, number) for number in range(len(nodes))]
+    place_in_arena(plan, trace, nodes, stored)
+    for number, node in enumerate(nodes):
+        if isinstance(node, Loop):
+            add_loop(plan, node, stored[number])
+        else:
+            add_entry(plan, node.entry, scratch_of(plan, number))
     return plan
+
+
+def node_of(entry: Entry, trace: Trace):
+    """An entry as a loop, where fusion may take it, or as it is."""
+    read, written = set(slots_read(entry)), set(slots_written(entry)) | set(entry.outputs)
+    loop = None if read & trace.foreign else fusion.loop_of(entry)
+    if read & trace.foreign:  # its memory may be that of any other slot
+        read = read | set(range(trace.slots))
+    return loop or Program(entry, read, written)
 
 
 def slots_read(entry: Entry):
@@ -49,10 +65,28 @@ def needed(trace: Trace) -> list[Entry]:
 
 
 def kept_sizes(trace: Trace) -> list[int]:
-    sizes = {}
+    sizes = slot_sizes(trace)
+    return [sizes[k] for k in trace.kept]
+
+
+def slot_sizes(trace: Trace) -> dict[int, int]:
+    """Bytes of each slot that an entry makes."""
+    sizes: dict[int, int] = {}
     for entry in trace.entries:
         sizes.update(zip(entry.outputs, entry.sizes))
-    return [sizes[k] for k in trace.kept]
+    return sizes
+
+
+def stored_slots(trace: Trace, nodes: list, number: int) -> set[int]:
+    """The slots that a loop must write to memory: those that somebody else reads."""
+    node = nodes[number]
+    if not isinstance(node, Loop):
+        return set()
+    wanted = set(trace.kept) | set(trace.outside)
+    for k, other in enumerate(nodes):
+        if k != number:
+            wanted |= other.slots_read
+    return node.slots_written & wanted
 
 
 # -- memory --------------------------------------------------------------------------------------------------
@@ -62,13 +96,14 @@ class Arena:
     """Places with lifetimes: each takes the lowest room that is free while it lives."""
 
     def __init__(self) -> None:
-        self.placed: list[tuple[int, int, int, int]] = []  # first and last entry, place, end
+        self.placed: list[tuple[int, int, int, int]] = []  # first and last node, place, end
         self.bytes = 0
 
     def place(self, first: int, last: int, nbytes: int) -> int:
         nbytes = -(-max(1, nbytes) // ALIGN) * ALIGN
         at = 0
-        for _, _, begin, end in sorted((p for p in self.placed if p[0] <= last and first <= p[1]), key=lambda p: p[2]):
+        living = [p for p in self.placed if p[0] <= last and first <= p[1]]
+        for _, _, begin, end in sorted(living, key=lambda p: p[2]):
             if begin - at >= nbytes:
                 break
             at = max(at, end)
@@ -77,18 +112,21 @@ class Arena:
         return at
 
 
-def place_in_arena(plan: Plan, trace: Trace, entries: list[Entry]) -> None:
+def place_in_arena(plan: Plan, trace: Trace, nodes: list, stored: list[set[int]]) -> None:
     """Places for results that nobody keeps and for scratch, the largest first."""
-    kept, birth, death, sizes = set(trace.kept), {}, {}, {}
-    for number, entry in enumerate(entries):
-        for slot, nbytes in zip(entry.outputs, entry.sizes):
-            birth[slot] = death[slot] = number
-            sizes[slot] = nbytes
-        for slot in slots_read(entry):
-            death[slot] = number
-    wanted = [(sizes[s], birth[s], death[s], s, None) for s in birth if s not in kept]
-    for number, entry in enumerate(entries):
-        wanted += [(nbytes, number, number, number, k) for k, nbytes in enumerate(entry.scratch)]
+    kept, sizes = set(trace.kept), slot_sizes(trace)
+    birth: dict[int, int] = {}
+    death: dict[int, int] = {}
+    for number, node in enumerate(nodes):
+        touched = node.slots_read | (stored[number] if isinstance(node, Loop) else node.slots_written)
+        for slot in touched:
+            if slot in sizes and slot not in kept:
+                birth.setdefault(slot, number)
+                death[slot] = number
+    wanted: list[tuple] = [(sizes[s], birth[s], death[s], s, None) for s in birth]
+    for number, node in enumerate(nodes):
+        if isinstance(node, Program):
+            wanted += [(nbytes, number, number, number, k) for k, nbytes in enumerate(node.entry.scratch)]
     arena = Arena()
     for nbytes, first, last, what, k in sorted(wanted, key=lambda w: -w[0]):
         at = arena.place(first, last, nbytes)
@@ -138,6 +176,30 @@ def add_entry(plan: Plan, entry: Entry, scratch: list[int]) -> None:
     plan.frame += frame
     plan.steps += [(*step, start) for step in entry.steps]
 
+
+def add_loop(plan: Plan, loop: Loop, stored: set[int]) -> None:
+    """Append the kernel of a loop and its frame: addresses of outputs and inputs, then numbers."""
+    if len(loop.members) == 1:
+        add_entry(plan, loop.members[0], [])
+        return
+    function, outputs, inputs, numbers = fusion.function_of(loop, stored)
+    if not outputs:
+        return
+    start = len(plan.frame)
+    operands = []
+    for k, a in enumerate((*outputs, *inputs)):
+        plan.moves.append((start + FIRST + k, a.slot, a.start))
+        operands.append((a.code, a.strides, FIRST + k))
+    scalars = []
+    for k, (code, number) in enumerate(numbers):
+        word = FIRST + len(operands) + k
+        plan.numbers.append((start + word, number))
+        scalars.append((code, word))
+    plan.frame += [0] * (FIRST + len(operands) + len(scalars))
+    address, parameters, n, chunk = pointwise.step(
+        function, loop.shape, operands, len(outputs), scalars, cost=fusion.cost(function)
+    )
+    plan.add_step(address, parameters, n, chunk, start)
 
 
 PLANNER.append(make_plan)

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from . import runtime
+from .kernels_memory import FOREIGN
 from .kernels_plan import STEP
 from .kernels_record import ENTRY
 
@@ -58,6 +59,7 @@ class Trace:
     slots: int
     kept: list[int]  # slots of results that are still in use
     outside: list[int]  # slots of memory that was there before
+    foreign: set[int]  # those whose address others have, or whose bytes may be another slot's
 
 
 ARENA = -1  # stands for the slot of the arena itself
@@ -77,7 +79,14 @@ class Plan:
     arena: list[tuple[int, int]] = field(default_factory=list)  # (slot, place)
     arena_bytes: int = 0
     scratch: dict[tuple[int, int], int] = field(default_factory=dict)  # (entry, its scratch buffer) -> place
+    nodes: list = field(default_factory=list)  # what runs, for `explain`
     keep: list = field(default_factory=list)  # native memory that lives as long as the plan
+
+    def add_step(self, function: int, parameters: list[int], n: int, chunk: int, start: int) -> None:
+        """Append a step of the plan's own, with its parameters."""
+        memory = runtime.words(parameters)
+        self.keep.append(memory)
+        self.steps.append((function, runtime.address(memory), n, max(1, chunk), start))
 
 
 class Root:
@@ -194,7 +203,12 @@ def _trace() -> tuple[Trace, int]:
     count = _words[3]
     kept = [k for k in range(count) if slots[3 * k] and not slots[3 * k + 1]]
     outside = [k for k in range(count) if slots[3 * k + 1]]
-    return Trace(entries, count, kept, outside), last
+    foreign = set()
+    for k in outside:
+        block = _read(slots[3 * k], 6)
+        if block[3] == FOREIGN or block[5]:
+            foreign.add(k)
+    return Trace(entries, count, kept, outside, foreign), last
 
 
 def read_entry(words: list[int], first_scalar: int) -> Entry:

@@ -8,24 +8,8 @@ import flambeau
 from flambeau.nn import functional as F
 from flambeau.nn.parameter import Parameter
 from flambeau.ops.define import ops
+from flambeau.ops.recurrent import COMPOSED
 from flambeau.tensor.tensor import Tensor
-
-
-def rnn_cell(
-    x: Tensor, hidden: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih=None, b_hh=None, nonlinearity: str = "tanh"
-) -> Tensor:
-    """One step of a plain recurrent network."""
-    return _rnn_step(F.linear(x, w_ih, b_ih), hidden, w_hh, b_hh, nonlinearity)
-
-
-def lstm_cell(x: Tensor, state: tuple[Tensor, Tensor], w_ih: Tensor, w_hh: Tensor, b_ih=None, b_hh=None):
-    """One step of an LSTM; returns the new hidden state and cell."""
-    return _lstm_step(F.linear(x, w_ih, b_ih), state, w_hh, b_hh, None)
-
-
-def gru_cell(x: Tensor, hidden: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih=None, b_hh=None) -> Tensor:
-    """One step of a GRU."""
-    return _gru_step(F.linear(x, w_ih, b_ih), hidden, w_hh, b_hh)
 
 
 def _rnn_step(x: Tensor, hidden: Tensor, w_hh: Tensor, b_hh, nonlinearity: str) -> Tensor:
@@ -53,12 +37,18 @@ def _gru_step(x: Tensor, hidden: Tensor, w_hh: Tensor, b_hh) -> Tensor:
 class _Layer:
     """One layer in one direction of a network, with its weights."""
 
-    def __init__(self, mode: str, weights: list[Tensor], bias: bool, projected: bool) -> None:
-        rest = list(weights)
+    def __init__(self, mode: str, weights: list) -> None:
         self.mode = mode
-        self.w_ih, self.w_hh = rest.pop(0), rest.pop(0)
-        self.b_ih, self.b_hh = (rest.pop(0), rest.pop(0)) if bias else (None, None)
-        self.w_hr = rest.pop(0) if projected else None
+        self.w_ih, self.w_hh, self.b_ih, self.b_hh, self.w_hr = weights
+
+    def begin(self, x: Tensor, batch: int, hidden: Tensor | None, cell: Tensor | None, direction: int) -> Any:
+        """The first state: the given one, or zeros."""
+        like = {"dtype": x.dtype, "device": x.device}
+        state = flambeau.zeros(batch, self.w_hh.shape[1], **like) if hidden is None else hidden[direction]
+        if self.mode != "LSTM":
+            return state
+        width = self.w_ih.shape[0] // 4
+        return state, flambeau.zeros(batch, width, **like) if cell is None else cell[direction]
 
     def step(self, x: Tensor, state: Any) -> Any:
         """The state after the input `x`, which is already multiplied by the input weights."""
@@ -124,46 +114,87 @@ def _scan_packed(layer: _Layer, x: Tensor, state: Any, sizes: list[int], reverse
     return flambeau.cat(outputs), _join(ended[::-1])
 
 
-def _state_at(hidden: Any, start: int, stop: int) -> tuple[Tensor | None, Tensor | None]:
-    """The states and cells of some directions of layers."""
-    if hidden is None:
-        return None, None
-    if isinstance(hidden, tuple):
-        return tuple(part if part.shape[0] == stop - start else part[start:stop] for part in hidden)
-    return (hidden if hidden.shape[0] == stop - start else hidden[start:stop]), None
+# -- layers ------------------------------------------------------------------------------------------------
+
+#: weights of one direction in the order of the operator; absent ones are None
+_OWN = 5
+
+
+def _own_weights(network: Any, names: list[str]) -> list[Tensor | None]:
+    """The weights of one direction of one layer: w_ih, w_hh, b_ih, b_hh, w_hr."""
+    w_ih, w_hh, *rest = (getattr(network, name) for name in names)
+    biases = (rest[0], rest[1]) if network.bias else (None, None)
+    return [w_ih, w_hh, *biases, rest[-1] if network.proj_size > 0 else None]
 
 
 def _composed_layer(
-    mode: str, x: Tensor, state: tuple, weights: list[list[Tensor]], bias: bool, projected: bool, sizes: Any
-) -> tuple[Tensor, list]:
-    """A layer in both directions in terms of operators; gives the last state of each direction."""
+    mode: str, x: Tensor, hidden: Tensor | None, cell: Tensor | None, weights: list, batch: int, sizes: Any
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """A layer in one or both directions in terms of operators: output, last states, last cells."""
     outputs, last = [], []
-    for direction, own in enumerate(weights):
-        layer = _Layer(mode, own, bias, projected)
-        hidden, cell = (None if part is None else part[direction] for part in state)
-        begin = hidden if cell is None else (hidden, cell)
+    for direction in range(len(weights) // _OWN):
+        layer = _Layer(mode, weights[direction * _OWN : (direction + 1) * _OWN])
+        begin = layer.begin(x, batch, hidden, cell, direction)
         if sizes is None:
             output, end = _scan(layer, x, begin, direction == 1)
         else:
             output, end = _scan_packed(layer, x, begin, sizes, direction == 1)
         outputs.append(output)
-        last.append(end)
-    return (outputs[0] if len(outputs) == 1 else flambeau.cat(outputs, -1)), last
+        last.append(end if isinstance(end, tuple) else (end,))
+    parts = [flambeau.stack(list(part)) for part in zip(*last)]
+    joined = outputs[0] if len(outputs) == 1 else flambeau.cat(outputs, -1)
+    return joined, parts[0], parts[1] if mode == "LSTM" else None
 
 
-def _one_call(x: Tensor, weights: list[Tensor]) -> bool:
+def _gradients(
+    incoming: tuple, inputs: tuple, wanted: tuple[bool, ...], sizes: Tensor | None, mode: str, batch: int
+) -> list:
+    """Gradients of a layer as part of a graph: of its composed form, run again."""
+    x, hidden, cell, *weights = inputs
+    present = weights if weights[_OWN] is not None else weights[:_OWN]
+    steps = None if sizes is None else sizes.tolist()
+    results = _composed_layer(mode, x, hidden, cell, present, batch, steps)
+    pairs = [(r, g) for r, g in zip(results, incoming) if r is not None]
+    targets = [one for one, needed in zip(inputs, wanted, strict=True) if needed]
+    return list(flambeau.autograd.grad([r for r, _ in pairs], targets, [g for _, g in pairs], create_graph=True))
+
+
+COMPOSED.append(_gradients)
+_PLAIN = (Tensor, Parameter)
+
+
+def _one_call(x: Tensor, others: list[Tensor | None]) -> bool:
     """Whether the operator of a whole layer serves these."""
     where = x._layout
     if where.dtype.name not in ("float32", "float64") or where.device.type != "cpu" or where.numel == 0:
         return False
-    return all(type(w) in _PLAIN and w._layout.dtype is where.dtype for w in weights)
+    return type(x) in _PLAIN and all(
+        w is None or type(w) in _PLAIN and w._layout.dtype is where.dtype for w in others
+    )
 
 
-_PLAIN = (Tensor, Parameter)
+def _layer(
+    mode: str, x: Tensor, hidden: Tensor | None, cell: Tensor | None, weights: list, batch: int, sizes: Any
+) -> tuple:
+    """One layer: by one native call where there is one for its types."""
+    given = [hidden, cell, *weights]
+    if not _one_call(x, given):
+        steps = None if sizes is None else sizes.tolist()
+        return _composed_layer(mode, x, hidden, cell, weights, batch, steps)
+    save = flambeau.is_grad_enabled() and any(t is not None and t.requires_grad for t in (x, *given))
+    padding = [None] * (2 * _OWN - len(weights))
+    return ops.recurrent_layer(x, sizes, hidden, cell, *weights, *padding, mode, batch, save)[:3]
+
+
+def _part(state: Tensor | None, start: int, stop: int) -> Tensor | None:
+    """The states of some directions of layers."""
+    return state if state is None or state.shape[0] == stop - start else state[start:stop]
 
 
 def run(network: Any, x: Tensor, hidden: Any, batch_sizes: Tensor | None) -> tuple[Tensor, Any]:
     """All layers and directions of an `RNNBase` over a batch of sequences.
+
+    hidden: the first states (and cells); None stands for zeros.
 
     Returns:
         The outputs of the last layer and the last states of all layers.
@@ -171,24 +202,24 @@ def run(network: Any, x: Tensor, hidden: Any, batch_sizes: Tensor | None) -> tup
     turn = network.batch_first and batch_sizes is None
     x = x.transpose(0, 1) if turn else x
     directions = 2 if network.bidirectional else 1
-    weights = network.all_weights
-    save = flambeau.is_grad_enabled()
+    names = network._all_weights
     batch = x.shape[1] if batch_sizes is None else int(batch_sizes[0])
-    last: list = []
+    states, cells = hidden if isinstance(hidden, tuple) else (hidden, None)
+    ends: list = []
     for number in range(network.num_layers):
-        own = weights[number * directions : (number + 1) * directions]
-        state = _state_at(hidden, number * directions, (number + 1) * directions)
-        flat = []
-        for one in own:
-            w_ih, w_hh, *rest = one
-            b_ih, b_hh = (rest[0], rest[1]) if network.bias else (None, None)
-            flat += [w_ih, w_hh, b_ih, b_hh, rest[-1] if network.proj_size > 0 else None]
-        flat += [None] * (10 - len(flat))
-        found = ops.recurrent_layer(x, batch_sizes, *state, *flat, network.mode, batch, save)
-        x = found[0]
-        last.append(found[1:3])
+        start, stop = number * directions, (number + 1) * directions
+        weights = [w for own in names[start:stop] for w in _own_weights(network, own)]
+        first = _part(states, start, stop), _part(cells, start, stop)
+        x, *last = _layer(network.mode, x, *first, weights, batch, batch_sizes)
+        ends.append(last)
         if network.dropout > 0 and network.training and number < network.num_layers - 1:
             x = F.dropout(x, network.dropout, True)
-    def final(k: int) -> Tensor:
-        return last[0][k] if len(last) == 1 else flambeau.cat([one[k] for one in last])
-    return (x.transpose(0, 1) if turn else x), ((final(0), final(1)) if network.mode == "LSTM" else final(0))
+    final = [parts[0] if len(parts) == 1 else flambeau.cat(list(parts)) for parts in zip(*ends) if parts[0] is not None]
+    return (x.transpose(0, 1) if turn else x), (tuple(final[:2]) if network.mode == "LSTM" else final[0])
+
+
+def cell(mode: str, x: Tensor, hidden: Tensor | None, state: Tensor | None, weights: tuple) -> tuple:
+    """One step of a network: the new state and cell of ``(N, H)`` inputs, as a sequence of length one."""
+    begin = (None if one is None else one.unsqueeze(0) for one in (hidden, state))
+    output, _, last = _layer(mode, x.unsqueeze(0), *begin, [*weights, None], x.shape[0], None)
+    return output.squeeze(0), last.squeeze(0) if mode == "LSTM" else None

@@ -201,11 +201,11 @@ class RNNBase(Module):
 
     # ------------------------------------------------------------------------------------------ forward
 
-    def _first_hidden(self, input: Tensor, batch: int) -> Any:
-        directions = 2 if self.bidirectional else 1
-        size = self.proj_size if self.proj_size > 0 else self.hidden_size
-        shape = (self.num_layers * directions, batch, size)
-        return flambeau.zeros(shape, dtype=input.dtype, device=input.device)
+    def _check_given(self, input: Tensor, hidden: Any, batch_sizes: Tensor | None) -> None:
+        if hidden is None:  # stands for zeros, which fit
+            self.check_input(input, batch_sizes)
+        else:
+            self.check_forward_args(input, hidden, batch_sizes)
 
     def _run(self, input: Tensor, hidden: Any, batch_sizes: Tensor | None) -> tuple[Tensor, Any]:
         """Calls the operator of this kind of network."""
@@ -223,9 +223,7 @@ class RNNBase(Module):
         if not batched:
             input = input.unsqueeze(batch_dim)
         hidden = self._given_hidden(hx, batched)
-        if hidden is None:
-            hidden = self._first_hidden(input, input.size(batch_dim))
-        self.check_forward_args(input, hidden, None)
+        self._check_given(input, hidden, None)
         output, hidden = self._run(input, hidden, None)
         if not batched:
             output = output.squeeze(batch_dim)
@@ -248,11 +246,8 @@ class RNNBase(Module):
 
     def _forward_packed(self, packed: PackedSequence, hx: Any) -> tuple[PackedSequence, Any]:
         data, batch_sizes, sorted_indices, unsorted_indices = packed
-        if hx is None:
-            hidden = self._first_hidden(data, int(batch_sizes[0]))
-        else:
-            hidden = self.permute_hidden(hx, sorted_indices)
-        self.check_forward_args(data, hidden, batch_sizes)
+        hidden = None if hx is None else self.permute_hidden(hx, sorted_indices)
+        self._check_given(data, hidden, batch_sizes)
         output, hidden = self._run(data, hidden, batch_sizes)
         result = PackedSequence(output, batch_sizes, sorted_indices, unsorted_indices)
         return result, self.permute_hidden(hidden, unsorted_indices)
@@ -321,11 +316,6 @@ class LSTM(RNNBase):
 
     def permute_hidden(self, hx: Any, permutation: Tensor | None) -> Any:
         return hx if permutation is None else (_permute(hx[0], permutation), _permute(hx[1], permutation))
-
-    def _first_hidden(self, input: Tensor, batch: int) -> Any:
-        hidden = super()._first_hidden(input, batch)
-        shape = (*hidden.shape[:2], self.hidden_size)
-        return hidden, flambeau.zeros(shape, dtype=input.dtype, device=input.device)
 
     def _given_hidden(self, hx: Any, batched: bool) -> Any:
         if hx is None:
@@ -396,15 +386,35 @@ class RNNCellBase(Module):
                 f"{self._get_name()}: Expected {what} to be 1D or 2D, got {value.dim()}D instead"
             )
 
-    def _weights(self) -> tuple:
-        return self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh
+    def _step(self, mode: str, input: Tensor, *states: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """The new state (and cell) of an input with or without a batch dimension."""
+        from flambeau.nn.composed import recurrent
 
+        batched = input.dim() == 2
+        x = input if batched else input.unsqueeze(0)
+        given = [s if s is None or s.dim() == 2 else s.unsqueeze(0) for s in states]
+        self._check_sizes(x, given)
+        weights = self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh
+        found = recurrent.cell(mode, x, *given, *[None] * (2 - len(given)), weights)
+        return found if batched else tuple(one if one is None else one.squeeze(0) for one in found)
 
-def _batch_of(value: Tensor | None, like: Tensor, size: int) -> Tensor:
-    """A hidden state with a batch dimension: the given one, or zeros."""
-    if value is None:
-        return flambeau.zeros(like.size(0), size, dtype=like.dtype, device=like.device)
-    return value.unsqueeze(0) if value.dim() == 1 else value
+    def _check_sizes(self, x: Tensor, states: list[Tensor | None]) -> None:
+        if x.size(1) != self.input_size:
+            raise RuntimeError(
+                f"input has inconsistent input_size: got {x.size(1)} expected {self.input_size}"
+            )
+        for number, state in enumerate(states):
+            if state is None:
+                continue
+            if state.size(0) != x.size(0):
+                raise RuntimeError(
+                    f"Input batch size {x.size(0)} doesn't match hidden{number} batch size {state.size(0)}"
+                )
+            if state.size(1) != self.hidden_size:
+                raise RuntimeError(
+                    f"hidden{number} has inconsistent hidden_size: got {state.size(1)}, expected "
+                    f"{self.hidden_size}"
+                )
 
 
 class RNNCell(RNNCellBase):
@@ -425,17 +435,12 @@ class RNNCell(RNNCellBase):
         self.nonlinearity = nonlinearity
 
     def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:
-        from flambeau.nn.composed import recurrent
-
         self._check(input, "input")
         if hx is not None:
             self._check(hx, "hidden")
         if self.nonlinearity not in ("tanh", "relu"):
             raise RuntimeError(f"Unknown nonlinearity: {self.nonlinearity}")
-        batch = input if input.dim() == 2 else input.unsqueeze(0)
-        hidden = _batch_of(hx, batch, self.hidden_size)
-        result = recurrent.rnn_cell(batch, hidden, *self._weights(), nonlinearity=self.nonlinearity)
-        return result if input.dim() == 2 else result.squeeze(0)
+        return self._step("RNN_" + self.nonlinearity.upper(), input, hx)[0]
 
 
 class LSTMCell(RNNCellBase):
@@ -445,16 +450,10 @@ class LSTMCell(RNNCellBase):
         super().__init__(input_size, hidden_size, bias, num_chunks=4, device=device, dtype=dtype)
 
     def forward(self, input: Tensor, hx: tuple[Tensor, Tensor] | None = None) -> tuple[Tensor, Tensor]:
-        from flambeau.nn.composed import recurrent
-
         self._check(input, "input")
         for number, value in enumerate(hx or ()):
             self._check(value, f"hx[{number}]")
-        batch = input if input.dim() == 2 else input.unsqueeze(0)
-        given = (None, None) if hx is None else hx
-        hidden, cell = (_batch_of(value, batch, self.hidden_size) for value in given)
-        result = recurrent.lstm_cell(batch, (hidden, cell), *self._weights())
-        return result if input.dim() == 2 else (result[0].squeeze(0), result[1].squeeze(0))
+        return self._step("LSTM", input, *((None, None) if hx is None else hx))
 
 
 class GRUCell(RNNCellBase):
@@ -464,12 +463,7 @@ class GRUCell(RNNCellBase):
         super().__init__(input_size, hidden_size, bias, num_chunks=3, device=device, dtype=dtype)
 
     def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:
-        from flambeau.nn.composed import recurrent
-
         self._check(input, "input")
         if hx is not None:
             self._check(hx, "hidden")
-        batch = input if input.dim() == 2 else input.unsqueeze(0)
-        hidden = _batch_of(hx, batch, self.hidden_size)
-        result = recurrent.gru_cell(batch, hidden, *self._weights())
-        return result if input.dim() == 2 else result.squeeze(0)
+        return self._step("GRU", input, hx)[0]

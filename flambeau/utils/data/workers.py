@@ -90,6 +90,8 @@ class WorkerPool:
         self._ready: deque[tuple[int, tuple[int, int, Any]]] = deque()
         init_reductions()
         context = loader.multiprocessing_context or multiprocessing.get_context()
+        if context.get_start_method() == "forkserver":
+            _preload_server(context)
         _running.add(self)
         try:
             for number in range(loader.num_workers):
@@ -203,6 +205,16 @@ class WorkerPool:
                 dead.append(member)
         if dead:
             raise _died(dead)
+
+
+def _preload_server(context: Any) -> None:
+    """Let the server that workers are forked from import what all of them need, once."""
+    from multiprocessing import forkserver
+
+    server: Any = getattr(forkserver, "_forkserver", None)
+    modules = list(getattr(server, "_preload_modules", ()))
+    if worker_main.__module__ not in modules:
+        context.set_forkserver_preload([*modules, worker_main.__module__])
 
 
 @contextmanager

@@ -1,0 +1,299 @@
+"""Fusion of pointwise loops: several of a trace's loops become one, and what only they exchange is never stored.
+
+A loop is described by what it does at one point of its index space: which elements of which slots it reads, expressions,
+which elements it writes. Loops over one space are chained by replacing what a later one reads with the expression that an
+earlier one would have stored there, rounded as storing would round it, so the result is the same to the last bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from ...base.layout import view_strides
+from ...ir.expr import Expr, convert, leaf
+from .emit import ScalarFunction
+from .recording import Entry
+from .schedule import compute_code, cost_of
+
+MOST_OPERANDS = 14  # a loop over more arrays runs out of address registers and of memory streams
+MOST_COST = 400  # operations an element: beyond, what a fused kernel saves in memory it loses in registers
+REACH = 24  # how many loops back a partner is looked for
+
+
+class Access(NamedTuple):
+    """Elements of a slot: the one at index i of the space starts at byte `start` + sum of i * strides (in elements)."""
+
+    slot: int
+    start: int
+    code: str
+    strides: tuple[int, ...]
+
+
+@dataclass(eq=False)
+class Loop:
+    """One or more fused loops. reads and writes hold an expression leaf or value per access."""
+
+    shape: tuple[int, ...]
+    reads: dict[Access, Expr] = field(default_factory=dict)  # leaves, in order of first use
+    writes: dict[Access, Expr] = field(default_factory=dict)
+    numbers: list[tuple[str, int]] = field(default_factory=list)  # (type code, scalar of the recording)
+    members: list[Entry] = field(default_factory=list)
+    cost: int = 0
+
+    @property
+    def slots_read(self) -> set[int]:
+        return {a.slot for a in self.reads}
+
+    @property
+    def slots_written(self) -> set[int]:
+        return {a.slot for a in self.writes}
+
+
+@dataclass(eq=False)
+class Program:
+    """An entry that runs as it is."""
+
+    entry: Entry
+    slots_read: set[int]
+    slots_written: set[int]
+
+
+def loop_of(entry: Entry) -> Loop | None:
+    """An entry as a loop; None for anything but one plain pointwise step."""
+    if len(entry.steps) != 1 or entry.scratch or entry.refuses or entry.known[0] is None:
+        return None
+    known = entry.known[0]
+    codes = [code for code, _, _ in known.operands] + [code for code, _ in known.scalars]
+    if known.refuses or any(code in ("c64", "c128") for code in codes):
+        return None
+    first = 4
+    places = [(slot, 0) for slot in entry.outputs] + list(entry.inputs)
+    if any(isinstance(p, list) for p in places):
+        return None
+    keep = [d for d, n in enumerate(known.shape) if n != 1]
+    shape = tuple(known.shape[d] for d in keep)
+    accesses = []
+    for code, strides, word in known.operands:
+        slot, start = places[word - first]
+        accesses.append(Access(slot, start, code, tuple(strides[d] for d in keep)))
+    loop = Loop(shape, members=[entry], cost=known.cost)
+    n_out = known.outputs
+    leaves = [loop.reads.setdefault(a, leaf("input", k, compute_code(a.code))) for k, a in enumerate(accesses[n_out:])]
+    scalar_words = first + len(places)
+    loop.numbers = [(code, entry.first_scalar + word - scalar_words) for code, word in known.scalars]
+    numbers = [leaf("scalar", n, code) for code, n in loop.numbers]
+    values = replace(known.function.outputs, leaves, numbers)
+    loop.writes = dict(zip(accesses[:n_out], values))
+    for a, b in pairs(list(loop.reads), list(loop.writes)):
+        if a.slot == b.slot and a != b:
+            return None
+    return loop
+
+
+def pairs(a: Sequence, b: Sequence):
+    return ((x, y) for x in a for y in b)
+
+
+def replace(outputs: Sequence[Expr], inputs: Sequence[Expr], scalars: Sequence[Expr]) -> list[Expr]:
+    """Expressions with their leaves replaced: input k by inputs[k], scalar k by scalars[k]."""
+    memo: dict[int, Expr] = {}
+
+    def one(root: Expr) -> Expr:
+        stack = [root]
+        while stack:
+            e = stack[-1]
+            if id(e) in memo:
+                stack.pop()
+                continue
+            if e.op == "input":
+                memo[id(e)] = inputs[e.args[0]]
+            elif e.op == "scalar":
+                memo[id(e)] = scalars[e.args[0]]
+            else:
+                waiting = [a for a in e.args if isinstance(a, Expr) and id(a) not in memo]
+                if waiting:
+                    stack.extend(waiting)
+                    continue
+                args = tuple(memo[id(a)] if isinstance(a, Expr) else a for a in e.args)
+                same = all(x is y for x, y in zip(args, e.args))
+                memo[id(e)] = e if same else Expr(e.op, args, e.type)
+            stack.pop()
+        return memo[id(root)]
+
+    return [one(e) for e in outputs]
+
+
+# -- joining -------------------------------------------------------------------------------------------------
+
+
+def in_shape(loop: Loop, shape: tuple[int, ...]) -> Loop | None:
+    """The same loop over another shape of the same size, where every access has strides in it."""
+    if loop.shape == shape:
+        return loop
+    moved: dict[Access, Access] = {}
+    for a in (*loop.reads, *loop.writes):
+        strides = view_strides(loop.shape, a.strides, shape)
+        if strides is None:
+            return None
+        moved[a] = a._replace(strides=tuple(strides))
+    return Loop(shape, {moved[a]: e for a, e in loop.reads.items()}, {moved[a]: e for a, e in loop.writes.items()},
+                loop.numbers, loop.members, loop.cost)  # fmt: skip
+
+
+def size_of(shape: Sequence[int]) -> int:
+    size = 1
+    for n in shape:
+        size *= n
+    return size
+
+
+def join(first: Loop, second: Loop) -> Loop | None:
+    """`first`, then `second`, as one loop; None where that is impossible or does not pay."""
+    if size_of(first.shape) != size_of(second.shape) or first.cost + second.cost > MOST_COST:
+        return None
+    if not (first.slots_read | first.slots_written) & (second.slots_read | second.slots_written):
+        return None
+    moved = in_shape(first, second.shape)
+    if moved is None:
+        kept = in_shape(second, first.shape)
+        if kept is None:
+            return None
+        first, second = first, kept
+    else:
+        first = moved
+    every = [*first.reads, *first.writes, *second.reads, *second.writes]
+    written = first.slots_written | second.slots_written
+    seen: dict[int, Access] = {}
+    for a in every:  # elements of a slot that one of them writes must be met at one and the same point
+        if a.slot in written and seen.setdefault(a.slot, a) != a:
+            return None
+    shared = set(first.writes) & set(second.reads) or set(first.reads) & set(second.reads)
+    if not shared:
+        return None
+    merged = Loop(first.shape, dict(first.reads), {}, list(first.numbers), first.members + second.members,
+                  first.cost + second.cost)  # fmt: skip
+    inputs: dict[int, Expr] = {}
+    for a, old in second.reads.items():
+        if a in first.writes:
+            inputs[id(old)] = stored(first.writes[a], a.code)
+        else:
+            inputs[id(old)] = merged.reads.setdefault(a, old)
+    merged.numbers += [n for n in second.numbers if n not in merged.numbers]
+    merged.writes = {**first.writes, **dict(zip(second.writes, substitute(list(second.writes.values()), inputs)))}
+    if len(merged.reads) + len(merged.writes) > MOST_OPERANDS:
+        return None
+    return merged
+
+
+def stored(value: Expr, code: str) -> Expr:
+    """What reading gives after a value was stored in an array of a type."""
+    return convert(convert(value, code), compute_code(code))
+
+
+def substitute(roots: list[Expr], leaves: dict[int, Expr]) -> list[Expr]:
+    """Expressions with some nodes (by id) replaced."""
+    memo = dict(leaves)
+
+    def one(root: Expr) -> Expr:
+        stack = [root]
+        while stack:
+            e = stack[-1]
+            if id(e) in memo:
+                stack.pop()
+                continue
+            waiting = [a for a in e.args if isinstance(a, Expr) and id(a) not in memo]
+            if waiting:
+                stack.extend(waiting)
+                continue
+            args = tuple(memo[id(a)] if isinstance(a, Expr) else a for a in e.args)
+            same = all(x is y for x, y in zip(args, e.args))
+            memo[id(e)] = e if same else Expr(e.op, args, e.type)
+            stack.pop()
+        return memo[id(root)]
+
+    return [one(e) for e in roots]
+
+
+def depends(later, earlier) -> bool:
+    """Whether one must run after the other."""
+    return bool(
+        earlier.slots_written & (later.slots_read | later.slots_written) or earlier.slots_read & later.slots_written
+    )
+
+
+def fuse(nodes: list) -> list:
+    """Join loops where order and index space allow it."""
+    found: list = []
+    for node in nodes:
+        if isinstance(node, Loop):
+            at = partner(found, node)
+            if at is not None:
+                place, merged, moves_down = at
+                if moves_down:
+                    del found[place]
+                    found.append(merged)
+                else:
+                    found[place] = merged
+                continue
+        found.append(node)
+    return found
+
+
+def partner(found: list, node: Loop):
+    """(place, joined loop, whether it goes to the end) of an earlier loop that this one can join."""
+    free = True  # whether nothing after the place looked at must run before this loop
+    looked = 0
+    for k in range(len(found) - 1, -1, -1):
+        other = found[k]
+        if isinstance(other, Loop):
+            looked += 1
+            moves_down = not free
+            if free or not any(depends(x, other) for x in found[k + 1 :]):
+                merged = join(other, node)
+                if merged is not None:
+                    return k, merged, moves_down
+        if looked > REACH:
+            return None
+        free = free and not depends(node, other)
+    return None
+
+
+# -- emitting ------------------------------------------------------------------------------------------------
+
+
+def function_of(loop: Loop, wanted: set[int]) -> tuple[ScalarFunction, list[Access], list[Access], list[tuple[str, int]]]:
+    """The scalar function of a loop with its outputs (those whose slot is wanted), inputs and numbers, as used."""
+    outputs = [a for a in loop.writes if a.slot in wanted]
+    values = [convert(loop.writes[a], compute_code(a.code)) for a in outputs]
+    used: set[int] = set()
+    scalars: set[int] = set()
+    stack, done = list(values), set()
+    while stack:
+        e = stack.pop()
+        if id(e) in done:
+            continue
+        done.add(id(e))
+        if e.op == "input":
+            used.add(id(e))
+        elif e.op == "scalar":
+            scalars.add(e.args[0])
+        stack.extend(a for a in e.args if isinstance(a, Expr))
+    inputs = [a for a, e in loop.reads.items() if id(e) in used]
+    numbers = [n for n in dict.fromkeys(loop.numbers) if n[1] in scalars]
+    places = {n: k for k, (_, n) in enumerate(numbers)}
+    changed = {id(loop.reads[a]): leaf("input", k, compute_code(a.code)) for k, a in enumerate(inputs)}
+    stack, done = list(values), set()
+    while stack:
+        e = stack.pop()
+        if id(e) not in done:
+            done.add(id(e))
+            if e.op == "scalar":
+                changed[id(e)] = leaf("scalar", places[e.args[0]], e.type)
+            stack.extend(a for a in e.args if isinstance(a, Expr))
+    return ScalarFunction(substitute(values, changed)), outputs, inputs, numbers
+
+
+def cost(function: ScalarFunction) -> int:
+    return cost_of(function)[0]
