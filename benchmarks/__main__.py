@@ -13,11 +13,11 @@ import sys
 import warnings
 from typing import Any
 
-from benchmarks import large, processes, small, training
+from benchmarks import data, large, processes, small, training
 from benchmarks.measure import Row, measure
 from benchmarks.processes import ProcessRow
 
-TIMED = [*small.ROWS, *large.ROWS, *training.ROWS]
+TIMED = [*small.ROWS, *large.ROWS, *training.ROWS, *data.ROWS]
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -28,7 +28,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--threads", type=int, default=2, help="threads for each library (default: 2)")
     parser.add_argument("--list", action="store_true", help="print the names of the rows and stop")
     options = parser.parse_args(arguments)
-    chosen = [row for row in (*TIMED, *processes.ROWS) if re.search(options.only, f"{row.name} {row.group}")]
+    chosen = [
+        row
+        for row in (*TIMED, *data.PROCESS_ROWS, *processes.ROWS)
+        if re.search(options.only, f"{row.name} {row.group}")
+    ]
     if options.list:
         print("\n".join(row.name for row in chosen))
         return 0

@@ -54,6 +54,26 @@ def growth(module: str) -> float:
     return resident() - before
 
 
+def first_batch(module: str) -> float:
+    """Seconds from a new loader with 2 workers to its first batch; the library itself is warm."""
+    import statistics
+    import time
+
+    from benchmarks.data import Arrays
+
+    torch = importlib.import_module(module)
+    dataset = Arrays()
+    next(iter(torch.utils.data.DataLoader(dataset, batch_size=32)))
+    times = []
+    for _ in range(7):
+        started = time.perf_counter()
+        iterator = iter(torch.utils.data.DataLoader(dataset, batch_size=32, num_workers=2))
+        next(iterator)
+        times.append(time.perf_counter() - started)
+        del iterator
+    return statistics.median(times[1:])
+
+
 def resident() -> float:
     """MB of memory that this process holds now (Linux)."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
@@ -61,4 +81,4 @@ def resident() -> float:
 
 
 if __name__ == "__main__":
-    print({"peak": peak, "growth": growth}[sys.argv[1]](sys.argv[2]))
+    print({"peak": peak, "growth": growth, "first_batch": first_batch}[sys.argv[1]](sys.argv[2]))

@@ -81,7 +81,7 @@ def main():
         history.append(mean)
         if epoch == 1:
             print("first steps", " ".join(f"{loss:.6f}" for loss in losses))
-        if epoch == 1 or epoch % 10 == 0:
+        if epoch in (1, options.epochs) or epoch % 10 == 0:
             print(f"epoch {epoch:2d}  loss {mean:.6f}  as if choosing among {math.exp(mean):.1f} characters")
     print(f"loss {curve(history)}\n")
     print(write(model, letters, "Shall I ", options.write))

@@ -97,7 +97,7 @@ def main():
         mean = sum(losses) / len(losses)
         if epoch == 1:
             print("first steps", " ".join(f"{loss:.6f}" for loss in losses[:12]))
-        if epoch == 1 or epoch % 2 == 0:
+        if epoch in (1, options.epochs) or epoch % 2 == 0:
             print(f"epoch {epoch:2d}  loss {mean:.6f}  as if choosing among {math.exp(mean):.1f} characters")
     print(f"loss {curve(history)}\n")
     print(write(model, letters, "Shall I ", options.write))

@@ -63,7 +63,7 @@ def main():
         wrong, far = (totals / len(loader)).tolist()
         if epoch == 1:
             print("first steps", " ".join(f"{loss:.6f}" for loss in history[:8]))
-        if epoch == 1 or epoch % 5 == 0:
+        if epoch in (1, options.epochs) or epoch % 5 == 0:
             print(f"epoch {epoch:2d}  loss {wrong + far:.6f} = picture {wrong:.6f} + code {far:.6f}")
     print(f"loss {curve(history)}")
 

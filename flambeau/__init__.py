@@ -106,7 +106,7 @@ _ELSEWHERE = {
         "tensor.overrides": "DisableTorchFunctionSubclass DisableTorchFunction",
         "tensor.grad_modes": "is_anomaly_enabled is_anomaly_check_nan_enabled",
         "base.errors": "OutOfMemoryError",
-        "compiler.marks": "compile",
+        "compiler.function": "compile",
         "_symbolic": (
             "SymBool SymFloat SymInt sym_float sym_int sym_ite sym_max sym_min sym_not sym_sqrt sym_sum"
         ),

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from benchmarks import __main__ as table
-from benchmarks import large, processes, small, training
+from benchmarks import data, large, processes, small, training
 from benchmarks.measure import Row, measure
 
 SIDES = {"flambeau": SimpleNamespace(seconds=0.002), "torch": SimpleNamespace(seconds=0.004)}
@@ -45,7 +45,10 @@ def test_an_oracle_that_cannot_run_is_an_error():
 
 
 def test_names_of_rows_are_unique():
-    names = [row.name for row in (*small.ROWS, *large.ROWS, *training.ROWS, *processes.ROWS)]
+    names = [
+        row.name
+        for row in (*small.ROWS, *large.ROWS, *training.ROWS, *data.ROWS, *data.PROCESS_ROWS, *processes.ROWS)
+    ]
     assert len(names) == len(set(names))
 
 

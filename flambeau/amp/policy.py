@@ -18,7 +18,7 @@ LOWER = frozenset(
 #: losses, factorisations, transforms: what loses too much with eight bits of mantissa
 FLOAT32 = frozenset(
     """
-    cdist prod trace quantile nanquantile polar view_as_complex stft istft
+    cdist prod trace quantile nanquantile polar view_as_complex stft
     cholesky cholesky_inverse cholesky_solve geqrf inverse lu lu_solve orgqr ormqr pinverse qr svd triangular_solve
     linalg.cholesky linalg.cholesky_ex linalg.cond linalg.eig linalg.eigh linalg.eigvals linalg.eigvalsh
     linalg.householder_product linalg.inv linalg.inv_ex linalg.lstsq linalg.lu_factor linalg.matrix_rank
@@ -33,14 +33,22 @@ FLOAT32 = frozenset(
     nn.functional.poisson_nll_loss nn.functional.smooth_l1_loss nn.functional.soft_margin_loss
     nn.functional.triplet_margin_loss
     nn.functional.adaptive_avg_pool3d nn.functional.adaptive_max_pool3d nn.functional.avg_pool3d
-    nn.functional.fractional_max_pool2d nn.functional.fractional_max_pool3d nn.functional.max_pool3d
+    nn.functional.fractional_max_pool2d nn.functional.fractional_max_pool3d
     nn.functional.max_unpool1d nn.functional.max_unpool2d nn.functional.max_unpool3d
-    nn.functional.grid_sample nn.functional.grid_sampler grid_sampler grid_sampler_2d grid_sampler_3d
+    nn.functional.grid_sample
     """.split()
 )
 
 #: operands that must agree, and do so at the widest type among them
 WIDEST = frozenset(("cat", "stack", "index_copy"))
 
+#: in float32 for some of their options only: a test of the options, by operator
+FLOAT32_WHEN = {
+    "nn.functional.pad": lambda options: (
+        options["mode"] == "replicate" or options["mode"] == "reflect" and len(options["pad"]) < 6
+    ),
+    "nn.functional.max_pool3d": lambda options: not options["return_indices"],
+}
+
 #: written here with products, but operators of their own to PyTorch's autocast, which leaves them alone
-UNTOUCHED = frozenset(("mv", "addmv", "dot", "vdot", "ger", "outer", "addr"))
+UNTOUCHED = frozenset(("mv", "addmv", "dot", "vdot", "inner", "ger", "outer", "addr", "linalg.pinv"))

@@ -1,27 +1,24 @@
-"""compile: run a function's operators together."""
+"""Compilation: `flambeau.compile`, what it did (`explain`), and the names of `torch.compiler`."""
 
 from __future__ import annotations
 
-import functools
+from .function import CompiledFunction, compile, reset
+from .marks import (
+    allow_in_graph,
+    assume_constant_result,
+    cudagraph_mark_step_begin,
+    disable,
+    is_compiling,
+    is_dynamo_compiling,
+    is_exporting,
+    list_backends,
+    set_enable_guard_collectives,
+    set_stance,
+    substitute_in_graph,
+)
 
-from .marks import (  # the names that libraries take from `torch.compiler`
-    allow_in_graph, assume_constant_result, cudagraph_mark_step_begin, disable, is_compiling, is_dynamo_compiling,
-    is_exporting, list_backends, reset, set_enable_guard_collectives, set_stance, substitute_in_graph,
-)  # fmt: skip
-from ..backend.cpu import planning as _planning, recording
-
-
-def compile(fn):
-    root = recording.Root()
-
-    @functools.wraps(fn)
-    def call(*args, **kwargs):
-        if not recording.begin(root):
-            return fn(*args, **kwargs)
-        try:
-            return fn(*args, **kwargs)
-        finally:
-            recording.end()
-
-    call.root = root
-    return call
+__all__ = [
+    "CompiledFunction", "allow_in_graph", "assume_constant_result", "compile", "cudagraph_mark_step_begin", "disable",
+    "is_compiling", "is_dynamo_compiling", "is_exporting", "list_backends", "reset", "set_enable_guard_collectives",
+    "set_stance", "substitute_in_graph",
+]  # fmt: skip

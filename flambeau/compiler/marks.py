@@ -1,50 +1,31 @@
-"""`torch.compiler`'s questions and marks, and `compile`.
+"""`torch.compiler`'s questions and marks.
 
-In this version programs run operator by operator, on kernels that are generated and kept; compiled code never runs, so
-what would keep a function out of it has nothing to do.
+A compiled function's Python runs on every call, so what would keep a function out of compiled code has nothing to do.
 """
 
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Callable
 from typing import Any
 
 __all__ = [
-    "allow_in_graph", "assume_constant_result", "compile", "cudagraph_mark_step_begin", "disable", "is_compiling",
-    "is_dynamo_compiling", "is_exporting", "list_backends", "reset", "set_enable_guard_collectives", "set_stance",
+    "allow_in_graph", "assume_constant_result", "cudagraph_mark_step_begin", "disable", "is_compiling",
+    "is_dynamo_compiling", "is_exporting", "list_backends", "set_enable_guard_collectives", "set_stance",
     "substitute_in_graph",
 ]  # fmt: skip
 
 
-def compile(
-    model: Callable | None = None, *, fullgraph: bool = False, dynamic: bool | None = None,
-    backend: str | Callable = "inductor", mode: str | None = None, options: dict | None = None, disable: bool = False,
-) -> Any:  # fmt: skip
-    """The function or module itself, which runs operator by operator in this version: same results, same speed.
-
-    Raises: RuntimeError when both `mode` and `options` are given.
-
-    >>> import flambeau as torch
-    >>> @torch.compile
-    ... def f(x):
-    ...     return x + 1
-    >>> f(torch.ones(1))
-    tensor([2.])
-    """
-    if mode is not None and options is not None:
-        raise RuntimeError("Either mode or options can be specified, but both can't be specified at the same time.")
-    return (lambda given: given) if model is None else model
-
-
 def is_compiling() -> bool:
-    """Whether the program is being compiled."""
-    return False
+    """Whether a compiled function is running."""
+    recording = sys.modules.get("flambeau.backend.cpu.recording")
+    return recording is not None and recording.active()
 
 
 def is_dynamo_compiling() -> bool:
-    """Whether the program is being compiled."""
-    return False
+    """Whether a compiled function is running."""
+    return is_compiling()
 
 
 def is_exporting() -> bool:
@@ -70,10 +51,6 @@ def assume_constant_result(fn: Any) -> Any:
 def substitute_in_graph(original_fn: Callable, **keywords: Any) -> Callable:
     """A decorator that gives its function: the original is what runs."""
     return lambda given: given
-
-
-def reset() -> None:
-    """Forget compiled code: there is none."""
 
 
 def cudagraph_mark_step_begin() -> None:

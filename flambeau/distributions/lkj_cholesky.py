@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import flambeau
 from flambeau.base.layout import Size
 from flambeau.tensor.tensor import Tensor
@@ -59,6 +61,5 @@ class LKJCholesky(Distribution):
         power = 2 * (concentration - 1).unsqueeze(-1) + n - rows
         level = (power * diagonal.log()).sum(-1)
         alpha = concentration + 0.5 * (n - 1)
-        normaliser = 0.5 * (n - 1) * flambeau.pi**0.5  # replaced below
-        normaliser = (alpha - 0.5).mvlgamma(n - 1) - alpha.lgamma() * (n - 1)
-        return level - normaliser - 0.5 * (n - 1) * flambeau.log(flambeau.tensor(flambeau.pi, dtype=alpha.dtype))
+        gammas = (alpha - 0.5).mvlgamma(n - 1) - (n - 1) * alpha.lgamma()
+        return level - gammas - 0.5 * (n - 1) * math.log(math.pi)

@@ -59,7 +59,7 @@ def __getattr__(name: str) -> Any:
     if name == "__all__":
         ours = ["set_sharing_strategy", "get_sharing_strategy", "get_all_sharing_strategies"]
         return [*ours, *_standard().__all__]
-    if name.startswith("__") or name in ("reductions", "shared"):
+    if name.startswith("__") or name == "reductions":
         raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
     try:
         found = getattr(_standard(), name)

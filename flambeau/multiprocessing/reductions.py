@@ -8,13 +8,12 @@ import weakref
 from typing import Any
 
 import flambeau
+from flambeau.backend.cpu import shared
 from flambeau.base.layout import layout
 from flambeau.tensor.autograd import AccumulateGrad
 from flambeau.tensor.interop import set_requires_grad
 from flambeau.tensor.storage import UntypedStorage
 from flambeau.tensor.tensor import Tensor, make
-
-from . import shared
 
 __all__ = ["init_reductions", "reduce_storage", "reduce_tensor"]
 

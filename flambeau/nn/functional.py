@@ -1,10 +1,8 @@
 """Functions of neural networks: operators by name, and compositions of them.
 
-Operators are declared once, under `flambeau.ops`, with ``nn.functional`` among their names; they are looked
-up
-there when first used. What is no operator of its own, because it only chooses between operators or chains
-them,
-stands in `flambeau.nn.composed`.
+Operators are declared once, under `flambeau.ops`, with ``nn.functional`` among their names; they are looked up there
+when first used. What is no operator of its own, because it only chooses between operators or chains them, stands in
+`flambeau.nn.composed`.
 """
 
 from __future__ import annotations
@@ -35,6 +33,15 @@ _COMPOSED = {
 }
 _PLACES = {name: module for module, names in _COMPOSED.items() for name in names.split()}
 
+#: compositions that autocast runs in float32
+_FLOAT32 = frozenset(("ctc_loss", "fractional_max_pool2d", "fractional_max_pool3d", "grid_sample"))
+
+
+def _in_float32(function: Any) -> Any:
+    from flambeau.amp.casting import float32, under_autocast
+
+    return under_autocast(function, float32)
+
 
 def _find(name: str) -> Any:
     from flambeau.ops.define import public
@@ -44,7 +51,8 @@ def _find(name: str) -> Any:
     except AttributeError:
         if name not in _PLACES:
             raise AttributeError(f"module '{__name__}' has no attribute '{name}'") from None
-        return getattr(import_module(f"flambeau.nn.composed.{_PLACES[name]}"), name)
+        found = getattr(import_module(f"flambeau.nn.composed.{_PLACES[name]}"), name)
+        return _in_float32(found) if name in _FLOAT32 else found
 
 
 def __getattr__(name: str) -> Any:

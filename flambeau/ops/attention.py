@@ -30,6 +30,11 @@ class ScaledDotProductAttention(Composite):
                 "Number of heads in key and value must divide the number of heads in query",
             )
             key, value = (ops.repeat_interleave(t, repeat, -3) for t in (key, value))
+        kind = query.dtype
+        if kind.itemsize == 2:  # scores and weights in float32: rounding each of them loses digits
+            query, key, value = (ops.to_copy(t, dtype=types.float32) for t in (query, key, value))
+            if attn_mask is not None and attn_mask.dtype is kind:
+                attn_mask = ops.to_copy(attn_mask, dtype=types.float32)
         length, source = query.shape[-2], key.shape[-2]
         factor = scale if scale is not None else 1.0 / max(query.shape[-1], 1) ** 0.5
         scores = ops.matmul(query * factor, ops.transpose(key, -2, -1))
@@ -47,7 +52,8 @@ class ScaledDotProductAttention(Composite):
             weights = ops.where(ops.any(allowed, -1, True), weights, 0.0)
         if dropout_p > 0.0:
             weights = drop(weights, dropout_p, True, False, weights.shape)
-        return ops.matmul(weights, value)
+        found = ops.matmul(weights, value)
+        return found if found.dtype is kind else ops.to_copy(found, dtype=kind)
 
 
 def causal_mask(length: int, source: int, device):

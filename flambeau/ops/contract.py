@@ -459,7 +459,12 @@ class Linear(Opaque):
     def d_all(g, input, weight, weight_layout, bias_layout, needs):
         if weight_layout.ndim == 2 and not define.RECORDING[0]() and plain_bias(bias_layout, weight_layout):
             found = ops.linear_backward(
-                g, conj(input) if needs["weight"] else None, conj(weight) if needs["input"] else None, needs["input"], needs["weight"], needs["bias"]
+                g,
+                conj(input) if needs["weight"] else None,
+                conj(weight) if needs["input"] else None,
+                needs["input"],
+                needs["weight"],
+                needs["bias"],
             )
             found = iter(found if isinstance(found, tuple) else (found,))
             return tuple(next(found) if needs[name] else None for name in ("input", "weight", "bias"))
@@ -576,7 +581,9 @@ class Tensordot(Composite):
             require(n == m or 1 in (n, m), f"contracted dimensions need to match, but first has size {n} in dim {d} and "
                     f"second has size {m} in dim {e}")  # fmt: skip
             if n != m:  # a dimension of size 1 is broadcast: sum the other first
-                a, b = (a, ops.sum(b, e, True)) if n == 1 else (ops.sum(a, d, True), b)
+                kind = a._layout.dtype
+                a = a if n == 1 else ops.sum(a, d, True, dtype=kind)
+                b = b if n != 1 else ops.sum(b, e, True, dtype=kind)
         rest_a = [d for d in range(a.dim()) if d not in left]
         rest_b = [d for d in range(b.dim()) if d not in right]
         size = 1

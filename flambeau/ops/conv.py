@@ -197,7 +197,7 @@ def convolve(
         size = [*([] if input.dim() == dims + 2 else [1]), *input.shape]
         require(weight.dim() >= 3, "weight should have at least three dimensions")
         raise RuntimeError(
-            f"Expected {weight.dim()}-dimensional input for {weight.dim()}-dimensional weight {list(weight.shape)}, "
+            f"Expected {weight.dim()}-dimensional input for {weight.dim()}-dimensional weight{list(weight.shape)}, "
             f"but got {len(size)}-dimensional input of size {size} instead"
         )
     stride = tuple_of(stride, dims, "stride")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from math import prod
 
+from ..base.dtype import promote_types
 from ..base.errors import require
 from .define import op, ops
 from .kinds import Composite
@@ -221,8 +222,7 @@ def summed(x, term, kept):
     drop = [k for k, label in enumerate(term) if label not in kept]
     if not drop:
         return x, term
-    kind = x._layout.dtype
-    return ops.sum(x, tuple(drop), dtype=kind), [label for label in term if label in kept]
+    return ops.sum(x, tuple(drop)), [label for label in term if label in kept]
 
 
 def dropped(x, term, other, other_term):
@@ -259,5 +259,8 @@ def multiply(first, second, kept):
     count = {name: prod(sizes) for name, sizes in extent.items()}
     a = ops.reshape(a, [count["batch"], count["left"], count["inner"]])
     b = ops.reshape(b, [count["batch"], count["inner"], count["right"]])
+    if a._layout.dtype is not b._layout.dtype:  # the sum of small integers before is int64
+        kind = promote_types(a._layout.dtype, b._layout.dtype)
+        a, b = ops.to_copy(a, dtype=kind), ops.to_copy(b, dtype=kind)
     found = ops.bmm(a, b)
     return ops.reshape(found, [*extent["batch"], *extent["left"], *extent["right"]]), labels

@@ -714,7 +714,8 @@ class MultilabelMarginLoss(Composite):
         reduction = reduction_of(reduction, size_average, reduce)
         check_vector_or_matrix(input)
         require(
-            target.shape == input.shape or (input.dim() < 2 and target.dim() < 2 and target.numel() == input.numel()),
+            target.shape == input.shape
+            or (input.dim() < 2 and target.dim() < 2 and target.numel() == input.numel()),
             f"inconsistent target size: {list(target.shape)} for input of size: {list(input.shape)}",
         )
         check_long(target)

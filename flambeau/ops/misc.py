@@ -234,6 +234,14 @@ class NarrowCopy(Composite):
     check_out = worded("Expected self.dtype() == output.dtype() to be true, but got false.", cast=False)
 
     def body(input, dim, start, length):
-        fits = "Expected dim < static_cast<int64_t>(self_sizes.size()) to be true, but got false"
-        require(dim < input._layout.ndim, fits)
+        where = input._layout
+        require(where.ndim > 0, "narrow() cannot be applied to a 0-dim tensor.")
+        fits = "Expected dim < static_cast<int64_t>(self_sizes.size()) to be true, but got false."
+        require(
+            dim < where.ndim,
+            fits
+            + "  (Could this error message be improved?  If so, please report an enhancement request to PyTorch.)",
+        )
+        size = where.shape[check_dim(dim, where.ndim)]
+        require(length >= 0, f"start ({start}) + length ({length}) exceeds dimension size ({size}).")
         return ops.clone(ops.narrow(input, dim, start, length))

@@ -160,7 +160,7 @@ class RmsNorm(Composite):
         wide = input.to(types.float32) if where.dtype.itemsize == 2 else input
         if eps is None:
             eps = 2.220446049250313e-16 if where.dtype is types.float64 else 1.1920928955078125e-07
-        power = ops.mean(ops.real(wide * wide.conj()) if where.dtype.kind == 3 else wide * wide, dims, True)
+        power = ops.mean(wide * wide, dims, True)
         found = wide * ops.rsqrt(power + eps)
         if weight is not None:
             found = found * weight

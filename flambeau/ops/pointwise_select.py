@@ -68,6 +68,7 @@ def check_fill_value(input, value) -> None:
         f"value cannot be converted to type {cpp_name(input.dtype)} without overflow",
     )
 
+
 _SPELLED = {"int64": "long int", "int32": "int", "int16": "short int", "uint8": "unsigned char", "int8": "signed char",
             "float32": "float", "float64": "double"}  # fmt: skip
 

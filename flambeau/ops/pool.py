@@ -193,6 +193,8 @@ def checked_windows(given, kernel_size, stride, padding, dilation, ceil_mode, di
     )
     padding = sizes(padding, dims, f"{name}: padding")
     dilation = sizes(dilation, dims, f"{name}: dilation")
+    if name == "max_pool1d":
+        check_line(given, kernel[0], stride[0], padding[0], dilation[0], ceil_mode)
     require(
         all(k > 0 for k in kernel),
         f"kernel size should be greater than zero, but got {_by(kernel, 'k', dims)}",
@@ -210,8 +212,7 @@ def checked_windows(given, kernel_size, stride, padding, dilation, ceil_mode, di
             f"kernel_size={kernel[0]} and "
             f"dilation={dilation[0]}")  # fmt: skip
     ok = len(given) in (dims + 1, dims + 2) and all(n > 0 for n in given[-dims - 1 :])
-    require(ok, f"{name}(): Expected {dims + 1}D or {dims + 2}D (batch mode) tensor with optional 0 dim batch size for input, "
-            f"but got:{list(given)}")  # fmt: skip
+    require(ok, not_fitting(name, dims, given))
     batched = len(given) == dims + 2
     full = given if batched else (1, *given)
     shape = pooled_shape(full, kernel, stride, padding, dilation, ceil_mode)
@@ -219,6 +220,34 @@ def checked_windows(given, kernel_size, stride, padding, dilation, ceil_mode, di
             f"Given input size: ({'x'.join(map(str, full[1:]))}). Calculated output size: "
             f"({'x'.join(map(str, shape[1:]))}). Output size is too small")  # fmt: skip
     return batched, kernel, stride, padding, dilation
+
+
+def check_line(given, kernel: int, stride: int, padding: int, dilation: int, ceil_mode: bool) -> None:
+    """What max_pool1d says of its arguments, in its own words."""
+    ok = len(given) in (2, 3) and all(n > 0 for n in given[-2:])
+    require(ok, not_fitting("max_pool1d", 1, given).replace("max_pool1d()", "max_pool1d", 1))
+    for label, value in (("kernel_size", kernel), ("stride", stride)):
+        require(value > 0, f"max_pool1d() {label} must be greater than zero, but got {value}")
+    if padding < 0 or padding > ((kernel - 1) * dilation + 1) // 2 and dilation > 0:
+        return  # said as for the other numbers of dimensions
+    require(dilation > 0, f"max_pool1d() dilation must be greater than zero, but got {dilation}")
+    size = pooled(given[-1], kernel, stride, padding, dilation, ceil_mode)
+    require(size > 0, f"max_pool1d() Invalid computed output size: {size}")
+
+
+def not_fitting(name: str, dims: int, given) -> str:
+    """What is said of an input of the wrong number of dimensions, or with an empty one."""
+    batched = f"{dims + 1}D or {dims + 2}D (batch mode) tensor"
+    if name == "avg_pool3d":
+        return f"non-empty {batched} expected for input"
+    if name == "max_pool3d" and len(given) in (4, 5) and 0 in given[-4:]:
+        at = max(0, given[-4:].index(0) - (len(given) - 4))
+        return (
+            "max_pool3d_with_indices_out_cpu_template(): Expected input's non-batch dimensions to have positive length, "
+            f"but input has a shape of {list(given)} and non-batch dimension {at} has length zero!"
+        )
+    label = "" if name == "max_pool2d" else f"{name}(): "
+    return f"{label}Expected {batched} with optional 0 dim batch size for input, but got:{list(given)}"
 
 
 def _by(values, letter: str, dims: int) -> str:
@@ -372,9 +401,10 @@ for _dims in (1, 2, 3):
                 indices.dtype is types.int64,
                 f"elements in indices should be type int64 but got: {indices.dtype}",
             )
+            one = [1] if _dims == 1 else []  # a line is unpooled as a plane of width 1
             require(input.shape == indices.shape, f"Expected shape of indices to be same as that of the input tensor "
-                    f"({list(input.shape)}) but got indices tensor with shape: "
-                    f"{list(indices.shape)}")  # fmt: skip
+                    f"({[*input.shape, *one]}) but got indices tensor with shape: "
+                    f"{[*indices.shape, *one]}")  # fmt: skip
             default = [
                 (n - 1) * s + k - 2 * p for n, k, s, p in zip(input.shape[-_dims:], kernel, stride, padding)
             ]
@@ -397,21 +427,38 @@ for _dims in (1, 2, 3):
             return ops.reshape(made, (*lead, *size))
 
 
+def wrong_count(name: str, dims: int, count: int) -> str:
+    if dims == 1:
+        return f"{name}() argument 'output_size' should contain one int (got {count})"
+    if "avg" in name:
+        return f"{name}: output_size must be {dims}"
+    return f"{name}(): internal error: output_size.size() must be {dims}"
+
+
+def negative_size(name: str, input, output) -> str:
+    if "max" in name:
+        least = next((o for o in output if o < 0), 0)
+        lead = list(input.shape[: input.dim() - len(output)])
+        size = [*lead, *((1,) if len(output) == 1 else ()), *output]
+        return f"Trying to create tensor with negative dimension {least}: {size}"
+    sizes = (1, *output) if len(output) == 1 else output
+    text = ", ".join(map(str, sizes)) if len(sizes) < 3 else f"{sizes[0]}, {sizes[1]},{sizes[2]}"
+    plane = "adaptive_avg_pool2d" if len(output) == 1 else name
+    return f"{plane}: elements of output_size must be greater than or equal to 0 but received {{{text}}}"
+
+
 def adaptive(input, output_size, dims: int, name: str):
     """The batched input and the wanted sizes, checked."""
     output = (
         (output_size,) * dims if isinstance(output_size, int) or output_size is None else tuple(output_size)
     )
     output = output * dims if len(output) == 1 else output
-    require(len(output) == dims, f"{name}: internal error: output_size.size() must be {dims}")
+    require(len(output) == dims, wrong_count(name, dims, len(output)))
     require(input.dim() > dims, f"Input dimension should be at least {dims + 1}", ValueError)
     require(input.dim() in (dims + 1, dims + 2),
             f"{name}(): Expected {dims + 1}D or {dims + 2}D tensor, but got {list(input.shape)}")  # fmt: skip
     output = tuple(n if o is None else int(o) for o, n in zip(output, input.shape[-dims:]))
-    require(
-        all(o >= 0 for o in output),
-        f"{name}: elements of output_size must be greater than or equal to 0 but received {list(output)}",
-    )
+    require(all(o >= 0 for o in output), negative_size(name, input, output))
     for d in range(1, dims + 2 if input.dim() == dims + 2 else dims + 1):
         require(input.shape[d] > 0 or d == 0,
                 f"{name}(): Expected input to have non-zero size for non-batch dimensions, but input has sizes "

@@ -102,7 +102,9 @@ class Uniform(Composite):
             from_ <= to,
             f"uniform_ expects to return a [from, to) range, but found from={from_:g} > to={to:g}",
         )
-        return fill("random_uniform", input, generator, float(from_), float(to))
+        parts = ops.view_as_real(input) if input.dtype.is_complex else input
+        fill("random_uniform", parts, generator, float(from_), float(to))
+        return input
 
 
 @op("normal_(Tensor input, float mean=0.0, float std=1.0, *, any generator=None) -> Tensor", function=False)
@@ -455,12 +457,14 @@ def check_weights(rows, replacement: bool) -> None:
     """Raise unless each row of weights is finite and not negative, and holds more than zeros."""
     finite, positive = bool(ops.isfinite(rows).all()), bool((rows >= 0).all())
     if replacement:
-        fault = "= infinity or NaN" if not finite else "< 0"
+        fault = "< 0" if bool((rows < 0).any()) else "= infinity or NaN"
         require(
             finite and positive, f"invalid multinomial distribution (encountering probability entry {fault})"
         )
     require(finite and positive, "probability tensor contains either `inf`, `nan` or element < 0")
-    require(bool((ops.sum(rows, 1) > 0).all()), "invalid multinomial distribution (sum of probabilities <= 0)")
+    require(
+        bool((ops.sum(rows, 1) > 0).all()), "invalid multinomial distribution (sum of probabilities <= 0)"
+    )
 
 
 @op(

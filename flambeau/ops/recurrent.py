@@ -54,10 +54,23 @@ class RecurrentLayer(Opaque):
 
     def d_all(g0, g1, g2, input, sizes, hidden, cell, w_ih, w_hh, b_ih, b_hh, w_hr, w_ih_reverse, w_hh_reverse,
               b_ih_reverse, b_hh_reverse, w_hr_reverse, mode, batch, result0, result3, needs):  # fmt: skip
-        weights = (w_ih, w_hh, b_ih, b_hh, w_hr, w_ih_reverse, w_hh_reverse, b_ih_reverse, b_hh_reverse, w_hr_reverse)
+        weights = (
+            w_ih,
+            w_hh,
+            b_ih,
+            b_hh,
+            w_hr,
+            w_ih_reverse,
+            w_hh_reverse,
+            b_ih_reverse,
+            b_hh_reverse,
+            w_hr_reverse,
+        )
         wanted = tuple(needed for name, needed in needs.items() if name != "sizes")
         if define.RECORDING[0]():
-            found = iter(COMPOSED[0]((g0, g1, g2), (input, hidden, cell, *weights), wanted, sizes, mode, batch))
+            found = iter(
+                COMPOSED[0]((g0, g1, g2), (input, hidden, cell, *weights), wanted, sizes, mode, batch)
+            )
         else:
             found = ops.recurrent_layer_backward(
                 g0, g1, g2 if mode == "LSTM" else None, input, sizes, hidden, cell, w_ih, w_hh, w_hr, w_ih_reverse,
@@ -82,7 +95,8 @@ class RecurrentLayerBackward(Opaque):
 
     def layouts(input, hidden, cell, w_ih, w_hh, w_hr, w_ih_reverse, w_hh_reverse, w_hr_reverse, wanted):
         bias, bias_reverse = (
-            None if w is None else contiguous_layout(w.shape[:1], w.dtype, w.device) for w in (w_ih, w_ih_reverse)
+            None if w is None else contiguous_layout(w.shape[:1], w.dtype, w.device)
+            for w in (w_ih, w_ih_reverse)
         )
         all_of = [input, hidden, cell, w_ih, w_hh, bias, bias, w_hr]
         all_of += [w_ih_reverse, w_hh_reverse, bias_reverse, bias_reverse, w_hr_reverse]

@@ -89,7 +89,9 @@ class Hann(Composite):
     """Raised cosine: ``0.5 - 0.5 cos``."""
 
     def body(M, sym, dtype, layout, device, requires_grad):
-        return finish(cosines((0.5, 0.5), M, sym, settled("general_cosine", M, dtype, layout), device), requires_grad)
+        return finish(
+            cosines((0.5, 0.5), M, sym, settled("general_cosine", M, dtype, layout), device), requires_grad
+        )
 
 
 @op(f"signal.windows.blackman(int M, *, bool sym=True, {_OPTIONS}) -> Tensor")
@@ -98,7 +100,8 @@ class Blackman(Composite):
 
     def body(M, sym, dtype, layout, device, requires_grad):
         return finish(
-            cosines((0.42, 0.5, 0.08), M, sym, settled("general_cosine", M, dtype, layout), device), requires_grad
+            cosines((0.42, 0.5, 0.08), M, sym, settled("blackman", M, dtype, layout), device),
+            requires_grad,
         )
 
 
@@ -111,7 +114,9 @@ class Nuttall(Composite):
 
     def body(M, sym, dtype, layout, device, requires_grad):
         terms = (0.3635819, 0.4891775, 0.1365995, 0.0106411)
-        return finish(cosines(terms, M, sym, settled("general_cosine", M, dtype, layout), device), requires_grad)
+        return finish(
+            cosines(terms, M, sym, settled("general_cosine", M, dtype, layout), device), requires_grad
+        )
 
 
 def triangle(M: int, sym: bool, kind, device):

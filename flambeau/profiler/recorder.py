@@ -87,7 +87,7 @@ class Recorder:
 
     # -- one record --------------------------------------------------------------------------------------------------
 
-    def begin(self, name: str, kind: str = "operator", given: tuple = (), operator: Any = None) -> Record:
+    def begin(self, name: str, kind: str = "operator", given: tuple = ()) -> Record:
         """Open a record inside the one that is open in this thread."""
         local = self._local
         stack = getattr(local, "stack", None)
@@ -98,8 +98,6 @@ class Recorder:
         record = Record(name, stack[-1] if stack else None, local.thread, kind)
         if self.shapes:
             record.shapes = [list(x.shape) if isinstance(x, Tensor) else [] for x in given]
-        if self.flops and operator is not None:
-            record.flops = flops_of(operator, given)
         if self.stacks:
             record.stack = _callers()
         if self.modules and local.modules:
@@ -145,11 +143,15 @@ class Recorder:
         name = f"aten::{operator.name}{'_' if variant == 'inplace' and not operator.name.endswith('_') else ''}"
 
         def watched(*args: Any, **kwargs: Any) -> Any:
-            record = self.begin(name, "operator", (*args, *kwargs.values()) if kwargs else args, operator)
+            given = (*args, *kwargs.values()) if kwargs else args
+            record = self.begin(name, "operator", given)
             try:
-                return original(*args, **kwargs)
+                result = original(*args, **kwargs)
             finally:
                 self.finish(record)
+            if self.flops:
+                record.flops = flops_of(operator, given, result)
+            return result
 
         function.__globals__["watched_call"] = watched
         self._swapped.append((function, function.__code__))
@@ -183,9 +185,11 @@ class Recorder:
         def undo() -> None:
             autograd._run_node, autograd._accumulate = run_node, accumulate
             autograd.WATCHED[0] = False
+            dispatch.SOLE -= 1
 
         autograd._run_node, autograd._accumulate = watched_node, watched_accumulate
         autograd.WATCHED[0] = True
+        dispatch.SOLE += 1  # `watched_accumulate` holds the gradient too: it must not look shared
         self._undo.append(undo)
 
     def _watch_optimizers(self) -> None:

@@ -71,7 +71,7 @@ class LegacyStorages:
             raise UnpicklingError("The file is damaged: the list of its storages is malformed")
         for key in dict.fromkeys(keys):
             if key not in self._made:
-                raise UnpicklingError(f"storage key {key!r} not found in deserialized_objects")
+                raise UnpicklingError(f"storage key {key[:40]!r} not found in deserialized_objects")
             storage, placed, dtype = self._made.pop(key)
             size = storage.nbytes()
             found = data[at : at + _COUNT]
@@ -107,11 +107,15 @@ def load(data: Any, map_location: Any, run: Callable, *, size: int) -> tuple[Any
         run: runs one pickle: ``run(data, at, storages)`` gives its value and where it ends.
     """
     magic, at = Machine(data, _no_storages, size=size), 0
-    if magic.run() != MAGIC_NUMBER:
+    number = magic.run()
+    if type(number) is not int or number != MAGIC_NUMBER:
         raise RuntimeError("Invalid magic number; corrupt file?")
     version = Machine(data, _no_storages, at=magic.at, size=size)
-    if (number := version.run()) != PROTOCOL_VERSION:
-        raise RuntimeError(f"Invalid protocol version: {number}")
+    number = version.run()
+    if type(number) is not int or number != PROTOCOL_VERSION:
+        raise RuntimeError(
+            f"Invalid protocol version: {number if type(number) is int else type(number).__name__}"
+        )
     about = Machine(data, _no_storages, at=version.at, size=size)
     about.run()
     storages = LegacyStorages(size, map_location)

@@ -8,7 +8,7 @@ import pickle
 import warnings
 from typing import Any
 
-from flambeau.serialization import allowed, legacy, locations, pickler, safetensors
+from flambeau.serialization import allowed, legacy, locations, plain, safetensors
 from flambeau.serialization.machine import GlobalLister, Machine
 from flambeau.serialization.storages import Mapping, ZipStorages
 from flambeau.serialization.zip_reader import ByteSource, ZipReader, open_binary
@@ -146,7 +146,7 @@ def _trusting(pickle_module: Any, arguments: dict) -> Any:
             if full in values:
                 return values[full]
             if full == "torch.serialization._get_layout":
-                return pickler.layout_of
+                return plain.layout_named
             if module == "torch" or module.startswith("torch."):
                 return _ours(super().find_class, module, name)
             return super().find_class(module, name)

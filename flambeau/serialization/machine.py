@@ -9,6 +9,7 @@ import struct
 from collections import Counter, OrderedDict
 from collections.abc import Callable
 from pickle import UnpicklingError
+from types import FunctionType
 from typing import Any
 
 from flambeau.serialization import allowed, plain
@@ -121,15 +122,15 @@ class Machine:
         """Call a function that `find` gave out as one that may be called."""
         if type(arguments) is not tuple:
             raise TypeError("the arguments of a call are not a tuple")
-        if id(function) in _PLAIN_FUNCTIONS:
-            return function(self.allowance, *arguments)
+        if (maker := _MAKERS.get(id(function))) is not None:
+            return maker(self.allowance, *arguments)
         if id(function) in _TENSOR_FUNCTIONS:
             if function is _FROM_TYPE and not (len(arguments) > 1 and self.may_make(arguments[1])):
                 raise UnpicklingError("Trying to make a tensor of a class that is not allowed")
             return function(*arguments)
         if id(function) in self.user_values:
             return function(*arguments)
-        raise UnpicklingError(f"Trying to call reduce for unrecognized function {type(function).__name__}")
+        raise UnpicklingError(f"Trying to call reduce for unrecognized function {_shown(function)}")
 
     def may_make(self, kind: Any) -> bool:
         """Whether a tensor may be given this class."""
@@ -140,9 +141,14 @@ class Machine:
         return isinstance(kind, type) and kind is allowed.known_class("torch.nn.parameter.Parameter")
 
 
-_PLAIN_FUNCTIONS = {id(function) for function in plain.FUNCTIONS.values()}
+_MAKERS = {id(public): maker for public, maker in plain.FUNCTIONS.values()}
 _TENSOR_FUNCTIONS = {id(function) for function in allowed.tensors.TORCH_NAMES.values()}
 _FROM_TYPE = allowed.tensors.rebuild_from_type
+
+
+def _shown(value: Any) -> str:
+    """A class or function by its name; of any other value only the type, since its text may be without end."""
+    return str(value)[:200] if isinstance(value, (type, FunctionType)) else f"a {type(value).__name__}"
 
 
 def _unsupported(machine: Machine) -> None:
@@ -451,13 +457,13 @@ def _new_object_named(machine: Machine) -> None:
 
 
 def _make_object(machine: Machine, kind: Any, arguments: Any, named: Any) -> None:
-    if id(kind) in _PLAIN_FUNCTIONS and not named:
+    if id(kind) in _MAKERS and not named:
         machine.stack.append(machine.call(kind, arguments))
         return
     if not isinstance(kind, type) or id(kind) not in machine.user_values:
         raise UnpicklingError(
             "Can only create new object for nn.Parameter or classes allowlisted via `add_safe_globals` but got "
-            f"{kind}"
+            f"{_shown(kind)}"
         )
     machine.stack.append(kind.__new__(kind, *arguments, **named))
 
@@ -474,7 +480,7 @@ def _build(machine: Machine) -> None:
     if id(kind) not in machine.user_values:
         raise UnpicklingError(
             "Can only build Tensor, Parameter, OrderedDict or types allowlisted via `add_safe_globals`, but got "
-            f"{kind}"
+            f"{_shown(kind)}"
         )
     if hasattr(target, "__setstate__"):
         target.__setstate__(state)
@@ -525,7 +531,7 @@ class GlobalLister(Machine):
             super().find(module, name)
 
     def call(self, function: Any, arguments: Any) -> Any:
-        return super().call(function, arguments) if id(function) in _PLAIN_FUNCTIONS else _BLANK
+        return super().call(function, arguments) if id(function) in _MAKERS else _BLANK
 
     def run(self) -> Any:
         while True:

@@ -11,7 +11,7 @@ from functools import cache
 from types import FunctionType
 from typing import Any
 
-from flambeau.serialization import locations, tensors
+from flambeau.serialization import locations, plain, tensors
 from flambeau.serialization.allowed import torch_name
 
 
@@ -121,15 +121,8 @@ def _reduced(obj: Any) -> Any:
     if kind is flambeau.device:
         return flambeau.device, ((obj.type,) if obj.index is None else (obj.type, obj.index))
     if kind is flambeau.layout:
-        return layout_of, (str(obj),)
+        return plain.layout_named, (str(obj),)
     return NotImplemented
-
-
-def layout_of(name: str) -> Any:
-    """The layout of a name such as ``"torch.strided"``."""
-    import flambeau
-
-    return getattr(flambeau, name.removeprefix("torch."))
 
 
 def _reduce_tensor(tensor: Any, kind: type) -> Any:
@@ -186,7 +179,7 @@ def _torch_global(name: str) -> str:
         if attribute in _REBUILDERS:
             return f"{_REBUILDERS[attribute][0]} {_REBUILDERS[attribute][2]}"
         return "torch.storage UntypedStorage" if attribute == "UntypedStorage" else f"torch {attribute}"
-    if module == __name__ and attribute == "layout_of":
+    if module == plain.__name__ and attribute == "layout_named":
         return "torch.serialization _get_layout"
     if module == "flambeau.base.dtype" and attribute != "dtype":
         return f"torch {attribute.removesuffix('_')}"

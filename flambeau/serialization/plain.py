@@ -6,7 +6,9 @@ and hashing a small nest of tuples can take for ever.
 
 from __future__ import annotations
 
+import _codecs
 from collections import Counter, OrderedDict
+from collections.abc import Callable
 from typing import Any
 
 _DEEPEST_KEY = 64
@@ -96,15 +98,21 @@ def make_device(allowance: Allowance, kind: Any, index: Any = None) -> Any:
     return device(kind, index)
 
 
-def make_layout(allowance: Allowance, name: Any) -> Any:
-    """``torch.strided`` and its kin, by name."""
+def layout_named(name: Any) -> Any:
+    """The layout of a name such as ``"torch.strided"``."""
     import flambeau
 
-    known = (flambeau.strided, flambeau.sparse_coo, flambeau.sparse_csr)
-    for found in known:
+    if type(name) is not str:
+        raise TypeError("a layout is found by its name")
+    for found in (flambeau.strided, flambeau.sparse_coo, flambeau.sparse_csr):
         if name == str(found):
             return found
-    raise ValueError(f"there is no layout {name!r}")
+    raise ValueError(f"there is no layout {name[:40]!r}")
+
+
+def make_layout(allowance: Allowance, name: Any) -> Any:
+    """``torch.strided`` and its kin, by name."""
+    return layout_named(name)
 
 
 def make_complex(allowance: Allowance, real: Any = 0.0, imaginary: Any = 0.0) -> complex:
@@ -133,23 +141,30 @@ def make_bytearray(allowance: Allowance, content: Any = b"", encoding: Any = "la
 
 def encode(allowance: Allowance, text: Any, encoding: Any = "latin1") -> bytes:
     """Bytes, which pickle protocol 2 spells as text."""
-    if type(text) is not str or encoding not in ("latin1", "latin-1"):
+    if type(text) is not str or type(encoding) is not str or encoding not in ("latin1", "latin-1"):
         raise ValueError("bytes are saved as latin1 text")
     allowance.spend(len(text))
     return text.encode("latin1")
 
 
-#: by the names that files give them; each takes the allowance first
-FUNCTIONS = {
-    "builtins.set": make_set,
-    "builtins.frozenset": make_frozenset,
-    "builtins.complex": make_complex,
-    "builtins.bytes": make_bytes,
-    "builtins.bytearray": make_bytearray,
-    "collections.OrderedDict": make_ordered_dict,
-    "collections.Counter": make_counter,
-    "_codecs.encode": encode,
-    "torch.Size": make_size,
-    "torch.device": make_device,
-    "torch.serialization._get_layout": make_layout,
-}
+def _public() -> dict[str, tuple[Any, Callable]]:
+    from flambeau.base.device import device
+    from flambeau.base.layout import Size
+
+    return {
+        "builtins.set": (set, make_set),
+        "builtins.frozenset": (frozenset, make_frozenset),
+        "builtins.complex": (complex, make_complex),
+        "builtins.bytes": (bytes, make_bytes),
+        "builtins.bytearray": (bytearray, make_bytearray),
+        "collections.OrderedDict": (OrderedDict, make_ordered_dict),
+        "collections.Counter": (Counter, make_counter),
+        "_codecs.encode": (_codecs.encode, encode),
+        "torch.Size": (Size, make_size),
+        "torch.device": (device, make_device),
+        "torch.serialization._get_layout": (layout_named, make_layout),
+    }
+
+
+#: by the names that files give them: what a file means, and what is called instead, with the allowance first
+FUNCTIONS = _public()

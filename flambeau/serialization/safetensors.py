@@ -148,7 +148,7 @@ def _read_header(source: ByteSource) -> tuple[dict, int]:
     try:
         if text.count(b"{") + text.count(b"[") > count // 2 or not text.startswith(b"{"):
             raise ValueError("it does not begin as one")
-        header = json.loads(text, object_pairs_hook=_unique)
+        header = json.loads(text.decode("utf-8"), object_pairs_hook=_unique)
     except (ValueError, RecursionError) as error:
         raise SafetensorsError(f"Error while deserializing header: invalid JSON: {error}") from None
     return header, _WORD + count

@@ -56,10 +56,11 @@ def checked_identity(identity: Any, length: int) -> tuple:
     Raises: pickle.UnpicklingError when it is anything else.
     """
     if type(identity) is tuple and len(identity) == length:
+        # Types first: comparing a tensor with a text would be an operator.
         parts = [part.decode("ascii") if type(part) is bytes else part for part in identity]
         word, kind, key, location, count = parts[:5]
-        texts = word == "storage" and type(key) is str and type(location) is str
-        if texts and isinstance(kind, tensors.StorageType) and type(count) is int and 0 <= count < 1 << 60:
+        texts = type(word) is str and type(key) is str and type(location) is str and word == "storage"
+        if texts and type(kind) is tensors.StorageType and type(count) is int and 0 <= count < 1 << 60:
             return tuple(parts[1:])
     shown = type(identity).__name__ if type(identity) is not tuple else f"tuple of {len(identity)}"
     raise UnpicklingError(f"Only persistent_load of storage is allowed, but got {shown}")

@@ -108,10 +108,10 @@ def rebuild_from_type(function, kind, arguments, state) -> Any:
     """A tensor with attributes, or of a subclass (PyTorch's ``_rebuild_from_type_v2``)."""
     import flambeau
 
-    if function not in REBUILDERS or type(arguments) is not tuple:
+    if not any(function is known for known in REBUILDERS) or type(arguments) is not tuple:
         raise TypeError("a tensor is rebuilt by one of the known functions")
     if not isinstance(kind, type) or not issubclass(kind, flambeau.Tensor):
-        raise TypeError(f"{kind!r} is no class of tensors")
+        raise TypeError("a tensor is rebuilt with a class that is none of tensors")
     made = function(*arguments)
     if type(made) is not kind:
         made = made.as_subclass(kind)
@@ -167,7 +167,7 @@ def _with_attributes(made, state) -> Any:
 
 def _with_lazy_bits(made, metadata) -> Any:
     """Carry out the conjugation or negation that PyTorch saves as a flag beside the storage."""
-    if not metadata:
+    if metadata is None:
         return made
     if type(metadata) is not dict:
         raise TypeError(f"the metadata of a tensor is a dict, not {type(metadata).__name__}")
@@ -182,9 +182,7 @@ def _check_numbers(offset, size, stride, requires_grad) -> None:
     if not shapes or len(size) != len(stride) or len(size) > _MOST_DIMENSIONS:
         raise ValueError("the size and the stride of a tensor do not belong together")
     if any(type(n) is not int or not 0 <= n <= _LARGEST for n in (offset, *size, *stride)):
-        raise ValueError(
-            f"size {tuple(size)}, stride {tuple(stride)} and offset {offset} do not make a tensor"
-        )
+        raise ValueError("the size, the stride and the offset of a tensor are ints that are not negative")
     if type(requires_grad) is not bool:
         raise TypeError(f"requires_grad is a bool, not {type(requires_grad).__name__}")
 
@@ -195,9 +193,8 @@ def _view(storage, dtype, offset, size, stride, requires_grad) -> Any:
     from flambeau.tensor.storage import TypedStorage
 
     if not isinstance(storage, TypedStorage) or not isinstance(dtype, Dtype):
-        raise TypeError(
-            f"a tensor is rebuilt from a storage and a dtype, not {type(storage).__name__} and {dtype!r}"
-        )
+        kinds = f"{type(storage).__name__} and {type(dtype).__name__}"
+        raise TypeError(f"a tensor is rebuilt from a storage and a dtype, not {kinds}")
     _check_numbers(offset, size, stride, requires_grad)
     untyped = storage._untyped_storage
     last = offset - 1

@@ -23,7 +23,7 @@ from .out import accept_out, give_out
 from .plan import NUMBERS, Plan, make_plan
 from .signature import MISSING, header, missing, prelude
 from .tensor import Tensor, make, new_object, track_view
-from .wording import argument_error, describe_call, invalid_combination, not_tensor
+from .wording import argument_error, describe_call, invalid_combination, not_tensor, not_tensors
 
 _runtime = None
 
@@ -428,7 +428,8 @@ def layout_key(x):
 def prepare(op: Operator, args: tuple) -> tuple[tuple, dict, tuple]:
     """Arguments in canonical form, the values that planning sees, and the key of the plan."""
     ready, values, key = [], {}, []
-    widen = op.kind == "Opaque" and isinstance(args[0], Tensor) and args[0]._layout.dtype.kind == 3
+    complex_first = isinstance(args[0], Tensor) and args[0]._layout.dtype.kind == 3
+    widen = complex_first and op.kind == "Opaque" and not op.unkeyed
     follow = getattr(op.rules, "scalars_follow_tensor", False)
     whole = follow and isinstance(args[0], Tensor) and args[0]._layout.dtype.kind == 1
     for p, x in zip(op.arguments, args, strict=True):
@@ -439,7 +440,7 @@ def prepare(op: Operator, args: tuple) -> tuple[tuple, dict, tuple]:
         if p.type == "Tensor[]":
             x = tuple(x) if isinstance(x, (list, tuple)) else x
             if not isinstance(x, tuple) or not all(isinstance(t, Tensor) for t in x):
-                raise argument_error(op, p, "tuple of Tensors", x)
+                raise not_tensors(op, p, x)
             seen = tuple(t._layout.plain for t in x)
         elif p.is_tensor and isinstance(x, Tensor):
             seen = x._layout.plain
@@ -540,6 +541,8 @@ def with_gradient(t: Tensor) -> Tensor:
 def invoke_operator(op: Operator, args: tuple, out=None):
     """Call an operator for an infix sign: NotImplemented beside an operand of an unknown type."""
     if not isinstance(args[0], Tensor) and not overrides.overrides(args[0]):
+        if op.name == "rdiv":
+            raise AttributeError(f"{type(args[0]).__name__!r} object has no attribute 'reciprocal'")
         raise TypeError(
             f"descriptor for 'Tensor' objects doesn't apply to a '{type(args[0]).__name__}' object"
         )

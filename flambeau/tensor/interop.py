@@ -31,6 +31,13 @@ def address(t: Tensor) -> int:
     return 0 if t._memory is None else dispatch.runtime().address(t._memory) + t._offset
 
 
+def outside_address(t: Tensor) -> int:
+    """`address`, for somebody who keeps it: what compiled code does with this memory is done at once from here on."""
+    if t._memory is not None:
+        dispatch.runtime().give_away(t._memory)
+    return address(t)
+
+
 def fill_from_list(t: Tensor, flat: list) -> None:
     """Write a flat list of Python numbers into a contiguous tensor."""
     if flat:
@@ -316,8 +323,8 @@ class _Exporter:
     __slots__ = ("__array_interface__", "memory", "tensor")
 
 
-def to_numpy(t: Tensor):
-    """A NumPy array over the tensor's memory."""
+def to_numpy(t: Tensor, kept: bool = True):
+    """A NumPy array over the tensor's memory. kept: whether somebody may use it after more operators ran."""
     import numpy as np
 
     where = t._layout
@@ -335,7 +342,7 @@ def to_numpy(t: Tensor):
     exporter.memory = t._memory
     exporter.__array_interface__ = {
         "version": 3, "shape": tuple(where.shape), "typestr": np.dtype(where.dtype.numpy_name).str,
-        "data": (address(t), False), "strides": tuple(s * item for s in where.strides),
+        "data": ((outside_address if kept else address)(t), False), "strides": tuple(s * item for s in where.strides),
     }  # fmt: skip
     return np.asarray(exporter)
 
@@ -457,7 +464,7 @@ def to_list(t: Tensor) -> Any:
         return _nest([], where.shape)
     if where.dtype.name == "bfloat16":
         t = t.to(types.float32)
-    return to_numpy(t.detach()).tolist()
+    return to_numpy(t.detach(), kept=False).tolist()
 
 
 def _nest(flat, shape):

@@ -86,7 +86,10 @@ class UntypedStorage:
 
     def data_ptr(self) -> int:
         """Address of the first byte."""
-        return 0 if self._memory is None else dispatch.runtime().address(self._memory)
+        if self._memory is None:
+            return 0
+        dispatch.runtime().give_away(self._memory)
+        return dispatch.runtime().address(self._memory)
 
     @property
     def _cdata(self) -> int:
@@ -101,8 +104,18 @@ class UntypedStorage:
         return "torch.storage.UntypedStorage"
 
     def is_shared(self) -> bool:
-        """Whether other processes see the memory: never."""
-        return False
+        """Whether the memory is one that other processes may see."""
+        from ..backend.cpu.shared import is_shared
+
+        return is_shared(self._memory)
+
+    def share_memory_(self) -> UntypedStorage:
+        """Move the bytes to memory that other processes may see; gives the storage itself."""
+        if self._memory is not None:
+            from ..backend.cpu.shared import move
+
+            move(self._memory)
+        return self
 
     def is_pinned(self, device=None) -> bool:
         """Whether the memory is locked for a device: never."""
@@ -302,8 +315,13 @@ class TypedStorage:
         return self
 
     def is_shared(self) -> bool:
-        """Whether other processes see the memory: never."""
-        return False
+        """Whether the memory is one that other processes may see."""
+        return self._untyped_storage.is_shared()
+
+    def share_memory_(self) -> TypedStorage:
+        """Move the numbers to memory that other processes may see; gives the storage itself."""
+        self._untyped_storage.share_memory_()
+        return self
 
     def cpu(self) -> TypedStorage:
         """The storage in host memory: itself."""

@@ -237,7 +237,7 @@ def storage_offset(self) -> int:
 @method
 def data_ptr(self) -> int:
     """Address of the first element."""
-    return interop.address(self)
+    return interop.outside_address(self)
 
 
 @method
@@ -534,7 +534,10 @@ def is_inference(self) -> bool:
 
 @method
 def is_shared(self) -> bool:
-    return False
+    """Whether the memory is one that other processes may see."""
+    from ..backend.cpu.shared import is_shared
+
+    return is_shared(self._memory)
 
 
 @method
@@ -550,7 +553,11 @@ def pin_memory(self, device=None):
 
 @method
 def share_memory_(self):
-    """Host memory is shared with forked processes only; gives the tensor itself."""
+    """Move the elements to memory that other processes may see; views see them there too. Gives the tensor itself."""
+    if self._memory is not None:
+        from ..backend.cpu.shared import move
+
+        move(self._memory)
     return self
 
 

@@ -12,9 +12,13 @@ def title(op: Operator) -> str:
     return op.name if op.namespace in ("", "nn.functional") else f"{op.namespace}.{op.name}".replace(".", "_")
 
 
+#: operators of several forms whose signature does not show them
+_SEVERAL_FORMS = frozenset(("max", "min"))
+
+
 def argument_error(op: Operator, p, expected: str, x, args: tuple = ()) -> TypeError:
     """The error of an argument of the wrong type; `args`, all of them, where the operator has several forms."""
-    if args and any(q.type == "Operand" for q in op.arguments):
+    if args and (any(q.type == "Operand" for q in op.arguments) or op.full_name in _SEVERAL_FORMS):
         return invalid_combination(op, args)
     place = op.names.index(p.name) + 1
     where = f" (position {place})" if not p.keyword_only else ""
@@ -44,6 +48,15 @@ def not_tensor(op: Operator, args: tuple) -> TypeError:
         if p.type == "Tensor" and not isinstance(x, Tensor):
             return argument_error(op, p, "Tensor", x, args)
     return invalid_combination(op, args)
+
+
+def not_tensors(op: Operator, p, x) -> TypeError:
+    """The error of something that should be a sequence of tensors."""
+    if isinstance(x, tuple):
+        k, one = next((k, one) for k, one in enumerate(x) if not isinstance(one, Tensor))
+        at = op.names.index(p.name)
+        return TypeError(f"expected Tensor as element {k} in argument {at}, but got {type(one).__name__}")
+    return argument_error(op, p, "tuple of Tensors", x)
 
 
 def describe_call(op: Operator, values: dict, written: bool = False) -> str:

@@ -26,7 +26,10 @@ def describe(where: Layout) -> tuple[tuple, str, tuple]:
     import numpy as np
 
     item = where.dtype.itemsize
-    return tuple(where.shape), np.dtype(where.dtype.numpy_name).str, tuple(s * item for s in where.strides)
+    kind = np.dtype(where.dtype.numpy_name)
+    if kind.itemsize != item:  # NumPy lacks the type: an array of another would lie over the wrong memory
+        raise NotImplementedError(f"this operation is not implemented for '{where.dtype}' on the CPU")
+    return tuple(where.shape), kind.str, tuple(s * item for s in where.strides)
 
 
 def array_over(address: int, described):

@@ -21,7 +21,7 @@ from .gemm import Operand
 from .native import define
 from .recurrent_backward import scratch_backward
 from .recurrent_gates import sigmoid, tanh
-from .recurrent_kernels import BAD_SIZES, WORDS, at, scratch_forward
+from .recurrent_kernels import WORDS, at, scratch_forward
 from .recurrent_tiles import ROWS, tile_names, tile_shapes
 from .types import BY_CODE
 
@@ -65,7 +65,13 @@ def kernel(name: str, mode: str, code: str, packed: bool, projected: bool) -> in
     def text() -> str:
         module = Module()
         for tile, count, panels in tile_names(shapes):
-            define(module, tile, recurrent_tiles.tile, {"T": t, "L": lanes, "COUNT": count, "V": panels}, export=False)
+            define(
+                module,
+                tile,
+                recurrent_tiles.tile,
+                {"T": t, "L": lanes, "COUNT": count, "V": panels},
+                export=False,
+            )
         where = recurrent_kernels if name == "forward" else recurrent_backward
         define(module, name, getattr(where, name), {"S": static})
         return module.text()
@@ -90,7 +96,9 @@ def helper(name: str, code: str, mode: str = "") -> int:
         define(module, name, getattr(where, name), static)
         return module.text()
 
-    return jit.build(f"recurrent helper {(name, code, mode)!r} {jit.vector_bytes()} {_source_key()}", text, [name])[0]
+    return jit.build(
+        f"recurrent helper {(name, code, mode)!r} {jit.vector_bytes()} {_source_key()}", text, [name]
+    )[0]
 
 
 class Layer:
@@ -99,6 +107,7 @@ class Layer:
     def __init__(self, call, names: tuple[str, ...]):
         self.call, self.names = call, names
         self.layouts = dict(zip(names, call.inputs, strict=True))
+        self.found: dict[str, int] = {}
         self.mode = call.values["mode"]
         self.gates = GATES[self.mode]
         where = self.layouts["input"]
@@ -116,6 +125,8 @@ class Layer:
         else:
             self.steps, self.batch = where.shape[:2]
         self.width = -(-self.hidden // self.lanes) * self.lanes
+        #: a single step, whose product with the state needs no packing (a GRU keeps its products apart)
+        self.alone = self.steps == 1 and self.directions == 1 and self.gates != 3 and not self.projected
         self.words = [0] * len(WORDS)
         self.slices = self.cut()
         self.put(steps=self.steps, batch=self.batch, rows=self.rows, hidden=self.hidden, state=self.state,
@@ -134,8 +145,10 @@ class Layer:
         return self.layouts[name] is not None
 
     def word(self, name: str) -> int:
-        """Frame word of an input as a contiguous buffer."""
-        return self.call.contiguous(self.names.index(name))
+        """Frame word of an input as a contiguous buffer, copied once where it must be."""
+        if name not in self.found:
+            self.found[name] = self.call.contiguous(self.names.index(name))
+        return self.found[name]
 
     def weight(self, name: str, direction: int) -> int:
         return self.word(name + "_reverse" * direction)
@@ -169,7 +182,6 @@ class Layer:
             self.step("pack_turned", words, gates * blocks, max(1, 16384 // (k * self.lanes)))
         return place
 
-
     def pack_plain(self, name: str, k: int, columns: int) -> int:
         """Frame word of the packed weights, k rows by columns, of all directions."""
         size = -(-columns // self.lanes) * self.lanes * k
@@ -180,13 +192,13 @@ class Layer:
         return place
 
 
-def refused(record) -> Exception:
+def refused(code: int, step: int, rows_: int) -> Exception:
     """The error for sizes of steps that cannot be."""
     return explained(
         RuntimeError,
         "batch_sizes do not describe the data of the packed sequence",
-        need="positive sizes that fall from the size of the batch and add up to the rows of the data; "
-        f"wrong at step {record[1]}, rows up to the end {record[2]}",
+        need="positive sizes that never rise, the first the size of the batch, that add up to the rows of the "
+        f"data; wrong at step {step}, sum {rows_}",
     )
 
 
@@ -204,13 +216,20 @@ def forward(call) -> None:
         weight = (layer.weight("w_ih", d), 0, 1, layer.features)
         layer.product(rows_, gates * hidden, layer.features, (x, 0, layer.features, 1), weight,
                       (place, d * count, gates * hidden, 1))  # fmt: skip
-    layer.put(gates=place, weights=layer.pack_turned("w_hh", gates, hidden, state), bias=biases(layer))
+    layer.put(gates=place, bias=biases(layer))
     if layer.projected:
         layer.put(projection=layer.pack_turned("w_hr", 1, state, hidden))
     if save and gates > 1:
         layer.put(kept=call.out(3), kept_offset=layer.directions * count * layer.bytes)
-    if layer.there("hidden"):
-        layer.put(first=layer.word("hidden"))
+    if layer.alone:
+        if layer.there("hidden"):  # their product joins that of the input
+            weight = (layer.weight("w_hh", 0), 0, 1, state)
+            layer.product(layer.batch, gates * hidden, state, (layer.word("hidden"), 0, state, 1), weight,
+                          (place, 0, gates * hidden, 1), accumulate=True)  # fmt: skip
+    else:
+        layer.put(weights=layer.pack_turned("w_hh", gates, hidden, state))
+        if layer.there("hidden"):
+            layer.put(first=layer.word("hidden"))
     if layer.there("cell"):
         layer.put(first_cell=layer.word("cell"))
     layer.put(output=call.out(0), last=call.out(1))
@@ -242,11 +261,14 @@ def backward(call) -> None:
     size = gates * hidden * layer.rows
     layer.put(gates=layer.word("reserve"), kept=layer.word("reserve"), output=layer.word("output"))
     layer.put(kept_offset=layer.directions * size * layer.bytes, gradient=layer.word("grad"))
-    layer.put(last_gradient=layer.word("grad_hidden"), weights=layer.pack_plain("w_hh", gates * hidden, state))
+    layer.put(last_gradient=layer.word("grad_hidden"))
+    if not layer.alone:
+        layer.put(weights=layer.pack_plain("w_hh", gates * hidden, state))
+        layer.put(first_gradient=goal.get("hidden", 0))
     for name, slot in (("hidden", "first"), ("cell", "first_cell"), ("grad_cell", "last_cell_gradient")):
         if layer.there(name):
             layer.put(**{slot: layer.word(name)})
-    layer.put(first_gradient=goal.get("hidden", 0), first_cell_gradient=goal.get("cell", 0))
+    layer.put(first_cell_gradient=goal.get("cell", 0))
     layer.put(deltas=layer.scratch(layer.directions * size))
     if layer.mode == "GRU":
         layer.put(hidden_deltas=layer.scratch(layer.directions * size))
@@ -258,8 +280,12 @@ def backward(call) -> None:
         layer.put(unprojected=layer.scratch(layer.directions * layer.rows * hidden))
     items = layer.directions * layer.slices
     layer.put(bias=layer.scratch(items * (gates + (layer.mode == "GRU")) * layer.width))
-    layer.put(scratch=layer.scratch(items * scratch_backward(layer.lanes, gates, hidden, state, layer.projected)))
-    call.step(kernel("backward", layer.mode, layer.code, layer.packed, layer.projected), layer.words, items, 1)
+    layer.put(
+        scratch=layer.scratch(items * scratch_backward(layer.lanes, gates, hidden, state, layer.projected))
+    )
+    call.step(
+        kernel("backward", layer.mode, layer.code, layer.packed, layer.projected), layer.words, items, 1
+    )
     gradients(layer, goal)
 
 
@@ -288,6 +314,11 @@ def gradients(layer: Layer, goal: dict[str, int]) -> None:
             weight = (layer.weight("w_ih", d), 0, layer.features, 1)
             layer.product(rows_, layer.features, width, (deltas, first, width, 1), weight,
                           (goal["input"], 0, layer.features, 1), accumulate=d > 0)  # fmt: skip
+        if layer.alone and "hidden" in goal:
+            weight = (layer.weight("w_hh", 0), 0, state, 1)
+            layer.product(
+                layer.batch, state, width, (deltas, 0, width, 1), weight, (goal["hidden"], 0, state, 1)
+            )
         places = [goal.get(n + end, 0) for n in ("b_ih", "b_hh")]
         if any(places):
             part = d * layer.slices * (layer.gates + (layer.mode == "GRU")) * layer.width

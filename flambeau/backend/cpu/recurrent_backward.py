@@ -101,7 +101,9 @@ def step_deltas(S, hidden, rows, had, x, dh, dh_row, gradient, output, output_ro
 
 
 @native
-def through_projection(S, params, matrix, dh, dh_row, gradient, output_row, projected, turned, to, to_row, rows):
+def through_projection(
+    S, params, matrix, dh, dh_row, gradient, output_row, projected, turned, to, to_row, rows
+):
     """The gradient of a projected output: kept in rows, and taken back to the gates' product."""
     T, L = S.T, S.L
     k = params[at.state]

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 from .conv_lanes import first_lanes, load_masked, store_masked
 from .gemm_pack import transpose_block
-from .native import bitcast, fill_bytes, load, local, native, splat, store, unroll
+from .native import bitcast, fill_bytes, load, local, native, store, unroll
 from .recurrent_tiles import ROWS, sums
 from .types import i64, ptr, vec
 

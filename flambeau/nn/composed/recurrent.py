@@ -156,7 +156,9 @@ def _gradients(
     results = _composed_layer(mode, x, hidden, cell, present, batch, steps)
     pairs = [(r, g) for r, g in zip(results, incoming) if r is not None]
     targets = [one for one, needed in zip(inputs, wanted, strict=True) if needed]
-    return list(flambeau.autograd.grad([r for r, _ in pairs], targets, [g for _, g in pairs], create_graph=True))
+    return list(
+        flambeau.autograd.grad([r for r, _ in pairs], targets, [g for _, g in pairs], create_graph=True)
+    )
 
 
 COMPOSED.append(_gradients)
@@ -203,6 +205,8 @@ def run(network: Any, x: Tensor, hidden: Any, batch_sizes: Tensor | None) -> tup
     x = x.transpose(0, 1) if turn else x
     directions = 2 if network.bidirectional else 1
     names = network._all_weights
+    if x.shape[0] == 0:
+        raise RuntimeError("Expected sequence length to be larger than 0 in RNN")
     batch = x.shape[1] if batch_sizes is None else int(batch_sizes[0])
     states, cells = hidden if isinstance(hidden, tuple) else (hidden, None)
     ends: list = []
@@ -214,7 +218,11 @@ def run(network: Any, x: Tensor, hidden: Any, batch_sizes: Tensor | None) -> tup
         ends.append(last)
         if network.dropout > 0 and network.training and number < network.num_layers - 1:
             x = F.dropout(x, network.dropout, True)
-    final = [parts[0] if len(parts) == 1 else flambeau.cat(list(parts)) for parts in zip(*ends) if parts[0] is not None]
+    final = [
+        parts[0] if len(parts) == 1 else flambeau.cat(list(parts))
+        for parts in zip(*ends)
+        if parts[0] is not None
+    ]
     return (x.transpose(0, 1) if turn else x), (tuple(final[:2]) if network.mode == "LSTM" else final[0])
 
 

@@ -158,7 +158,7 @@ def collate_numpy_array_fn(batch: Any, *, collate_fn_map: Any = None) -> Any:
         import numpy
 
         made = _empty(contiguous_layout((len(batch), *shape), kind, cpu))
-        numpy.concatenate(batch, out=to_numpy(made).reshape(len(batch) * shape[0], *shape[1:]))
+        numpy.concatenate(batch, out=to_numpy(made, kept=False).reshape(len(batch) * shape[0], *shape[1:]))
         return made
     return collate([flambeau.as_tensor(array) for array in batch], collate_fn_map=collate_fn_map)
 

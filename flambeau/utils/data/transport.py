@@ -18,10 +18,10 @@ import weakref
 from collections.abc import Iterable
 from typing import Any
 
+from flambeau.backend.cpu.shared import AVAILABLE, Mapping, SharedOwner, nameless_file
 from flambeau.base.device import cpu
 from flambeau.base.dtype import DTYPES
 from flambeau.base.layout import contiguous_layout, layout
-from flambeau.multiprocessing.shared import AVAILABLE, Mapping, nameless_file
 from flambeau.tensor import dispatch
 from flambeau.tensor.autograd import AccumulateGrad
 from flambeau.tensor.interop import address, buffer_address, set_requires_grad
@@ -72,7 +72,7 @@ class _Block:
             os.close(self.descriptor)
 
 
-class _User:
+class _User(SharedOwner):
     """Held by every tensor of this process in a block."""
 
     __slots__ = ("mapping", "__weakref__")
@@ -222,18 +222,20 @@ class _Pickler(pickle.Pickler):
     """Writes tensors as places in blocks."""
 
     def __init__(self, stream: io.BytesIO, sender: Sender) -> None:
-        super().__init__(stream, protocol=5, buffer_callback=self._take_buffer)
-        self.sender = sender
-        self.spans: list[tuple[int, int, int]] = []
-        self._copied: dict[int, tuple[int, int, Any]] = {}
+        # The callback must not know the pickler, which would then stay, with the batch, until the next collection.
+        spans: list[tuple[int, int, int]] = []
 
-    def _take_buffer(self, buffer: pickle.PickleBuffer) -> bool:
-        """Whether the bytes stay in the pickle: not those of large arrays."""
-        raw = buffer.raw()
-        if raw.nbytes < IN_BLOCK or not AVAILABLE:
-            return True
-        self.spans.append((*self.sender.write(buffer_address(raw), raw.nbytes), raw.nbytes))
-        return False
+        def stays(buffer: pickle.PickleBuffer) -> bool:
+            """Whether the bytes stay in the pickle: not those of large arrays."""
+            raw = buffer.raw()
+            if raw.nbytes < IN_BLOCK or not AVAILABLE:
+                return True
+            spans.append((*sender.write(buffer_address(raw), raw.nbytes), raw.nbytes))
+            return False
+
+        super().__init__(stream, protocol=5, buffer_callback=stays)
+        self.sender, self.spans = sender, spans
+        self._copied: dict[int, tuple[int, int, Any]] = {}
 
     def reducer_override(self, obj: Any) -> Any:
         if type(obj) is not Tensor:
@@ -280,7 +282,7 @@ def _check_leaf(tensor: Tensor) -> None:
 # -- the receiver ------------------------------------------------------------------------------------------------------
 
 
-class _Lease:
+class _Lease(SharedOwner):
     """Held by the tensors of a batch that lie in a block; returns the block when the last one goes."""
 
     __slots__ = ("mapping", "number", "returned", "__weakref__")

@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any
 
 import flambeau
-from flambeau.multiprocessing.shared import AVAILABLE
+from flambeau.backend.cpu.shared import AVAILABLE
 
 from .fetch import _DatasetKind, fetcher_of
 from .transport import Sender, set_current_sender

@@ -12,8 +12,6 @@ import os
 import sys
 from typing import Any
 
-from flambeau.tensor import dispatch
-
 #: whether this system has files without a name that processes can hand on
 AVAILABLE = sys.platform != "win32"
 _POPULATE = getattr(mmap, "MAP_POPULATE", 0)
@@ -80,7 +78,19 @@ class Mapping:
             self.address = None
 
 
-class SharedBlock:
+def _runtime() -> Any:
+    from . import runtime  # loads native code: only when there is memory to speak of
+
+    return runtime
+
+
+class SharedOwner:
+    """Marks what keeps shared bytes alive."""
+
+    __slots__ = ()
+
+
+class SharedBlock(SharedOwner):
     """Shared memory with the descriptor that leads to it: what tensors in `share_memory_` lie in."""
 
     __slots__ = ("descriptor", "mapping", "nbytes", "replaced", "__weakref__")
@@ -109,7 +119,7 @@ class SharedBlock:
 
 def owner_of(memory: Any) -> Any:
     """The object that keeps foreign bytes alive; None for memory of the pool."""
-    runtime = dispatch.runtime()
+    runtime = _runtime()
     if runtime.word(memory, 3) >= 0:
         return None
     owner = ctypes.cast(runtime.word(memory, 4), ctypes.py_object).value
@@ -123,9 +133,14 @@ def block_of(memory: Any) -> SharedBlock | None:
     return owner if isinstance(owner, SharedBlock) else None
 
 
+def is_shared(memory: Any) -> bool:
+    """Whether other processes may see the bytes."""
+    return memory is not None and isinstance(owner_of(memory), SharedOwner)
+
+
 def memory_of(block: SharedBlock) -> Any:
     """A handle on a block's bytes, for a tensor."""
-    return dispatch.runtime().wrap(block.address, block.nbytes, block)
+    return _runtime().wrap(block.address, block.nbytes, block)
 
 
 def move(memory: Any) -> SharedBlock:
@@ -133,7 +148,7 @@ def move(memory: Any) -> SharedBlock:
     found = block_of(memory)
     if found is not None:
         return found
-    runtime = dispatch.runtime()
+    runtime = _runtime()
     nbytes = runtime.nbytes(memory)
     block = SharedBlock(nbytes)
     ctypes.memmove(block.address, runtime.address(memory), nbytes)

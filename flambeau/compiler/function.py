@@ -1,0 +1,125 @@
+"""`compile`: a function whose operators are recorded, fused and run together.
+
+The Python of the function runs on every call. While it runs, an operator only notes that its kernels are due, and checks
+that this is what happened the last time; at the end, or where a value is looked at, one native call runs the fused kernels
+of everything noted. Whatever Python does (branches, hooks, changed attributes, exceptions) therefore means what it means
+without `compile`, and there is nothing to guard.
+"""
+
+from __future__ import annotations
+
+import functools
+import warnings
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+__all__ = ["CompiledFunction", "compile", "reset"]
+
+MOST_PLANS = 256  # plans of one function after which it is taken to change with every call
+
+
+class CompiledFunction:
+    """A function compiled by `compile`."""
+
+    def __init__(self, function: Callable, fullgraph: bool = False):
+        from ..backend.cpu import planning as _  # makes the plans
+        from ..backend.cpu import recording
+
+        functools.update_wrapper(self, function)
+        self._function = function
+        self._fullgraph = fullgraph
+        self._recording = recording
+        self._root = recording.Root()
+        self._plain = False
+        _living.add(self)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        recording = self._recording
+        if self._plain or not recording.begin(self._root):
+            return self._function(*args, **kwargs)
+        try:
+            return self._function(*args, **kwargs)
+        finally:
+            recording.end()
+            if len(self._root.plans) > MOST_PLANS:
+                self._give_up()
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        return self if instance is None else functools.partial(self, instance)
+
+    def __repr__(self) -> str:
+        return f"<compiled {getattr(self._function, '__qualname__', self._function)!r}>"
+
+    def _give_up(self) -> None:
+        name = getattr(self._function, "__qualname__", repr(self._function))
+        text = (
+            f"compile: {name} ran differently on {MOST_PLANS} calls, so that planning costs more than it saves; it runs "
+            "operator by operator from here on. explain() shows the last difference."
+        )
+        if self._fullgraph:
+            raise RuntimeError(text)
+        warnings.warn(text, stacklevel=3)
+        self._plain = True
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all plans."""
+        self._root = self._recording.Root()
+
+    def explain(self, source: bool = False) -> Any:
+        """What was recorded, fused and planned so far; `source` adds the kernels' code. See `compiler.explain`."""
+        from .explain import Explanation
+
+        return Explanation(self, source)
+
+
+def compile(
+    model: Callable | None = None, *, fullgraph: bool = False, dynamic: bool | None = None,
+    backend: str | Callable = "inductor", mode: str | None = None, options: dict | None = None, disable: bool = False,
+    freeze: bool = False,
+) -> Any:  # fmt: skip
+    """A function or module whose operators run fused, in one native call; also a decorator.
+
+    The result means what the function means: its Python still runs. `dynamic`, `backend`, `mode` and `options` are taken
+    for PyTorch's sake: sizes never need another compilation of a kernel here, and there is one back end.
+
+    fullgraph: raise where the function cannot be recorded, instead of running it operator by operator.
+    freeze: skip the Python from the third equal call on. You promise that the function does the same operators on the
+    same parameters each time; shapes, types, `training` and the parameters' identity are checked, learning rates may change.
+    disable: give the function back as it is.
+
+    Raises: RuntimeError when both `mode` and `options` are given.
+
+    >>> import flambeau as torch
+    >>> @torch.compile
+    ... def f(x):
+    ...     return torch.tanh(x * 2 + 1).sum()
+    >>> f(torch.zeros(3))
+    tensor(2.2848)
+    """
+    if mode is not None and options is not None:
+        raise RuntimeError("Either mode or options can be specified, but both can't be specified at the same time.")
+    if model is None:
+        return lambda given: compile(given, fullgraph=fullgraph, dynamic=dynamic, backend=backend, mode=mode,
+                                     options=options, disable=disable, freeze=freeze)  # fmt: skip
+    if not callable(model):
+        raise RuntimeError(f"compile takes a function or a module, got {type(model).__name__}")
+    if disable:
+        return model
+    from ..nn import Module
+
+    if isinstance(model, Module):
+        from .module import OptimizedModule
+
+        return OptimizedModule(model, lambda function: CompiledFunction(function, fullgraph))
+    return CompiledFunction(model, fullgraph)
+
+
+_living: weakref.WeakSet = weakref.WeakSet()
+
+
+def reset() -> None:
+    """Forget all plans of all compiled functions."""
+    for one in list(_living):
+        one.reset()

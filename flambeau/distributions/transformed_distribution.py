@@ -1,0 +1,127 @@
+"""Distributions of transformed samples."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import flambeau
+from flambeau.base.layout import Size
+from flambeau.tensor.tensor import Tensor
+
+from . import constraints
+from .distribution import Distribution
+from .independent import Independent
+from .transforms import ComposeTransform, Transform
+from .utils import _sum_rightmost
+
+__all__ = ["TransformedDistribution"]
+
+
+class TransformedDistribution(Distribution):
+    """What comes of samples of `base_distribution` by `transforms`, one after the other.
+
+    Its density is the base's at the inverse image, over the transforms' determinant of the Jacobian.
+
+    >>> import flambeau as torch
+    >>> from flambeau.distributions import AffineTransform, SigmoidTransform, TransformedDistribution, Uniform
+    >>> steps = [SigmoidTransform().inv, AffineTransform(loc=1.0, scale=2.0)]
+    >>> logistic = TransformedDistribution(Uniform(0.0, 1.0), steps)
+    >>> logistic.cdf(torch.tensor(1.0))
+    tensor(0.5000)
+    """
+
+    arg_constraints: dict[str, constraints.Constraint] = {}
+
+    def __init__(self, base_distribution, transforms, validate_args: bool | None = None):
+        if isinstance(transforms, Transform):
+            self.transforms = [transforms]
+        elif not isinstance(transforms, list):
+            raise ValueError(f"transforms must be a Transform or list, but was {transforms}")
+        elif not all(isinstance(t, Transform) for t in transforms):
+            raise ValueError("transforms must be a Transform or a list of Transforms")
+        else:
+            self.transforms = transforms
+        self._settle(base_distribution, validate_args)
+
+    def _settle(self, base: Any, validate_args: bool | None) -> None:
+        """Fit the base's shapes to the transforms: broadcast its batch, take batch dimensions that events consume."""
+        whole = ComposeTransform(self.transforms)
+        given = base.batch_shape + base.event_shape
+        own_dims = len(base.event_shape)
+        taken, made = whole.domain.event_dim, whole.codomain.event_dim
+        if len(given) < taken:
+            raise ValueError(
+                f"base_distribution needs to have shape with size at least {taken}, but got {given}."
+            )
+        shape = whole.forward_shape(given)
+        wanted = whole.inverse_shape(shape)
+        if given != wanted:
+            base = base.expand(wanted[: len(wanted) - own_dims])
+        if taken > own_dims:
+            base = Independent(base, taken - own_dims)
+        self.base_dist = base
+        cut = len(shape) - max(made, own_dims + made - taken)
+        Distribution.__init__(self, shape[:cut], shape[cut:], validate_args=validate_args)
+
+    _shared = ("transforms",)
+
+    def _expand_more(self, made, shape) -> None:
+        whole = ComposeTransform(self.transforms)
+        wanted = whole.inverse_shape(shape + self.event_shape)
+        made.base_dist = self.base_dist.expand(wanted[: len(wanted) - len(self.base_dist.event_shape)])
+
+    @constraints.dependent_property(is_discrete=False)
+    def support(self):
+        if not self.transforms:
+            return self.base_dist.support
+        found = self.transforms[-1].codomain
+        more = len(self.event_shape) - found.event_dim
+        return constraints.independent(found, more) if more > 0 else found
+
+    @property
+    def has_rsample(self) -> bool:  # type: ignore[override]
+        return self.base_dist.has_rsample
+
+    def _forward(self, x: Tensor) -> Tensor:
+        for transform in self.transforms:
+            x = transform(x)
+        return x
+
+    def sample(self, sample_shape=Size()) -> Tensor:  # noqa: B008
+        # the base may have `sample` alone
+        with flambeau.no_grad():
+            return self._forward(self.base_dist.sample(sample_shape))
+
+    def rsample(self, sample_shape=Size()) -> Tensor:  # noqa: B008
+        return self._forward(self.base_dist.rsample(sample_shape))
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        self._checked(value)
+        level: Any = 0.0
+        dims, y = len(self.event_shape), value
+        for transform in reversed(self.transforms):
+            x = transform.inv(y)
+            taken = transform.domain.event_dim
+            dims += taken - transform.codomain.event_dim
+            level = level - _sum_rightmost(transform.log_abs_det_jacobian(x, y), dims - taken)
+            y = x
+        return level + _sum_rightmost(self.base_dist.log_prob(y), dims - len(self.base_dist.event_shape))
+
+    def _by_sign(self, level: Tensor) -> Tensor:
+        """A level of the base as one of the whole, and back: a falling transform turns it around."""
+        sign: Any = 1
+        for transform in self.transforms:
+            sign = sign * transform.sign
+        return level if isinstance(sign, int) and sign == 1 else sign * (level - 0.5) + 0.5
+
+    def cdf(self, value: Tensor) -> Tensor:
+        """Probability of a draw up to `value`, through the transforms' inverses; they must be monotone."""
+        for transform in reversed(self.transforms):
+            value = transform.inv(value)
+        if self._validate_args:
+            self.base_dist._validate_sample(value)
+        return self._by_sign(self.base_dist.cdf(value))
+
+    def icdf(self, value: Tensor) -> Tensor:
+        """The point up to which a draw falls with probability `value`, through the transforms; they must be monotone."""
+        return self._forward(self.base_dist.icdf(self._by_sign(value)))
