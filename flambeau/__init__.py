@@ -12,7 +12,7 @@ from __future__ import annotations
 from importlib import import_module as _import_module
 from typing import Any as _Any
 
-from . import ops as _ops
+from . import ops
 from .base.device import device, set_default_device
 from .base.dtype import ALIASES as _ALIASES
 from .base.dtype import DTYPES as _DTYPES
@@ -64,7 +64,7 @@ globals().update(dict(_DTYPES.items()), **_ALIASES)
 install_methods()
 
 _SUBMODULES = {
-    "_C", "_VF", "__config__", "__future__", "_dynamo", "_jit_internal", "_symbolic", "_tensor", "_utils",
+    "_C", "_VF", "__config__", "__future__", "_dynamo", "_jit_internal", "_symbolic", "_tensor", "_utils", "_lowrank",
     "accelerator", "amp", "audio", "autograd", "backends", "compat", "compiler", "cpu", "cuda", "distributed",
     "distributions", "fft", "func", "functional", "futures", "fx", "hub", "jit", "learn", "lens", "library", "linalg",
     "masked", "mps", "mtia", "multiprocessing", "nn", "onnx", "optim", "overrides", "profiler", "random",
@@ -111,6 +111,13 @@ _ELSEWHERE = {
             "SymBool SymFloat SymInt sym_float sym_int sym_ite sym_max sym_min sym_not sym_sqrt sym_sum"
         ),
         "futures": "Future",
+        "spectrogram": "stft istft",
+        "_lowrank": "svd_lowrank pca_lowrank",
+        "_native": (
+            "adaptive_max_pool1d affine_grid_generator binary_cross_entropy_with_logits cond embedding_bag frobenius_norm "
+            "grid_sampler grid_sampler_2d grid_sampler_3d instance_norm kl_div norm_except_dim nuclear_norm "
+            "set_anomaly_enabled while_loop"
+        ),
         "jit": "fork wait ScriptModule ScriptFunction ScriptObject",
         "tensor.shapes": "broadcast_shapes",
         "nn.functional": "channel_shuffle cosine_similarity ctc_loss pairwise_distance pdist pixel_shuffle pixel_unshuffle",
@@ -123,6 +130,8 @@ newaxis = None
 
 
 def __getattr__(name: str) -> _Any:
+    if name == "torch":  # PyTorch's package holds itself under this name, and some programs use it
+        return _import_module(__name__)
     if name in _SUBMODULES:
         try:
             return _import_module(f"{__name__}.{name}")

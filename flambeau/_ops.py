@@ -64,7 +64,7 @@ class _Space:
             raise AttributeError(name)
         function = REGISTERED.get((self._space, name))
         if function is None and self._space in ("aten", "prim", "prims"):
-            function = _own(name)
+            function = _own(name) or _absent(name)
         if function is None:
             raise AttributeError(f"'_OpNamespace' '{self._space}' object has no attribute '{name}'")
         made = OpOverloadPacket(self._space, name, function)
@@ -86,6 +86,15 @@ def _own(name: str) -> Callable | None:
             return found
     found = getattr(flambeau.Tensor, name, None)
     return found if callable(found) else None
+
+
+def _absent(name: str) -> Callable:
+    """An operator of PyTorch's that libraries name in tables; to call it is an error."""
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        raise NotImplementedError(f"torch.ops.aten.{name}: Flambeau has no operator of this name")
+
+    return call
 
 
 _spaces: dict[str, _Space] = {}

@@ -63,6 +63,11 @@ class tqdm:
         self.close()
 
 
+def _get_torch_home() -> str:
+    """The folder of downloads: of `get_dir` the parent."""
+    return os.path.dirname(get_dir())
+
+
 def get_dir() -> str:
     """The folder of downloads: what `set_dir` chose, ``$TORCH_HOME/hub``, or ``~/.cache/torch/hub``."""
     if _chosen:
@@ -258,20 +263,22 @@ def _repository(
     owner, name, ref = _parsed(github)
     hub = get_dir()
     os.makedirs(hub, exist_ok=True)
-    for branch in [ref] if ref else ["main", "master"]:
-        folder = os.path.join(hub, "_".join([owner, name, branch.replace("/", "_")]))
-        _check_trust(hub, owner, name, trust_repo)
+    _check_trust(hub, owner, name, trust_repo)
+    branches = [ref] if ref else ["main", "master"]
+    folders = {b: os.path.join(hub, "_".join([owner, name, b.replace("/", "_")])) for b in branches}
+    for folder in folders.values():
         if os.path.isdir(folder) and not force_reload:
             if verbose:
                 sys.stderr.write(f"Using cache found in {folder}\n")
             return folder
+    for branch, folder in folders.items():
         try:
             _fetch(f"https://github.com/{owner}/{name}/zipball/{branch}", folder, verbose)
             return folder
         except urllib.error.HTTPError as error:
             if error.code != 404:
                 raise
-    raise ValueError(f"Cannot find {ref or "main or master"} in https://github.com/{owner}/{name}")
+    raise ValueError(f"Cannot find {ref or 'main or master'} in https://github.com/{owner}/{name}")
 
 
 def _fetch(url: str, folder: str, verbose: bool) -> None:

@@ -120,6 +120,15 @@ class Transform:
         return f"{type(self).__name__}()"
 
 
+class Alike(Transform):
+    """Base of transforms without parameters: all of one class are equal."""
+
+    def __eq__(self, other) -> bool:
+        return type(other) is type(self)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
 def need_dims(shape, dims: int) -> None:
     """Raise unless a shape has so many dimensions."""
     if len(shape) < dims:

@@ -10,20 +10,11 @@ from flambeau.nn.functional import logsigmoid, pad, softplus
 from flambeau.tensor.tensor import Tensor
 
 from . import constraints
-from ._transform import Transform, need_dims
+from ._transform import Alike, Transform, need_dims
 from .utils import eps_of, tiny_of, tril_matrix_to_vec, vec_to_tril_matrix
 
 
-class _Alike(Transform):
-    """Base of transforms without parameters: all of one class are equal."""
-
-    def __eq__(self, other) -> bool:
-        return type(other) is type(self)
-
-    __hash__ = None  # type: ignore[assignment]
-
-
-class SoftmaxTransform(_Alike):
+class SoftmaxTransform(Alike):
     """Vectors to the simplex by ``exp`` and normalising. Not bijective: what is added to all elements is lost."""
 
     domain = constraints.real_vector
@@ -42,7 +33,7 @@ class SoftmaxTransform(_Alike):
     inverse_shape = forward_shape
 
 
-class StickBreakingTransform(_Alike):
+class StickBreakingTransform(Alike):
     """Vectors of k numbers to points of the simplex with k + 1: each number breaks its share off what is left of a stick.
 
     A vector of zeros breaks the stick into equal parts.
@@ -80,7 +71,7 @@ class StickBreakingTransform(_Alike):
         return shape[:-1] + (shape[-1] - 1,)
 
 
-class CorrCholeskyTransform(_Alike):
+class CorrCholeskyTransform(Alike):
     """Vectors of ``n (n - 1) / 2`` numbers to Cholesky factors of correlation matrices of size n.
 
     ``tanh`` of a number is a partial correlation; row by row, each takes its part of what is left of the row's length 1.
@@ -126,7 +117,7 @@ class CorrCholeskyTransform(_Alike):
         return shape[:-2] + (n * (n - 1) // 2,)
 
 
-class LowerCholeskyTransform(_Alike):
+class LowerCholeskyTransform(Alike):
     """Matrices to lower-triangular ones with a positive diagonal: ``exp`` of the diagonal, nothing above it."""
 
     domain = constraints.independent(constraints.real, 2)
@@ -139,7 +130,7 @@ class LowerCholeskyTransform(_Alike):
         return y.tril(-1) + y.diagonal(dim1=-2, dim2=-1).log().diag_embed()
 
 
-class PositiveDefiniteTransform(_Alike):
+class PositiveDefiniteTransform(Alike):
     """Matrices to positive-definite ones, through their Cholesky factor."""
 
     domain = constraints.independent(constraints.real, 2)

@@ -26,7 +26,7 @@ class Geometric(Odds):
             found = self.probs
             raise ValueError(
                 f"Expected parameter probs ({type(found).__name__} of shape {tuple(found.shape)}) of distribution {self!r} "
-                f"to be positive but found invalid values:\n{found}"
+                f"to be positive but found invalid values:\n{found[found <= 0]}"
             )
 
     @property

@@ -30,6 +30,8 @@ class LKJCholesky(Distribution):
     def __init__(self, dim: int, concentration=1.0, validate_args: bool | None = None):
         if dim < 2:
             raise ValueError(f"Expected dim to be an integer greater than or equal to 2. Found dim={dim}.")
+        if not isinstance(dim, int):
+            raise TypeError(f"torch.Size() takes an iterable of 'int' (item 0 is '{type(dim).__name__}')")
         self.dim = dim
         (self.concentration,) = broadcast_all(concentration)
         # squared length, left of the diagonal, of each row

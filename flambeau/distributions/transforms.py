@@ -13,6 +13,7 @@ from flambeau.tensor.tensor import Tensor
 
 from . import constraints
 from ._transform import (
+    Alike,
     ComposeTransform,
     IndependentTransform,
     ReshapeTransform,
@@ -20,7 +21,6 @@ from ._transform import (
     identity_transform,
 )
 from ._vector_transforms import (
-    _Alike,
     CatTransform,
     CorrCholeskyTransform,
     LowerCholeskyTransform,
@@ -55,7 +55,7 @@ __all__ = [
 ]
 
 
-class ExpTransform(_Alike):
+class ExpTransform(Alike):
     """``y = exp(x)``"""
 
     domain = constraints.real
@@ -111,7 +111,7 @@ class PowerTransform(Transform):
     inverse_shape = forward_shape
 
 
-class SigmoidTransform(_Alike):
+class SigmoidTransform(Alike):
     """``y = 1 / (1 + exp(-x))``, kept off 0 and 1 so that the inverse is finite."""
 
     domain = constraints.real
@@ -130,7 +130,7 @@ class SigmoidTransform(_Alike):
         return -softplus(-x) - softplus(x)
 
 
-class SoftplusTransform(_Alike):
+class SoftplusTransform(Alike):
     """``y = log(1 + exp(x))``"""
 
     domain = constraints.real
@@ -148,7 +148,7 @@ class SoftplusTransform(_Alike):
         return -softplus(-x)
 
 
-class TanhTransform(_Alike):
+class TanhTransform(Alike):
     """``y = tanh(x)``; with ``cache_size=1`` the inverse of an image near 1 is exact."""
 
     domain = constraints.real
@@ -167,7 +167,7 @@ class TanhTransform(_Alike):
         return 2.0 * (math.log(2.0) - x - softplus(-2.0 * x))
 
 
-class AbsTransform(_Alike):
+class AbsTransform(Alike):
     """``y = |x|``; of two inverse images it gives the positive one."""
 
     domain = constraints.real

@@ -1,13 +1,19 @@
-"""Names for annotations: one value, or one for each dimension."""
+"""Types of sizes and ratios as modules take them, for annotations."""
 
 from __future__ import annotations
 
 from typing import Optional, TypeVar, Union
 
-from ..tensor.tensor import Tensor
+from flambeau.tensor.tensor import Tensor
 
-__all__: list[str] = []
+__all__ = [
+    "_maybe_indices_t", "_ratio_2_t", "_ratio_3_t", "_ratio_any_t", "_size_1_t", "_size_2_opt_t", "_size_2_t",
+    "_size_3_opt_t", "_size_3_t", "_size_4_t", "_size_5_t", "_size_6_t", "_size_any_opt_t", "_size_any_t",
+    "_tensor_list_t",
+]  # fmt: skip
+
 T = TypeVar("T")
+
 _scalar_or_tuple_any_t = Union[T, tuple[T, ...]]
 _scalar_or_tuple_1_t = Union[T, tuple[T]]
 _scalar_or_tuple_2_t = Union[T, tuple[T, T]]
@@ -15,6 +21,7 @@ _scalar_or_tuple_3_t = Union[T, tuple[T, T, T]]
 _scalar_or_tuple_4_t = Union[T, tuple[T, T, T, T]]
 _scalar_or_tuple_5_t = Union[T, tuple[T, T, T, T, T]]
 _scalar_or_tuple_6_t = Union[T, tuple[T, T, T, T, T, T]]
+
 _size_any_t = _scalar_or_tuple_any_t[int]
 _size_1_t = _scalar_or_tuple_1_t[int]
 _size_2_t = _scalar_or_tuple_2_t[int]
@@ -22,11 +29,14 @@ _size_3_t = _scalar_or_tuple_3_t[int]
 _size_4_t = _scalar_or_tuple_4_t[int]
 _size_5_t = _scalar_or_tuple_5_t[int]
 _size_6_t = _scalar_or_tuple_6_t[int]
+
 _size_any_opt_t = _scalar_or_tuple_any_t[Optional[int]]
 _size_2_opt_t = _scalar_or_tuple_2_t[Optional[int]]
 _size_3_opt_t = _scalar_or_tuple_3_t[Optional[int]]
+
 _ratio_2_t = _scalar_or_tuple_2_t[float]
 _ratio_3_t = _scalar_or_tuple_3_t[float]
 _ratio_any_t = _scalar_or_tuple_any_t[float]
+
 _tensor_list_t = _scalar_or_tuple_any_t[Tensor]
 _maybe_indices_t = _scalar_or_tuple_2_t[Tensor]

@@ -1,59 +1,57 @@
-"""The derivatives of convolutions on their own."""
+"""Gradients of convolutions as functions of their own: with respect to the input, or to the weight."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
-from ..autograd import grad
-from ..tensor.grad_modes import enable_grad
-from ..tensor.tensor import Tensor
+import flambeau
+from flambeau.tensor.tensor import Tensor
 
 __all__ = ["conv1d_input", "conv1d_weight", "conv2d_input", "conv2d_weight", "conv3d_input", "conv3d_weight"]
 
 
-def _with_respect_to_input(convolve: Callable, size: Sequence[int], weight: Tensor, grad_output: Tensor, *how: Any) -> Tensor:
-    input = grad_output.new_empty(1).expand(tuple(size)).detach().requires_grad_()
-    return _gradient(convolve, input, weight, grad_output, input, how)
+def _gradient(dims: int, input: Tensor, weight: Tensor, grad_output: Tensor, wanted: Tensor, options: dict) -> Tensor:
+    """The gradient of `wanted`, one of input and weight; convolution is linear, so its values do not matter."""
+    convolve = getattr(flambeau.nn.functional, f"conv{dims}d")
+    with flambeau.enable_grad():
+        result = convolve(input, weight, **options)
+    return flambeau.autograd.grad(result, wanted, grad_output)[0]
 
 
-def _with_respect_to_weight(convolve: Callable, input: Tensor, size: Sequence[int], grad_output: Tensor, *how: Any) -> Tensor:
-    weight = grad_output.new_zeros(1).expand(tuple(size)).detach().requires_grad_()
-    return _gradient(convolve, input.detach(), weight, grad_output, weight, how)
+def _pair(dims: int) -> tuple[Callable[..., Tensor], Callable[..., Tensor]]:
+    def of_input(
+        input_size: Any,
+        weight: Tensor,
+        grad_output: Tensor,
+        stride: Any = 1,
+        padding: Any = 0,
+        dilation: Any = 1,
+        groups: int = 1,
+    ) -> Tensor:
+        options = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
+        input = grad_output.new_zeros(input_size).requires_grad_()
+        return _gradient(dims, input, weight.detach(), grad_output, input, options)
 
+    def of_weight(
+        input: Tensor,
+        weight_size: Any,
+        grad_output: Tensor,
+        stride: Any = 1,
+        padding: Any = 0,
+        dilation: Any = 1,
+        groups: int = 1,
+    ) -> Tensor:
+        options = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
+        weight = grad_output.new_zeros(weight_size).requires_grad_()
+        return _gradient(dims, input.detach(), weight, grad_output, weight, options)
 
-def _gradient(convolve: Callable, input: Tensor, weight: Tensor, grad_output: Tensor, wanted: Tensor, how: tuple) -> Tensor:
-    stride, padding, dilation, groups = how
-    with enable_grad():
-        result = convolve(input, weight, None, stride, padding, dilation, groups)
-        return grad(result, wanted, grad_output)[0]
-
-
-def _pair(dimensions: int) -> tuple[Callable, Callable]:
-    def convolve(*arguments: Any) -> Tensor:
-        from . import functional
-
-        return getattr(functional, f"conv{dimensions}d")(*arguments)
-
-    def input_gradient(input_size, weight, grad_output, stride=1, padding=0, dilation=1, groups=1) -> Tensor:
-        return _with_respect_to_input(
-            convolve, input_size, weight.detach(), grad_output, stride, padding, dilation, groups
+    for function, what in ((of_input, "input"), (of_weight, "weight")):
+        function.__name__ = function.__qualname__ = f"conv{dims}d_{what}"
+        function.__doc__ = (
+            f"The gradient of ``conv{dims}d`` with respect to its {what}, whose size is given, for a gradient of its result."
         )
-
-    def weight_gradient(input, weight_size, grad_output, stride=1, padding=0, dilation=1, groups=1) -> Tensor:
-        return _with_respect_to_weight(
-            convolve, input, weight_size, grad_output, stride, padding, dilation, groups
-        )
-
-    input_gradient.__name__ = input_gradient.__qualname__ = f"conv{dimensions}d_input"
-    input_gradient.__doc__ = (
-        f"The gradient of conv{dimensions}d with respect to an input of `input_size`."
-    )
-    weight_gradient.__name__ = weight_gradient.__qualname__ = f"conv{dimensions}d_weight"
-    weight_gradient.__doc__ = (
-        f"The gradient of conv{dimensions}d with respect to a weight of `weight_size`."
-    )
-    return input_gradient, weight_gradient
+    return of_input, of_weight
 
 
 conv1d_input, conv1d_weight = _pair(1)

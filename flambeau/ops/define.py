@@ -209,6 +209,8 @@ def op(
                 METHODS[last] = (made, "function")
                 if inplace:
                     METHODS[last + "_"] = (made, "inplace")
+            if inplace and not namespace:
+                PUBLIC["", last + "_"] = made
         if made.method:
             METHODS[made.name] = (made, "function")
         if inplace:

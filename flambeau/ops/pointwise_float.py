@@ -10,7 +10,7 @@ from ..ir.expr import Pair, bitcast, constant, convert, copysign, fabs, isnan, n
 from ..return_types import structure_of
 from .define import op, ops
 from .kinds import Composite, Pointwise, int_to_float, to_bool
-from .out_rules import bool_out
+from .out_rules import bool_out, long_name
 from .pointwise_types import (
     COMPLEX,
     FLOAT,
@@ -112,9 +112,21 @@ class FrexpParts(Pointwise):
         return g0 * ops.pow(2.0, -result1.to(g0.dtype))
 
 
-@op("frexp(Tensor input) -> (Tensor, Tensor)")
+@op("frexp(Tensor input, *, Tensor? out=None) -> (Tensor, Tensor)")
 class Frexp(Composite):
     """(mantissa, exponent) with ``input == mantissa * 2**exponent`` and the mantissa in [0.5, 1)."""
+
+    def check_out(input, out):
+        mantissa, exponent = out
+        require(
+            mantissa.dtype is input.dtype,
+            f"torch.frexp() expects mantissa to have dtype {long_name(input.dtype)} but got "
+            f"{long_name(mantissa.dtype)}",
+        )
+        require(
+            exponent.dtype is types.int32,
+            f"torch.frexp() expects exponent to have int dtype but got {long_name(exponent.dtype)}",
+        )
 
     def body(input):
         return structure_of("frexp")(ops.frexp_parts(input))

@@ -453,10 +453,13 @@ class Normal(Composite):
         return sample * std + mean
 
 
-def check_weights(rows, replacement: bool) -> None:
-    """Raise unless each row of weights is finite and not negative, and holds more than zeros."""
+def check_weights(rows, replaced: bool) -> None:
+    """Raise unless each row of weights is finite and not negative, and holds more than zeros.
+
+    replaced: whether several samples are drawn with replacement, which has words of its own.
+    """
     finite, positive = bool(ops.isfinite(rows).all()), bool((rows >= 0).all())
-    if replacement:
+    if replaced:
         fault = "< 0" if bool((rows < 0).any()) else "= infinity or NaN"
         require(
             finite and positive, f"invalid multinomial distribution (encountering probability entry {fault})"
@@ -492,7 +495,7 @@ class Multinomial(Composite):
             "cannot sample n_sample > prob_dist.size(-1) samples without replacement",
         )
         require(n <= 1 << 24, "number of categories cannot exceed 2^24")
-        check_weights(rows, bool(replacement))
+        check_weights(rows, replacement and num_samples > 1)
         if not replacement:
             noise = ops.empty_like(rows).exponential_(1.0, generator=generator)
             score = rows / noise

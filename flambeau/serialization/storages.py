@@ -27,7 +27,7 @@ class Mapping:
     def __init__(self, path) -> None:
         from flambeau.tensor.interop import buffer_address
 
-        shared = options.get_default_mmap_options() == getattr(mmap, "MAP_SHARED", None)
+        self.shared = shared = options.get_default_mmap_options() == getattr(mmap, "MAP_SHARED", None)
         with open(path, "r+b" if shared else "rb") as file:
             access = mmap.ACCESS_WRITE if shared else mmap.ACCESS_COPY
             self.owner = mmap.mmap(file.fileno(), 0, access=access)
@@ -107,6 +107,8 @@ class ZipStorages:
         place = self.reader.place(name)
         mappable = record.method == 0 and not self._swapped and record.size and place % dtype.itemsize == 0
         if self._mapping is not None and mappable:
+            if self._mapping.shared:  # the file's content may change: its checksum no longer holds
+                self._mapping.owner[record.checksum_at : record.checksum_at + 4] = bytes(4)
             return self._mapping.storage(self.reader.take(name), record.size)
         storage = empty_storage(record.size)
         target = bytes_of(storage)

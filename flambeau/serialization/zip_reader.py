@@ -72,6 +72,7 @@ class Record(NamedTuple):
     checksum: int
     packed: int
     size: int
+    checksum_at: int  # where the directory has the checksum
 
 
 class ZipReader:
@@ -92,7 +93,7 @@ class ZipReader:
             if at + _ENTRY.size > len(data):
                 raise RuntimeError(_DAMAGED.format("its directory is cut off"))
             entry = _ENTRY.unpack_from(data, at)
-            name_at = at + _ENTRY.size
+            name_at, checksum_at = at + _ENTRY.size, self._directory_at + at + 16
             extra_at = name_at + entry[10]
             at = extra_at + entry[11] + entry[12]
             if entry[0] != 0x02014B50 or at > len(data):
@@ -110,7 +111,7 @@ class ZipReader:
                 size, packed, offset = _wide_numbers(
                     data[extra_at : extra_at + entry[11]], size, packed, offset
                 )
-            self.records[inner] = Record(offset, entry[4], entry[3], entry[7], packed, size)
+            self.records[inner] = Record(offset, entry[4], entry[3], entry[7], packed, size, checksum_at)
 
     def __contains__(self, name: str) -> bool:
         return name in self.records

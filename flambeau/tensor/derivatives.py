@@ -185,6 +185,7 @@ def plan_backward(node: Node, g: Tensor, saved) -> Callable:
         scalars = [(c, call.scalar(k)) for k, c in enumerate(codes)]
         call.pointwise(outs, ins, lambda *_: [f for f, _ in wanted], shape, scalars)
         run = call.finish()
+        plans.NAMES[id(run)] = f"derivative of {op.name}"
     return _compile_fused(op, run, tensors, numbers, [w for _, w in wanted], flows, names)
 
 

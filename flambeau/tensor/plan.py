@@ -59,7 +59,12 @@ def make_plan(op: Operator, values: dict, written: bool = False) -> Plan:
     plan.lone = all(k in skip or o.dtype.kind < 2 for k, o in enumerate(plan.layouts) if k) and 0 not in skip
     if plan.differentiable:
         plan.flow = FLOW[0](op)
+    NAMES[id(getattr(plan.run, "program", plan.run))] = op.name
     return plan
+
+
+#: the operator of each program, by the program's identity
+NAMES: dict[int, str] = {}
 
 
 def _edges(op: Operator, plan: Plan, values: dict) -> None:
@@ -324,6 +329,7 @@ def checked(op, run, call):
             REFUSED[0](op, how)
         return found
 
+    run_checked.program = run
     return run_checked
 
 

@@ -90,4 +90,5 @@ def missing(op: Operator, **given) -> TypeError:
     """The error of a call that lacks arguments."""
     absent = [p.name for p in op.arguments if given.get(p.name) is MISSING]
     named = ", ".join(f'"{name}"' for name in absent)
-    return TypeError(f"{op.name}() missing {len(absent)} required positional arguments: {named}")
+    plural = "arguments" if len(absent) == 1 else "argument"  # as PyTorch has it
+    return TypeError(f"{op.name}() missing {len(absent)} required positional {plural}: {named}")

@@ -74,6 +74,33 @@ class UntypedStorage:
         """A storage with a copy of the bytes of an object with the buffer protocol."""
         return cls(memoryview(buffer).cast("B")[offset:].tolist())
 
+    @classmethod
+    def from_file(cls, filename, shared: bool = False, nbytes: int = 0):
+        """A storage over a file mapped into memory.
+
+        Args:
+            shared: writes change the file, which is made or lengthened to `nbytes` if need be; otherwise they stay in
+                memory.
+            nbytes: size; 0 means all of the file.
+        """
+        import mmap
+        import os
+
+        if shared:
+            with open(filename, "ab") as file:
+                if file.tell() < nbytes:
+                    file.truncate(nbytes)
+        size = nbytes or os.path.getsize(filename)
+        if not size:
+            return cls(0)
+        if size > os.path.getsize(filename):
+            raise RuntimeError(f"unable to mmap {size} bytes from file <{filename}>: the file is shorter")
+        with open(filename, "r+b" if shared else "rb") as file:
+            access = mmap.ACCESS_WRITE if shared else mmap.ACCESS_COPY
+            mapped = mmap.mmap(file.fileno(), size, access=access)
+        place = interop.buffer_address(memoryview(mapped))
+        return cls.over(dispatch.runtime().wrap(place, size, mapped), cpu)
+
     def nbytes(self) -> int:
         """Size in bytes."""
         return self._size if self._memory is None else dispatch.runtime().nbytes(self._memory)
@@ -149,9 +176,11 @@ class UntypedStorage:
             start, stop, step = index.indices(self.nbytes())
             if step != 1:
                 raise ValueError(f"Tried to slice with a step of {step}, but only a step of 1 is supported")
-            made = UntypedStorage(max(0, stop - start))
-            ctypes.memmove(made.data_ptr(), self.data_ptr() + start, made.nbytes())
-            return made
+            if self._memory is None:
+                return UntypedStorage(max(0, stop - start), device=self.device)
+            size = max(0, stop - start)
+            shared = dispatch.runtime().wrap(self.data_ptr() + start, size, self._memory)
+            return UntypedStorage.over(shared, self.device)
         return ctypes.c_uint8.from_address(self.data_ptr() + self._place(index)).value
 
     def __setitem__(self, index, value) -> None:

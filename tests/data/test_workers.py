@@ -452,8 +452,9 @@ def killed_at_random(runs: int, seed: int) -> list[float]:
         moment = time.monotonic() + choose.random() * 0.05
         died = None
         while died is None:
-            next(iterator)
-            if time.monotonic() >= moment:
+            if time.monotonic() < moment:
+                next(iterator)
+            else:
                 os.kill(victim.pid, signal.SIGKILL)
                 died = time.monotonic()
         with pytest.raises(RuntimeError, match="exited unexpectedly"):

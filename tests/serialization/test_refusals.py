@@ -87,7 +87,7 @@ def test_malformed_permissions():
 
 def test_the_explicit_word(monkeypatch):
     value = Harmless(3)
-    with pytest.raises(RuntimeError, match="^Can not safely load weights when explicit pickle_module"):
+    with pytest.raises(RuntimeError, match=r"^Can not safely load weights when explicit pickle_module"):
         torch.load(saved(value), weights_only=True, pickle_module=pickle)
     assert torch.load(saved(value), pickle_module=pickle) == value
     monkeypatch.setenv("TORCH_FORCE_WEIGHTS_ONLY_LOAD", "1")
@@ -297,5 +297,5 @@ def test_types_that_only_pytorch_has():
 
 def test_attributes_of_an_ordered_dict_are_data():
     value = OrderedDict(a=1)
-    value.items = 3  # type: ignore[method-assign,assignment]
-    assert torch.load(saved(value)) == {"a": 1}
+    value.note = [1]
+    assert torch.load(saved(value)).note == [1]

@@ -17,8 +17,8 @@ from .kernels_memory import (
 )
 from .kernels_record import SLOT
 from .kernels_team import run_chunks
-from .native import bitcast, call_c, copy_bytes, native
-from .types import i64, void
+from .native import bitcast, call_c, copy_bytes, local, native
+from .types import i32, i64, void
 
 STEP = 5
 
@@ -116,14 +116,26 @@ def fill_frame(plan: WORD, bases: WORD, frame: WORD):
 
 
 @native
+def nanoseconds() -> i64:
+    now = local(i64, 2)
+    call_c("clock_gettime", i32, i32(recorder_words()[18]), now)
+    return now[0] * 1000000000 + now[1]
+
+
+@native
 def run_steps(plan: WORD, frame: WORD) -> i64:
     """All steps in order, up to one that refuses its input; 0 then."""
     steps = bitcast(plan[9], WORD)
+    times = bitcast(plan[20], WORD)
     done = i64(1)
     for k in range(plan[8]):
         step = steps + STEP * k
         own = frame + step[4]
+        if plan[20] != 0:
+            times[k] -= nanoseconds()
         run_chunks(bitcast(step[0], OBJECT), own, bitcast(step[1], WORD), step[2], step[3])
+        if plan[20] != 0:
+            times[k] += nanoseconds()
         if own[0] != 0:
             failure = error_words()
             failure[0] = own[0]

@@ -7,7 +7,8 @@ recorded through a plan that was made for it, and gives the pending memory that 
 words of the global `recorder`: 0 recording thread (0: none), 1 number of this recording, 2 entry reached, 3 slots,
 4 scalars, 5 entries, 6 address of the slots, 7 their room, 8 address of the scalars, 9 their room, 10 thread that runs a
 plan (0: none), 11 Python function that settles, 12 entries made, 13 address of the key under way, 14 its room,
-15 plans run, 16 most entries before a settling, 17 calls noted
+15 plans run, 16 most entries before a settling, 17 calls noted,
+18 clock that times steps
 
 Slot (3 words): block (0: nobody needs it any more), capsule that keeps an outside block (0: pending), start in bytes.
 Slots are numbered as blocks are first touched, so equal entries mean equal sharing of memory.
@@ -20,7 +21,7 @@ Plan: 0 next plan, 1 number of slots kept, 2 their numbers, 3 entry from which t
 5 frame template, 6 relocations, 7 (frame word, slot, bytes) each, 8 steps, 9 (function, parameters, n, chunk, frame) each,
 10 bytes of the arena, 11 slots in it, 12 (slot, place) each, 13 bytes of the slots kept, 14 numbers, 15 (frame word,
 scalar) each, 16 addresses within the frame, 17 (frame word, frame word) each, 18 whether the interpreter is let go,
-19 times run
+19 times run, 20 nanoseconds spent in each step, where that is counted
 """
 
 from __future__ import annotations

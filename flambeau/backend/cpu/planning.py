@@ -18,10 +18,12 @@ def make_plan(trace: Trace) -> Plan:
     stored = [stored_slots(trace, nodes, number) for number in range(len(nodes))]
     place_in_arena(plan, trace, nodes, stored)
     for number, node in enumerate(nodes):
+        before = len(plan.steps)
         if isinstance(node, Loop):
             add_loop(plan, node, stored[number])
         else:
             add_entry(plan, node.entry, scratch_of(plan, number))
+        plan.node_of_step += [number] * (len(plan.steps) - before)
     return plan
 
 

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from . import runtime
 from .kernels_memory import FOREIGN
@@ -24,6 +25,7 @@ _free = ctypes.CDLL(None).free
 _free.argtypes = [ctypes.c_void_p]
 _release = ctypes.pythonapi.Py_DecRef
 _release.argtypes = [ctypes.c_void_p]
+PLAN = 21  # words of a plan
 _BUSY = 1  # stands for a recording thread while its plan is being made: no thread has this number
 
 #: makes the plan of a trace: PLANNER[0](trace) -> Plan; set by the compiler
@@ -80,6 +82,7 @@ class Plan:
     arena_bytes: int = 0
     scratch: dict[tuple[int, int], int] = field(default_factory=dict)  # (entry, its scratch buffer) -> place
     nodes: list = field(default_factory=list)  # what runs, for `explain`
+    node_of_step: list[int] = field(default_factory=list)
     keep: list = field(default_factory=list)  # native memory that lives as long as the plan
 
     def add_step(self, function: int, parameters: list[int], n: int, chunk: int, start: int) -> None:
@@ -113,6 +116,28 @@ class Root:
                 _release(entry[8])
                 _free(at)
                 at = entry[2]
+
+
+class Attached(NamedTuple):
+    """A plan in native memory."""
+
+    plan: Plan
+    trace: Trace
+    words: object  # the native words of the plan
+    keep: list
+    following: Root
+
+    @property
+    def runs(self) -> int:
+        return _read(runtime.address(self.words), PLAN)[19]
+
+    def count_time(self, clock: int = time.CLOCK_MONOTONIC) -> object:
+        """Count the time of each step from here on, in the memory that is given back (nanoseconds)."""
+        _words[18] = clock
+        memory = runtime.words([0] * max(1, len(self.plan.steps)))
+        _write(runtime.address(self.words), 20, runtime.address(memory))
+        self.keep.append(memory)
+        return memory
 
 
 def _read(address: int, count: int) -> list[int]:
@@ -251,7 +276,7 @@ def attach(trace: Trace, last: int) -> None:
         12: [x for pair in plan.arena for x in pair], 13: plan.kept_sizes, 2: plan.kept,
         15: [x for pair in plan.numbers for x in pair], 17: [x for pair in plan.inside for x in pair],
     }  # fmt: skip
-    words = [0] * 20
+    words = [0] * PLAN
     counts = {1: plan.kept, 4: plan.frame, 6: plan.moves, 8: plan.steps, 11: plan.arena, 14: plan.numbers,
               16: plan.inside}  # fmt: skip
     for k, what in counts.items():
@@ -268,4 +293,4 @@ def attach(trace: Trace, last: int) -> None:
     memory = runtime.words(words)
     _write(last, 4, runtime.address(memory))
     assert len(plan.steps[0]) == STEP if plan.steps else True
-    _holder[0].plans.append((plan, trace, memory, keep, following))
+    _holder[0].plans.append(Attached(plan, trace, memory, keep, following))

@@ -1,8 +1,8 @@
 """Schedules of recurrent layers: one program takes a layer, in one or both directions, over whole sequences.
 
 Forwards: the input's product with its weights for all steps at once, then `recurrent_kernels.forward`.
-Backwards: `recurrent_backward.backward` gives the gradients of all gates, then products over all steps make of
-them the gradients of weights and input.
+Backwards: `recurrent_backward.backward` gives the gradients of all gates, then products over all steps make
+of them the gradients of weights and input.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from types import SimpleNamespace
 
 from ...base.errors import explained
 from ...ir import expr
-from . import gemm_pack, gemm_tiles, jit, recurrent_backward, recurrent_kernels, recurrent_tiles, rows
+from . import gemm_pack, gemm_tiles, jit, recurrent_backward, recurrent_kernels, recurrent_tiles, rows, runtime
 from .builder import Module
 from .contract import run
 from .gemm import Operand
@@ -22,7 +22,7 @@ from .native import define
 from .recurrent_backward import scratch_backward
 from .recurrent_gates import sigmoid, tanh
 from .recurrent_kernels import WORDS, at, scratch_forward
-from .recurrent_tiles import ROWS, tile_names, tile_shapes
+from .recurrent_tiles import ROWS, WIDE_TILES, tile_shapes
 from .types import BY_CODE
 
 GATES = {"LSTM": 4, "GRU": 3, "RNN_TANH": 1, "RNN_RELU": 1}
@@ -47,6 +47,33 @@ _UNITS = {"LSTM": "lstm_units", "GRU": "gru_units", "RNN_TANH": "plain_units", "
 
 
 @lru_cache(None)
+def tiles(code: str, panels: int, most: int) -> list[int]:
+    """Addresses of the tiles of 1, 2, ... rows and so many panels."""
+    t = BY_CODE[code]
+    static = {"T": t, "L": jit.vector_bytes() // t.bytes, "V": panels}
+    names = [f"tile_{count}" for count in range(1, most + 1)]
+
+    def text() -> str:
+        module = Module()
+        for count, name in enumerate(names, 1):
+            define(module, name, recurrent_tiles.tile, {**static, "COUNT": count})
+        return module.text()
+
+    key = f"recurrent tiles {(code, panels, most)!r} {jit.vector_bytes()} {_source_key()}"
+    return jit.build(key, text, names, 1)
+
+
+@lru_cache(None)
+def tile_table(code: str, gates: int):
+    """Memory that holds the addresses of the tiles, as `recurrent_tiles.sums` reads them."""
+    wide, wide_rows, narrow_rows = tile_shapes(jit.vector_bytes(), gates)
+    table = [0] * (2 * WIDE_TILES)
+    table[1 : 1 + max(wide_rows, narrow_rows)] = tiles(code, 1, max(wide_rows, narrow_rows))
+    table[WIDE_TILES + 1 : WIDE_TILES + 1 + wide_rows] = tiles(code, wide, wide_rows)
+    return runtime.words(table)
+
+
+@lru_cache(None)
 def kernel(name: str, mode: str, code: str, packed: bool, projected: bool) -> int:
     """Address of `forward` or `backward` for networks of this kind."""
     t, gates = BY_CODE[code], GATES[mode]
@@ -64,14 +91,6 @@ def kernel(name: str, mode: str, code: str, packed: bool, projected: bool) -> in
 
     def text() -> str:
         module = Module()
-        for tile, count, panels in tile_names(shapes):
-            define(
-                module,
-                tile,
-                recurrent_tiles.tile,
-                {"T": t, "L": lanes, "COUNT": count, "V": panels},
-                export=False,
-            )
         where = recurrent_kernels if name == "forward" else recurrent_backward
         define(module, name, getattr(where, name), {"S": static})
         return module.text()
@@ -131,6 +150,7 @@ class Layer:
         self.slices = self.cut()
         self.put(steps=self.steps, batch=self.batch, rows=self.rows, hidden=self.hidden, state=self.state,
                  slices=self.slices, output_row=self.directions * self.state)  # fmt: skip
+        self.put(tiles=runtime.address(tile_table(self.code, self.gates)))
 
     def cut(self) -> int:
         """Pieces of the batch: as many as the tiles want, more where processors would be idle."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from .conv_lanes import first_lanes, load_masked, store_masked
 from .native import bitcast, load, local, native, select, splat, store, unroll
-from .recurrent_kernels import alive, at, blocks_of, buffer, read_rows, slice_of, turn, write_rows, zero
+from .recurrent_kernels import alive, at, blocks_of, buffer, read_rows, slice_of, table_of, turn, write_rows, zero
 from .recurrent_tiles import ROWS, sums
 from .types import i64, ptr, vec
 
@@ -115,7 +115,7 @@ def through_projection(
             store(dh + (r * dh_row + unit), g_h)
             store_masked(projected + (r * k + unit), g_h, mask)
     turn(S, dh, dh_row, turned, rows, k)
-    sums(S, turned, matrix, k, blocks_of(S, params[at.hidden]), to, to_row, rows)
+    sums(S, table_of(params), turned, matrix, k, blocks_of(S, params[at.hidden]), to, to_row, rows)
 
 
 @native
@@ -218,7 +218,7 @@ def backward(frame: ptr(i64), params: ptr(i64), begin: i64, end: i64):
                         AHEAD = ahead + [(next_x + g * hidden, x_row, L) for g in unroll(S.GATES)]
                     else:
                         AHEAD = ahead
-                    sums(S, turned, weights, S.GATES * hidden, blocks_of(S, k), dh, wide, rows, AHEAD)
+                    sums(S, table_of(params), turned, weights, S.GATES * hidden, blocks_of(S, k), dh, wide, rows, AHEAD)
                     if S.APART:
                         for r in range(rows, unroll=None):
                             for c in range(0, width, L, unroll=None):

@@ -19,7 +19,7 @@ from .types import i64, ptr, vec
 WORDS = (
     "steps", "batch", "rows", "slices", "hidden", "state", "weights", "projection", "gates",
     "gates_offset", "bias", "first", "first_cell", "output", "output_row", "last", "last_cell", "kept",
-    "kept_offset", "sizes", "scratch",
+    "kept_offset", "sizes", "scratch", "tiles",
     # backwards only
     "gradient", "last_gradient", "last_cell_gradient", "deltas", "hidden_deltas", "before", "first_gradient",
     "first_cell_gradient", "projected", "unprojected",
@@ -27,6 +27,12 @@ WORDS = (
 at = SimpleNamespace(**{name: position for position, name in enumerate(WORDS)})
 #: error code of sizes that cannot be
 BAD_SIZES = 4
+
+
+@native
+def table_of(params):
+    """The table of tiles."""
+    return bitcast(params[at.tiles], ptr(i64))
 
 
 @native
@@ -180,7 +186,7 @@ def step_units(S, params, weights, state, next_state, share, rows, x, bias, carr
         if empty == 0:
             ahead = ((x + first * L, x_row, hidden if S.GATES > 1 else i64(L)),)
             panels = weights + first * S.GATES * k * L
-            sums(S, state, panels, k, count * S.GATES, share, i64(share_row), rows, ahead)
+            sums(S, table_of(params), state, panels, k, count * S.GATES, share, i64(share_row), rows, ahead)
         for block in range(first, first + count, unroll=None):
             unit = block * L
             mask = first_lanes(hidden - unit, L)
@@ -204,7 +210,7 @@ def project_rows(S, params, matrix, source, share, rows, output, output_row, nex
     WIDE = S.SHAPES[0] * S.L
     for unit in range(0, width, WIDE, unroll=None):
         columns = min(width - unit, i64(WIDE))
-        sums(S, source, matrix + unit * k, k, blocks_of(S, columns), share, i64(WIDE), rows)
+        sums(S, table_of(params), source, matrix + unit * k, k, blocks_of(S, columns), share, i64(WIDE), rows)
         write_rows(S, share, i64(WIDE), output + unit, output_row, rows, columns)
         turn(S, share, i64(WIDE), next_state + unit * ROWS, rows, columns)
 

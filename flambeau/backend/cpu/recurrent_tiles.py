@@ -14,7 +14,6 @@ from .conv_lanes import first_lanes, load_masked
 from .gemm_pack import transpose_block
 from .gemm_tiles import multiply_add
 from .native import (
-    address_of,
     bitcast,
     call_pointer,
     load,
@@ -26,7 +25,7 @@ from .native import (
     store,
     unroll,
 )
-from .types import i64, ptr, vec, void
+from .types import i8, i64, ptr, vec, void
 
 #: rows of the batch that one piece of work takes through the sequence
 ROWS = 16
@@ -44,11 +43,8 @@ def tile_shapes(vector_bytes: int, gates: int) -> tuple[int, int, int]:
     return 2, (14 if many else 6), 0
 
 
-def tile_names(shapes: tuple[int, int, int]) -> list[tuple[str, int, int]]:
-    """(name, rows, panels) of all tiles that `sums` calls."""
-    wide, wide_rows, narrow_rows = shapes
-    narrow = [(f"tile_{r}_1", r, 1) for r in range(1, max(wide_rows, narrow_rows) + 1)]
-    return narrow + [(f"tile_{r}_{wide}", r, wide) for r in range(1, wide_rows + 1)]
+#: entry of the table of tiles where the wide ones begin; entry ``r`` and ``WIDE + r`` serve r rows
+WIDE_TILES = 32
 
 
 @native
@@ -82,8 +78,8 @@ def fetch(AHEAD, p, rows):
 
 
 @native
-def sums(S, a, b, k, panels, c, c_row, rows, AHEAD=()):
-    """c[rows, panels * L] = a @ b, with the widest tiles that the rows allow."""
+def sums(S, tiles, a, b, k, panels, c, c_row, rows, AHEAD=()):
+    """c[rows, panels * L] = a @ b, with the widest tiles that the rows allow; `tiles` holds their addresses."""
     WIDE, WIDE_ROWS, NARROW_ROWS = S.SHAPES
     panel = k * S.L
     first = i64(0)
@@ -91,18 +87,15 @@ def sums(S, a, b, k, panels, c, c_row, rows, AHEAD=()):
         left = rows - first
         wide = left <= WIDE_ROWS if NARROW_ROWS > 0 else left > 0
         count = min(left, select(wide, i64(WIDE_ROWS), i64(max(NARROW_ROWS, WIDE_ROWS))))
-        one, many = address_of("tile_1_1"), address_of(f"tile_1_{WIDE}")
-        for r in unroll(2, max(WIDE_ROWS, NARROW_ROWS) + 1):
-            one = select(count == r, address_of(f"tile_{r}_1"), one)
-        for r in unroll(2, WIDE_ROWS + 1):
-            many = select(count == r, address_of(f"tile_{r}_{WIDE}"), many)
+        one, many = tiles[count], tiles[WIDE_TILES + count]
         p = i64(0)
         while p < panels:
-            step = select(wide, select(panels - p >= WIDE, i64(WIDE), i64(1)), i64(1))
-            fn = select(step == 1, one, many)
+            whole = select(wide, panels - p, i64(0)) >= WIDE
+            step = select(whole, i64(WIDE), i64(1))
             if first == 0:
                 for q in range(step, unroll=None):
                     fetch(AHEAD, p + q, rows)
+            fn = bitcast(select(whole, many, one), ptr(i8))
             call_pointer(fn, void, a + first, b + p * panel, panel, c + (first * c_row + p * S.L), c_row, k)
             p += step
         first += count

@@ -23,7 +23,9 @@ __all__ = ["collate", "default_collate", "default_collate_fn_map", "default_conv
 
 _NOT_NUMERIC = re.compile(r"[SaUO]")
 _WORTH_ONE_COPY = 8 << 10  # bytes of a sample from which copying each by itself costs nothing to speak of
-_MESSAGE = "default_collate: batch must contain tensors, numpy arrays, numbers, dicts or lists; found {}"
+default_collate_err_msg_format = (
+    "default_collate: batch must contain tensors, numpy arrays, numbers, dicts or lists; found {}"
+)
 
 
 def _is_numpy(value: Any) -> bool:
@@ -110,7 +112,7 @@ def collate(batch: list, *, collate_fn_map: dict[type | tuple[type, ...], Callab
         columns = list(zip(*batch))
         values = [join(column) for column in columns]
         return values if isinstance(example, tuple) else _like_sequence(example, values)
-    raise TypeError(_MESSAGE.format(kind))
+    raise TypeError(default_collate_err_msg_format.format(kind))
 
 
 # -- tensors and arrays ------------------------------------------------------------------------------------------------
@@ -144,7 +146,7 @@ def collate_numpy_array_fn(batch: Any, *, collate_fn_map: Any = None) -> Any:
     """Makes arrays of one shape one tensor."""
     example = batch[0]
     if _NOT_NUMERIC.search(example.dtype.str) is not None:
-        raise TypeError(_MESSAGE.format(example.dtype))
+        raise TypeError(default_collate_err_msg_format.format(example.dtype))
     shape, kind = example.shape, DTYPES.get(example.dtype.name)
     if (
         kind is not None

@@ -117,7 +117,7 @@ class _MultiProcessingDataLoaderIter(_BaseDataLoaderIter):
         self._in_order = loader.in_order
         self._timeout = loader.timeout
         self._persistent_workers = loader.persistent_workers
-        self._error: Exception | None = None
+        self._error: str | None = None
         self._next_task = 0
         self._pool: Any = None
         if not self._prefetch_factor > 0:
@@ -185,7 +185,7 @@ class _MultiProcessingDataLoaderIter(_BaseDataLoaderIter):
 
     def _next_data(self) -> Any:
         if self._pool is None:
-            raise self._error or StopIteration
+            raise StopIteration if self._error is None else RuntimeError(self._error)
         try:
             task = self._next_answer()
         except StopIteration:
@@ -195,7 +195,7 @@ class _MultiProcessingDataLoaderIter(_BaseDataLoaderIter):
         except (
             BaseException
         ) as error:  # a worker died, the time is up, Ctrl-C: what is in the pipes is of no use now
-            self._error = error if isinstance(error, Exception) else None
+            self._error = str(error) if isinstance(error, Exception) else None
             self._shutdown_workers()
             raise
         self._load[task.worker] -= 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import errno
 import multiprocessing
 import os
 import pickle
@@ -176,16 +177,18 @@ class WorkerPool:
 
         try:
             message = member.connection.recv_bytes()
-            accepted = member.receiver.accept(message, lambda: recv_handle(member.connection))
-        except (EOFError, ConnectionResetError):
+        except (EOFError, OSError):  # nothing, or the beginning of a message
             self._watch.hung_up(member.number)
             self._check_ended([member.number])
             return
-        except RuntimeError as error:  # the descriptor did not follow
-            if member.process.is_alive():
-                raise _too_many_files(error) from error
-            self._check_ended([member.number])
-            return
+        try:
+            accepted = member.receiver.accept(message, lambda: recv_handle(member.connection))
+        except (EOFError, OSError, RuntimeError) as error:
+            member.process.join(0.2)
+            if not member.process.is_alive():
+                self._check_ended([member.number])
+            lost = isinstance(error, RuntimeError) or getattr(error, "errno", None) == errno.EMFILE
+            raise (_too_many_files(error) if lost else error) from error
         member.answered()
         self._ready.append((member.number, accepted))
 

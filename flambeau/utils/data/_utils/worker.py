@@ -1,0 +1,5 @@
+"""What a worker knows about itself, under PyTorch's name for the module."""
+
+from ..worker import WorkerInfo, get_worker_info
+
+__all__ = ["WorkerInfo", "get_worker_info"]
