@@ -12,6 +12,7 @@ from __future__ import annotations
 from importlib import import_module as _import_module
 from typing import Any as _Any
 
+from . import _methods as _rare_methods
 from . import ops
 from .base.device import device, set_default_device
 from .base.dtype import ALIASES as _ALIASES
@@ -64,8 +65,8 @@ globals().update(dict(_DTYPES.items()), **_ALIASES)
 install_methods()
 
 _SUBMODULES = {
-    "_C", "_VF", "__config__", "__future__", "_dynamo", "_jit_internal", "_symbolic", "_tensor", "_utils", "_lowrank",
-    "accelerator", "amp", "audio", "autograd", "backends", "compat", "compiler", "cpu", "cuda", "distributed",
+    "_C", "_VF", "__config__", "__future__", "_dynamo", "_jit_internal", "_symbolic", "_subclasses", "_tensor", "_tensor_str", "_utils", "_lowrank",
+    "accelerator", "amp", "ao", "audio", "autograd", "backends", "compat", "compiler", "cpu", "cuda", "distributed",
     "distributions", "fft", "func", "functional", "futures", "fx", "hub", "jit", "learn", "lens", "library", "linalg",
     "masked", "mps", "mtia", "multiprocessing", "nn", "onnx", "optim", "overrides", "profiler", "random",
     "return_types", "serialization", "signal", "special", "storage", "testing", "torch_version", "types", "utils",
@@ -113,12 +114,15 @@ _ELSEWHERE = {
         "futures": "Future",
         "spectrogram": "stft istft",
         "_lowrank": "svd_lowrank pca_lowrank",
+        "_lobpcg": "lobpcg",
         "_native": (
             "adaptive_max_pool1d affine_grid_generator binary_cross_entropy_with_logits cond embedding_bag frobenius_norm "
             "grid_sampler grid_sampler_2d grid_sampler_3d instance_norm kl_div norm_except_dim nuclear_norm "
             "set_anomaly_enabled while_loop"
         ),
         "jit": "fork wait ScriptModule ScriptFunction ScriptObject",
+        "_C": "DispatchKey DispatchKeySet PyTorchFileReader PyTorchFileWriter Stream Event",
+        "func": "vmap",
         "tensor.shapes": "broadcast_shapes",
         "nn.functional": "channel_shuffle cosine_similarity ctc_loss pairwise_distance pdist pixel_shuffle pixel_unshuffle",
     }.items()
@@ -139,6 +143,11 @@ def __getattr__(name: str) -> _Any:
             if error.name != f"{__name__}.{name}":
                 raise
             raise AttributeError(f"module 'flambeau' has no attribute '{name}'") from None
+    if name.startswith("float8_"):
+        from .base.storage_types import STORAGE_TYPES
+
+        if name in STORAGE_TYPES:
+            return STORAGE_TYPES[name]
     if name in _ELSEWHERE:
         found = getattr(_import_module(f"{__name__}.{_ELSEWHERE[name]}"), name)
     else:

@@ -12,7 +12,7 @@ import sys
 import urllib.error
 import urllib.request
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableSequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
@@ -22,10 +22,11 @@ from flambeau.serialization.replacing import Replacement
 __all__ = ["download_url_to_file", "get_dir", "help", "list", "load", "load_state_dict_from_url", "set_dir"]
 
 _HASH_IN_NAME = re.compile(r"-([a-f0-9]*)\.")
+HASH_REGEX = _HASH_IN_NAME  # libraries take it from here
 _TRUSTED_OWNERS = ("facebookresearch", "facebookincubator", "pytorch", "fairinternal")
 _PIECE = 128 * 1024
 _SECONDS = 60  # without a byte, before a download is given up
-_chosen: list[str] = []
+_chosen: MutableSequence[str] = []
 
 
 class tqdm:

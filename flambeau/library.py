@@ -253,7 +253,12 @@ def register_kernel(
 def register_fake(
     op: Any, func: Callable | None = None, /, *, lib: Library | None = None, _stacklevel: int = 1, allow_override: bool = False
 ) -> Any:  # fmt: skip
-    """Give the function that makes an operator's results for tensors without data."""
+    """Give the function that makes an operator's results for tensors without data.
+
+    An operator of a compiled library that could not be loaded is not there: then the function is not needed either.
+    """
+    if isinstance(op, str) and _split(op) not in _ops.REGISTERED:
+        return (lambda function: function) if func is None else func
     made = _operator(op)
     return made.register_fake if func is None else made.register_fake(func)
 

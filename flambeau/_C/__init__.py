@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 from ..base.device import device
@@ -27,6 +28,72 @@ _PUBLIC = frozenset(
     "set_autocast_enabled set_autocast_dtype set_autocast_cache_enabled clear_autocast_cache autocast_increment_nesting "
     "autocast_decrement_nesting fork wait".split()
 )
+
+
+class _Keys(type):
+    """Gives any key by its name, as PyTorch's list of them is long."""
+
+    def __getattr__(cls, name: str) -> str:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return name
+
+
+class DispatchKey(metaclass=_Keys):
+    """Names of PyTorch's layers below an operator; Flambeau has no such layers."""
+
+
+class DispatchKeySet(frozenset):
+    """A set of such names."""
+
+    def __new__(cls, *keys: Any) -> DispatchKeySet:
+        return super().__new__(cls, (k for one in keys for k in ((one,) if isinstance(one, str) else one)))
+
+    def __or__(self, other: Any) -> DispatchKeySet:
+        return DispatchKeySet(frozenset.__or__(self, other))
+
+    def has(self, key: str) -> bool:
+        """Whether a name is in the set."""
+        return key in self
+
+
+class _Absent:
+    """A type that nothing is of."""
+
+    def __init__(self, *arguments: Any, **keywords: Any):
+        raise NotImplementedError(f"torch.{type(self).__name__} is not in Flambeau")
+
+
+class PyTorchFileReader(_Absent):
+    """Reads PyTorch's archives in PyTorch: use `torch.load`."""
+
+
+class PyTorchFileWriter(_Absent):
+    """Writes PyTorch's archives in PyTorch: use `torch.save`."""
+
+
+class Stream(_Absent):
+    """A queue of work on an accelerator: there is none."""
+
+
+class Event(_Absent):
+    """A mark in a stream of an accelerator: there is none."""
+
+
+class _ExcludeDispatchKeyGuard(contextlib.nullcontext):
+    """Nothing changes within it."""
+
+    def __init__(self, keys: Any = None):
+        super().__init__()
+
+
+_IncludeDispatchKeyGuard = _AutoDispatchBelowAutograd = _AutoDispatchBelowADInplaceOrView = _ExcludeDispatchKeyGuard
+_DisableAutocast = _ExcludeDispatchKeyGuard
+
+
+def _dispatch_has_kernel_for_dispatch_key(name: str, key: Any) -> bool:
+    """Whether an operator is implemented for a layer: layers are unknown here."""
+    return False
 
 
 def __getattr__(name: str) -> Any:

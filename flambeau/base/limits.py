@@ -33,6 +33,9 @@ class finfo:
             raise TypeError(
                 "torch.finfo() requires a floating point input type. Use torch.iinfo to handle 'torch.finfo'"
             )
+        if kind.itemsize == 1:
+            self._of_storage_type(kind)
+            return
         real = kind.to_real()
         fraction, high, low, digits = _FLOATS[real.name]
         self.bits, self.dtype = 8 * real.itemsize, real.name
@@ -41,6 +44,13 @@ class finfo:
         self.min = -self.max
         self.tiny = self.smallest_normal = 2.0**low
         self.resolution = float(f"1e-{digits}")
+
+    def _of_storage_type(self, kind: DType) -> None:
+        from .storage_types import limits
+
+        self.bits, self.dtype = 8, kind.name
+        self.eps, self.max, self.tiny = limits(kind.name)
+        self.min, self.smallest_normal, self.resolution = -self.max, self.tiny, 1.0
 
     def __eq__(self, other) -> bool:
         return isinstance(other, finfo) and other.dtype == self.dtype

@@ -15,7 +15,6 @@ __all__ = ["MissingAttribute", "MissingModule", "MissingName", "public_name", "r
 INSTEAD = {
     "torch.fx": "Flambeau does not rewrite the source of modules; walk a model with named_modules() and hooks.",
     "torch.export": "To run a model elsewhere, save its state_dict.",
-    "torch.ao": "Quantized models are not supported.",
     "torch.quantization": "Quantized models are not supported.",
     "torch.sparse": "Sparse layouts are not supported; use dense tensors and masks.",
     "torch.utils.cpp_extension": "Flambeau has no C++ extensions: an operator is a class in Python (docs/adding-an-operator.md).",

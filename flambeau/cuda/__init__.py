@@ -13,9 +13,9 @@ from ..base.device import device as Device
 from ..tensor.legacy import CUDA_CLASSES
 
 __all__ = [
-    "Event", "Stream", "current_device", "current_stream", "device", "device_count", "device_of", "empty_cache",
-    "get_device_capability", "get_device_name", "get_device_properties", "get_rng_state", "get_rng_state_all",
-    "initial_seed", "ipc_collect", "is_available", "is_bf16_supported", "is_initialized", "manual_seed", "manual_seed_all",
+    "CUDAGraph", "Event", "Stream", "current_device", "current_stream", "device", "device_count", "device_of", "empty_cache",
+    "get_device_capability", "get_device_name", "get_device_properties", "get_rng_state", "get_rng_state_all", "graph", "graph_pool_handle",
+    "initial_seed", "ipc_collect", "is_available", "is_bf16_supported", "is_initialized", "make_graphed_callables", "manual_seed", "manual_seed_all",
     "max_memory_allocated", "max_memory_reserved", "memory_allocated", "memory_reserved", "memory_stats",
     "memory_summary", "reset_max_memory_allocated", "reset_peak_memory_stats", "seed", "seed_all", "set_device",
     "set_rng_state", "set_rng_state_all", "stream", "synchronize",
@@ -288,14 +288,16 @@ def get_sync_debug_mode() -> int:
     return 0
 
 
+from .graphs import CUDAGraph, graph, graph_pool_handle, make_graphed_callables  # noqa: E402
+
 has_half = has_magma = False
 default_generators: tuple = ()
 globals().update(CUDA_CLASSES)
 
 
 def __getattr__(name: str) -> Any:
-    if name == "amp":  # loads more than programs on one device need
+    if name in ("amp", "random", "memory", "nvtx", "streams"):  # loads more than programs on one device need
         from importlib import import_module
 
-        return import_module(f"{__name__}.amp")
+        return import_module(f"{__name__}.{name}")
     raise AttributeError(f"module '{__name__}' has no attribute '{name}'")

@@ -232,7 +232,9 @@ class StackTransform(_Several):
         super().__init__(tseq, dim, cache_size)
 
     def with_cache(self, cache_size: int = 1) -> Transform:
-        return self if self._cache_size == cache_size else StackTransform(self.transforms, self.dim, cache_size)
+        return (
+            self if self._cache_size == cache_size else StackTransform(self.transforms, self.dim, cache_size)
+        )
 
     def _slice(self, z: Tensor, name: str = "x") -> list[Tensor]:
         self._need(z, len(self.transforms), "len(transforms)", name)

@@ -58,7 +58,7 @@ class Categorical(Distribution):
 
     @property
     def _param(self) -> Tensor:
-        return self.__dict__["probs"] if "probs" in self.__dict__ else self.logits
+        return self.__dict__["probs"] if "probs" in self.__dict__ else self.logits  # noqa: SIM401 (logits are made only when needed)
 
     @property
     def param_shape(self) -> Size:

@@ -55,9 +55,7 @@ class ContinuousBernoulli(Odds, ExponentialFamily):
         def formula(p):
             return ((-p).log1p() - p.log()).abs().log() - (1 - 2 * p).abs().log()
 
-        return self._by_region(
-            formula, lambda x: math.log(2.0) + (4.0 / 3.0 + 104.0 / 45.0 * x * x) * x * x
-        )
+        return self._by_region(formula, lambda x: math.log(2.0) + (4.0 / 3.0 + 104.0 / 45.0 * x * x) * x * x)
 
     @property
     def mean(self) -> Tensor:

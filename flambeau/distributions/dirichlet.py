@@ -35,9 +35,10 @@ class Dirichlet(ExponentialFamily):
     def mode(self) -> Tensor:
         above = (self.concentration - 1).clamp(min=0.0)
         found = above / above.sum(-1, True)
-        # below 1 everywhere the density is largest at the corners: the one of the largest concentration stands for them
-        corner = flambeau.nn.functional.one_hot(self.concentration.argmax(-1), self.concentration.size(-1))
-        return flambeau.where((self.concentration < 1).all(-1, keepdim=True), corner.to(found), found)
+        # below 1 everywhere the density is infinite at every corner: the first stands for them all
+        corner = flambeau.zeros_like(found)
+        corner[..., 0] = 1
+        return flambeau.where((self.concentration < 1).all(-1, keepdim=True), corner, found)
 
     @property
     def variance(self) -> Tensor:

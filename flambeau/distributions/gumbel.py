@@ -25,8 +25,9 @@ class Gumbel(TransformedDistribution):
     def __init__(self, loc, scale, validate_args: bool | None = None):
         self.loc, self.scale = broadcast_all(loc, scale)
         # uniform samples kept off 0 and 1, where the logarithms are infinite
-        ends = flambeau.full_like(self.loc.detach(), tiny_of(self.loc)), flambeau.full_like(
-            self.loc.detach(), 1 - eps_of(self.loc)
+        ends = (
+            flambeau.full_like(self.loc.detach(), tiny_of(self.loc)),
+            flambeau.full_like(self.loc.detach(), 1 - eps_of(self.loc)),
         )
         if not isinstance(loc, Tensor) and not isinstance(scale, Tensor):
             ends = tuple(end.item() for end in ends)

@@ -28,7 +28,9 @@ def _batch_lowrank_logdet(factor: Tensor, diagonal: Tensor, capacitance_tril: Te
     return 2 * log_determinant(capacitance_tril) + diagonal.log().sum(-1)
 
 
-def _batch_lowrank_mahalanobis(factor: Tensor, diagonal: Tensor, x: Tensor, capacitance_tril: Tensor) -> Tensor:
+def _batch_lowrank_mahalanobis(
+    factor: Tensor, diagonal: Tensor, x: Tensor, capacitance_tril: Tensor
+) -> Tensor:
     """``x' (W W' + D)^-1 x``, by Woodbury's identity."""
     inner = _batch_mv(factor.mT, x / diagonal)
     solved = flambeau.linalg.solve_triangular(capacitance_tril, inner.unsqueeze(-1), upper=False)
@@ -130,7 +132,10 @@ class LowRankMultivariateNormal(Distribution):
     def log_prob(self, value: Tensor) -> Tensor:
         self._checked(value)
         distance = _batch_lowrank_mahalanobis(
-            self._unbroadcasted_cov_factor, self._unbroadcasted_cov_diag, value - self.loc, self._capacitance_tril
+            self._unbroadcasted_cov_factor,
+            self._unbroadcasted_cov_diag,
+            value - self.loc,
+            self._capacitance_tril,
         )
         constant = self._event_shape[0] * math.log(2 * math.pi)
         return -0.5 * (constant + self._log_determinant() + distance)

@@ -73,7 +73,11 @@ class Multinomial(Distribution):
         n = flambeau.tensor(self.total_count)
         counts = self._binomial.enumerate_support(expand=False)[1:]
         chances = self._binomial.log_prob(counts).exp()
-        return n * self._categorical.entropy() - (n + 1).lgamma() + (chances * (counts + 1).lgamma()).sum([0, -1])
+        return (
+            n * self._categorical.entropy()
+            - (n + 1).lgamma()
+            + (chances * (counts + 1).lgamma()).sum([0, -1])
+        )
 
     def log_prob(self, value: Tensor) -> Tensor:
         self._checked(value)

@@ -67,7 +67,11 @@ class MultivariateNormal(Distribution):
     ):
         if loc.dim() < 1:
             raise ValueError("loc must be at least one-dimensional.")
-        forms = {"covariance_matrix": covariance_matrix, "scale_tril": scale_tril, "precision_matrix": precision_matrix}
+        forms = {
+            "covariance_matrix": covariance_matrix,
+            "scale_tril": scale_tril,
+            "precision_matrix": precision_matrix,
+        }
         given = {name: matrix for name, matrix in forms.items() if matrix is not None}
         if len(given) != 1:
             raise ValueError(
@@ -76,7 +80,9 @@ class MultivariateNormal(Distribution):
         ((name, matrix),) = given.items()
         if matrix.dim() < 2:
             what = "scale_tril matrix" if name == "scale_tril" else name
-            raise ValueError(f"{what} must be at least two-dimensional, with optional leading batch dimensions")
+            raise ValueError(
+                f"{what} must be at least two-dimensional, with optional leading batch dimensions"
+            )
         shape = flambeau.broadcast_shapes(matrix.shape[:-2], loc.shape[:-1])
         setattr(self, name, matrix.expand(shape + (-1, -1)))
         self.loc = loc.expand(shape + (-1,))

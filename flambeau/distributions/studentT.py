@@ -63,5 +63,3 @@ class StudentT(Distribution):
         df = self.df
         slope = (0.5 * (df + 1.0)).digamma() - (0.5 * df).digamma()
         return self._log_normaliser() + 0.5 * (df + 1.0) * slope
-
-

@@ -85,7 +85,9 @@ class PowerTransform(Transform):
         self.exponent = exponent
 
     def with_cache(self, cache_size: int = 1) -> Transform:
-        return self if self._cache_size == cache_size else PowerTransform(self.exponent, cache_size=cache_size)
+        return (
+            self if self._cache_size == cache_size else PowerTransform(self.exponent, cache_size=cache_size)
+        )
 
     @property
     def sign(self):
@@ -198,7 +200,11 @@ class AffineTransform(Transform):
         return self._event_dim
 
     def _space(self):
-        return constraints.independent(constraints.real, self._event_dim) if self._event_dim else constraints.real
+        return (
+            constraints.independent(constraints.real, self._event_dim)
+            if self._event_dim
+            else constraints.real
+        )
 
     @constraints.dependent_property(is_discrete=False)
     def domain(self):
@@ -215,7 +221,9 @@ class AffineTransform(Transform):
 
     def __eq__(self, other) -> bool:
         return isinstance(other, AffineTransform) and all(
-            a == b if isinstance(a, Number) and isinstance(b, Number) else bool(flambeau.as_tensor(a == b).all())
+            a == b
+            if isinstance(a, Number) and isinstance(b, Number)
+            else bool(flambeau.as_tensor(a == b).all())
             for a, b in ((self.loc, other.loc), (self.scale, other.scale))
         )
 
@@ -278,4 +286,3 @@ class CumulativeDistributionTransform(Transform):
         if self._cache_size == cache_size:
             return self
         return CumulativeDistributionTransform(self.distribution, cache_size=cache_size)
-

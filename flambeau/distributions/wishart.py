@@ -56,7 +56,11 @@ class Wishart(ExponentialFamily):
         scale_tril=None,
         validate_args: bool | None = None,
     ):
-        forms = {"covariance_matrix": covariance_matrix, "scale_tril": scale_tril, "precision_matrix": precision_matrix}
+        forms = {
+            "covariance_matrix": covariance_matrix,
+            "scale_tril": scale_tril,
+            "precision_matrix": precision_matrix,
+        }
         given = {name: matrix for name, matrix in forms.items() if matrix is not None}
         if len(given) != 1:
             raise AssertionError(
@@ -140,7 +144,9 @@ class Wishart(ExponentialFamily):
         noise = flambeau.diag_embed(root)
         row, column = flambeau.tril_indices(n, n, offset=-1)
         below = flambeau.randn(
-            Size(sample_shape) + self._batch_shape + (n * (n - 1) // 2,), dtype=noise.dtype, device=noise.device
+            Size(sample_shape) + self._batch_shape + (n * (n - 1) // 2,),
+            dtype=noise.dtype,
+            device=noise.device,
         )
         noise[..., row, column] = below
         factor = self._unbroadcasted_scale_tril @ noise
@@ -151,6 +157,8 @@ class Wishart(ExponentialFamily):
         if max_try_correction is None:
             max_try_correction = 3
         sample_shape = Size(sample_shape)
+        # PyTorch throws its first draw away; doing so too gives the same samples for the same seed
+        self._bartlett_sampling(sample_shape)
         sample = self._bartlett_sampling(sample_shape)
         singular = ~self.support.check(sample)
         if not singular.any():
@@ -168,7 +176,9 @@ class Wishart(ExponentialFamily):
         """The logarithm of the normaliser, of the parameters alone."""
         n = self._event_shape[-1]
         half = self.df / 2
-        return self.df * log_determinant(self._unbroadcasted_scale_tril) + half * n * _LOG_2 + half.mvlgamma(n)
+        return (
+            self.df * log_determinant(self._unbroadcasted_scale_tril) + half * n * _LOG_2 + half.mvlgamma(n)
+        )
 
     def log_prob(self, value: Tensor) -> Tensor:
         self._checked(value)
@@ -192,5 +202,3 @@ class Wishart(ExponentialFamily):
         n = self._event_shape[-1]
         half = y + (n + 1) / 2
         return half * (-flambeau.linalg.slogdet(-2 * x).logabsdet + _LOG_2 * n) + half.mvlgamma(n)
-
-

@@ -166,6 +166,7 @@ from .modules import (
     ZeroPad2d,
     ZeroPad3d,
 )
+from .factory import factory_kwargs
 from .parameter import Buffer, Parameter, UninitializedBuffer, UninitializedParameter
 
 __all__ = [
@@ -207,6 +208,7 @@ __all__ = [
     "CosineSimilarity",
     "CrossEntropyLoss",
     "CrossMapLRN2d",
+    "DataParallel",
     "Dropout",
     "Dropout1d",
     "Dropout2d",
@@ -336,8 +338,27 @@ __all__ = [
     "ZeroPad1d",
     "ZeroPad2d",
     "ZeroPad3d",
+    "attention",
+    "factory_kwargs",
     "functional",
+    "grad",
     "init",
+    "parallel",
     "parameter",
     "utils",
 ]
+
+#: what most programs do not use: loaded when first asked for
+_LATER = {"attention": "", "common_types": "", "grad": "", "parallel": "", "DataParallel": "parallel"}
+
+
+def __getattr__(name: str):
+    from importlib import import_module
+
+    if name not in _LATER:
+        raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+    place = _LATER[name]
+    if not place:
+        return import_module(f"{__name__}.{name}")
+    found = globals()[name] = getattr(import_module(f"{__name__}.{place}"), name)
+    return found

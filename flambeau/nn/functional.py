@@ -13,6 +13,10 @@ from typing import Any
 #: modules of `flambeau.nn.composed`, and the functions that each defines
 _COMPOSED = {
     "activation": "relu",
+    "choices": (
+        "GRID_SAMPLE_INTERPOLATION_MODES GRID_SAMPLE_PADDING_MODES ScalingType SwizzleType assert_int_or_pair "
+        "boolean_dispatch"
+    ),
     "attention": "multi_head_attention_forward",
     "convolution": "conv_tbc",
     "ctc": "ctc_loss",
@@ -26,11 +30,16 @@ _COMPOSED = {
     "pooling": (
         "adaptive_max_pool1d_with_indices adaptive_max_pool2d_with_indices adaptive_max_pool3d_with_indices"
     ),
+    "products": "grouped_mm",
     "resize": "interpolate upsample upsample_bilinear upsample_nearest",
     "sampling": "affine_grid grid_sample",
     "shuffle": "channel_shuffle native_channel_shuffle pixel_shuffle pixel_unshuffle",
     "windows": "fold unfold",
 }
+#: names of `flambeau.overrides` that programs import from here
+_OVERRIDES = (
+    "handle_torch_function", "has_torch_function", "has_torch_function_unary", "has_torch_function_variadic",
+)  # fmt: skip
 _PLACES = {name: module for module, names in _COMPOSED.items() for name in names.split()}
 
 #: compositions that autocast runs in float32
@@ -49,6 +58,8 @@ def _find(name: str) -> Any:
     try:
         return public("nn.functional", name)
     except AttributeError:
+        if name == "Tensor" or name in _OVERRIDES:
+            return getattr(import_module("flambeau" if name == "Tensor" else "flambeau.overrides"), name)
         if name not in _PLACES:
             raise AttributeError(f"module '{__name__}' has no attribute '{name}'") from None
         found = getattr(import_module(f"flambeau.nn.composed.{_PLACES[name]}"), name)

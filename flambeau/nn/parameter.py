@@ -173,6 +173,13 @@ class _Uninitialized:
         with DisableTorchFunctionSubclass():
             return func(*args, **(kwargs or {}))
 
+    def share_memory_(self):
+        """Not before the shape is known."""
+        raise RuntimeError(
+            "Can't share memory on an uninitialized parameter or buffer. Call `forward` to initialize the parameters "
+            "before calling `module.share_memory()`."
+        )
+
     def __repr__(self) -> str:
         return f"<{type(self).__name__}>"
 
@@ -192,6 +199,9 @@ class _Uninitialized:
 
 def _rebuild_uninitialized(cls, device, dtype, arguments: dict):
     return cls(device=device, dtype=dtype, **arguments)
+
+
+UninitializedTensorMixin = _Uninitialized
 
 
 class UninitializedParameter(_Uninitialized, Parameter):

@@ -39,8 +39,8 @@ from . import (  # noqa: F401
     pointwise_trig,
     pool,
     random,
-    recurrent,
     random_rejection,
+    recurrent,
     reduce,
     reduce_extreme,
     reduce_moments,
@@ -60,6 +60,7 @@ from . import (  # noqa: F401
     view_rearrange,
     view_slice,
     view_strided,
+    vision,
 )  # fmt: skip
 
 

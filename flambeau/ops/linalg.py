@@ -103,7 +103,7 @@ def matrices(where: Layout, *shapes):
 class CholeskyFactor(Opaque):
     """Factor and code of failure; raises in the name of `name` where that is given."""
 
-    algorithm = "lapack.cholesky"
+    algorithm = "small_matrices.cholesky"
 
     def layouts(A):
         return matrices(A, (A.shape[-2:], None), ((), types.int32))
@@ -209,7 +209,7 @@ class CholeskyInverse(Composite):
 class LuParts(Opaque):
     """Both factors in one matrix, row exchanges counted from 1, and code of failure."""
 
-    algorithm = "lapack.lu"
+    algorithm = "small_matrices.lu"
     nondifferentiable = (1, 2)
 
     def layouts(A):
@@ -279,7 +279,7 @@ class LinalgLuFactor(Composite):
     """Compact LU factors and row exchanges (counted from 1) for `linalg.lu_solve`."""
 
     def body(A, pivot):
-        found = lu_factors("linalg.lu_factor", A, pivot, "torch.linalg.lu_factor_ex")
+        found = lu_factors("linalg.lu_factor", A, pivot, "torch.linalg.lu_factor")
         return structure_of("linalg_lu_factor")(found[:2])
 
 
@@ -301,9 +301,7 @@ class Lu(Composite):
     check_out = any_type
 
     def body(input, pivot, get_infos):
-        found = lu_factors(
-            "linalg.lu_factor_ex", input, pivot, "" if get_infos else "torch.linalg.lu_factor_ex"
-        )
+        found = lu_factors("linalg.lu_factor_ex", input, pivot)
         return structure_of("_lu_with_info")(found) if get_infos else found[:2]
 
 

@@ -36,7 +36,7 @@ from .out_rules import safely
 class SolveTriangles(Opaque):
     """``A X = B`` (``X A = B`` unless `left`) with the upper or lower triangle of A; batches are equal."""
 
-    algorithm = "lapack.triangular"
+    algorithm = "small_matrices.triangular"
 
     def layouts(B):
         return contiguous_layout(B.shape, B.dtype, B.device)
@@ -94,7 +94,7 @@ class TriangularSolve(Composite):
 class InverseParts(Opaque):
     """Inverse and code of failure."""
 
-    algorithm = "lapack.inverse"
+    algorithm = "small_matrices.inverse"
 
     def layouts(A):
         return matrices(A, (A.shape[-2:], None), ((), types.int32))
@@ -117,9 +117,9 @@ class LinalgInv(Composite):
     Raises: LinAlgError where a matrix is singular.
 
     >>> import flambeau as torch
-    >>> torch.linalg.inv(torch.tensor([[2.0, 0.0], [0.0, 4.0]]))
-    tensor([[0.5000, 0.0000],
-            [0.0000, 0.2500]])
+    >>> torch.linalg.inv(torch.tensor([[2.0, 1.0], [1.0, 1.0]]))
+    tensor([[ 1., -1.],
+            [-1.,  2.]])
     """
 
     def body(A):
@@ -149,7 +149,7 @@ class LinalgInvEx(Composite):
 class Solution(Opaque):
     """Solution of ``A X = B`` for equal batches, and code of failure."""
 
-    algorithm = "lapack.solve"
+    algorithm = "small_matrices.solve"
 
     def layouts(A, B):
         return [contiguous_layout(B.shape, B.dtype, B.device), *matrices(A, ((), types.int32))]
@@ -178,10 +178,11 @@ def solve(name: str, A, B, left: bool, strict: bool):
     B = ops.unsqueeze(B, -1) if vector else B
     check_sides("linalg.solve", a, B._layout, left)
     A, B = same_batch(A, B)
+    name = f"torch.{name}" if strict else ""
     if left:
-        X, info = ops.solution(A, B, name if strict else "")
+        X, info = ops.solution(A, B, name)
     else:
-        X, info = ops.solution(ops.transpose(A, -2, -1), ops.transpose(B, -2, -1), name if strict else "")
+        X, info = ops.solution(ops.transpose(A, -2, -1), ops.transpose(B, -2, -1), name)
         X = ops.transpose(X, -2, -1)
     return ops.squeeze(X, -1) if vector else X, info
 
@@ -214,7 +215,7 @@ class LinalgSolveEx(Composite):
 class Determinants(Opaque):
     """Determinant, its sign, and the logarithm of its magnitude."""
 
-    algorithm = "lapack.determinant"
+    algorithm = "small_matrices.determinant"
 
     def layouts(A):
         return matrices(A, ((), None), ((), None), ((), A.dtype.to_real()))

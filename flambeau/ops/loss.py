@@ -329,7 +329,8 @@ def nll(values, target, weight, ignore_index, reduction, shape):
         if target.device.type != "meta" and bool(bad.any()):
             position = int(ops.argmax(bad.to(types.uint8)))
             raise IndexError(
-                f"Target {int(target[position])} is out of bounds.\n  at    position {position} of the target"
+                f"Target {int(target[position])} is out of bounds.\n  at    position {position} of the target\n"
+                f"  need  0 <= target < {classes}, the number of classes"
             )
     safe = ops.where(valid, target, 0).to(types.int64)
     share = valid.to(values.dtype)

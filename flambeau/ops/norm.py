@@ -273,6 +273,9 @@ class BatchNorm(Composite):
     """Normalise each channel over the batch (or with the running statistics), then scale and shift (Ioffe, Szegedy 2015)."""
 
     def body(input, running_mean, running_var, weight, bias, training, momentum, eps):
+        if not (eps > 0 if training else eps >= 0):
+            need = "positive during training" if training else "non-negative"
+            raise ValueError(f"batch_norm eps must be {need}, but got {eps}")
         return normalise_channels(input, running_mean, running_var, weight, bias, training, momentum, eps)
 
 

@@ -496,7 +496,7 @@ class Multinomial(Composite):
         )
         require(n <= 1 << 24, "number of categories cannot exceed 2^24")
         check_weights(rows, replacement and num_samples > 1)
-        if not replacement:
+        if not replacement or num_samples == 1:
             noise = ops.empty_like(rows).exponential_(1.0, generator=generator)
             score = rows / noise
             found = ops.argmax(score, 1, True) if num_samples == 1 else ops.topk(score, num_samples, 1)[1]

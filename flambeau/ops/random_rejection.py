@@ -18,18 +18,35 @@ class _Samples(Opaque):
         return contiguous_layout(input.shape, input.dtype, input.device)
 
 
-@op("random_gamma(Tensor input, Tensor state, bool bounded) -> Tensor", function=False, method=False)
+@op("random_gamma(Tensor input, Tensor state) -> Tensor", function=False, method=False)
 class RandomGamma(_Samples):
-    """Gamma samples of rate 1; ``bounded`` keeps them at the type's smallest normal number or above."""
+    """Gamma samples of rate 1, at the type's smallest normal number or above."""
 
     algorithm = "random_rejection.gamma"
+
+    def d_input(g, input, result):
+        return g * ops._standard_gamma_grad(input, result)
+
+
+@op("random_dirichlet(Tensor input, Tensor state) -> Tensor", function=False, method=False)
+class RandomDirichlet(_Samples):
+    """Gamma samples over their sum along the last dimension."""
+
+    algorithm = "random_rejection.dirichlet"
+
+    def d_input(g, input, result):
+        total = ops.expand(ops.sum(input, -1, True), input.shape)
+        return ops._dirichlet_grad(result, input, total) * (g - ops.sum(result * g, -1, True))
 
 
 @op("random_poisson(Tensor input, Tensor state) -> Tensor", function=False, method=False)
 class RandomPoisson(_Samples):
-    """Poisson samples."""
+    """Poisson samples; a step function of the rate."""
 
     algorithm = "random_rejection.poisson"
+
+    def d_input(g):
+        return ops.zeros_like(g)
 
 
 @op("random_binomial(Tensor input, Tensor prob, Tensor state) -> Tensor", function=False, method=False)
@@ -39,11 +56,18 @@ class RandomBinomial(_Samples):
     algorithm = "random_rejection.binomial"
 
 
+def not_derived(name: str) -> RuntimeError:
+    return RuntimeError(f"derivative for aten::{name} is not implemented")
+
+
 @op("random_gamma_slope(Tensor input, Tensor sample) -> Tensor", function=False, method=False)
 class RandomGammaSlope(_Samples):
     """How a gamma sample moves with its shape parameter."""
 
     algorithm = "random_gradients.gamma"
+
+    def d_all(g):
+        raise not_derived("_standard_gamma_grad")
 
 
 @op("random_beta_slope(Tensor input, Tensor alpha, Tensor total) -> Tensor", function=False, method=False)
@@ -51,6 +75,9 @@ class RandomBetaSlope(_Samples):
     """How a beta sample (``input``) moves with its first parameter, over one less the sample."""
 
     algorithm = "random_gradients.beta"
+
+    def d_all(g):
+        raise not_derived("_dirichlet_grad")
 
 
 def need_wide(kernel: str, dtype) -> None:
@@ -72,10 +99,7 @@ class StandardGamma(Composite):
         need_wide("gamma_cpu", input.dtype)
         if input.device.type == "meta":
             return ops.empty_like(input)
-        return ops.random_gamma(input, STATE[0](generator), True)
-
-    def d_input(g, input, result):
-        return g * ops._standard_gamma_grad(input, result)
+        return ops.random_gamma(input, STATE[0](generator))
 
 
 @op("_standard_gamma_grad(Tensor input, Tensor output) -> Tensor", method=False)
@@ -83,8 +107,6 @@ class StandardGammaGrad(Composite):
     """Derivative of gamma samples ``output`` by their shape parameters ``input``."""
 
     def body(input, output):
-        require(not input.requires_grad and not output.requires_grad,
-                "the derivative for '_standard_gamma_grad' is not implemented.", NotImplementedError)  # fmt: skip
         input, output = ops.broadcast_tensors((input, output))
         return ops.random_gamma_slope(input, output)
 
@@ -100,14 +122,7 @@ class SampleDirichlet(Composite):
         need_wide("dirichlet", input.dtype)
         if input.device.type == "meta":
             return ops.empty_like(input)
-        wide = ops.random_gamma(ops.to_copy(input, dtype=types.float64), STATE[0](generator), False)
-        share = wide / ops.sum(wide, -1, True)
-        low, high = (2.0**-126, 1 - 2.0**-24) if input.dtype is types.float32 else (2.0**-1022, 1 - 2.0**-53)
-        return ops.to_copy(ops.clamp(share, low, high), dtype=input.dtype)
-
-    def d_input(g, input, result):
-        total = ops.expand(ops.sum(input, -1, True), input.shape)
-        return ops._dirichlet_grad(result, input, total) * (g - ops.sum(result * g, -1, True))
+        return ops.random_dirichlet(input, STATE[0](generator))
 
 
 @op("_dirichlet_grad(Tensor x, Tensor alpha, Tensor total) -> Tensor", method=False)
@@ -115,8 +130,6 @@ class DirichletGrad(Composite):
     """Derivative of beta samples ``x`` by ``alpha`` over ``1 - x``; ``total`` is the sum of both parameters."""
 
     def body(x, alpha, total):
-        require(not (x.requires_grad or alpha.requires_grad or total.requires_grad),
-                "the derivative for '_dirichlet_grad' is not implemented.", NotImplementedError)  # fmt: skip
         x, alpha, total = ops.broadcast_tensors((x, alpha, total))
         return ops.random_beta_slope(x, alpha, total)
 
@@ -138,9 +151,6 @@ class Poisson(Composite):
             return ops.empty_like(input)
         require(bool((input >= 0).all()), "invalid Poisson rate, expected rate to be non-negative")
         return ops.random_poisson(input, STATE[0](generator))
-
-    def d_input(g):
-        return ops.zeros_like(g)
 
 
 @op("binomial(Tensor count, Tensor prob, any generator=None) -> Tensor", method=False)

@@ -13,7 +13,7 @@ __all__ = ["flops_of"]
 def flops_of(operator: Any, given: tuple, result: Any) -> int:
     """The operations of one call; 0 for operators that are not counted, or that leave the work to others."""
     rule = _RULES.get(operator.name)
-    if rule is None or operator.kind == "Composite" or not isinstance(result, Tensor):
+    if rule is None or operator.kind == "Composite" or result is None:
         return 0
     tensors = [x for x in given if isinstance(x, Tensor)]
     return rule(tensors, result)
@@ -45,7 +45,14 @@ def _attention(tensors: list[Tensor], result: Tensor) -> int:
     return 2 * rows * key.shape[-2] * (query.shape[-1] + value.shape[-1])
 
 
+def _linear_backward(tensors: list[Tensor], result: Any) -> int:
+    grad, input = tensors[:2]
+    products = sum(1 for r in result[:2] if r is not None) if isinstance(result, tuple) else 1
+    return 2 * products * grad.numel() * input.shape[-1]
+
+
 _RULES = {
+    "linear_backward": _linear_backward,
     **dict.fromkeys(("mm", "bmm", "matmul", "mv", "dot", "linear"), _first_rows),
     **dict.fromkeys(("addmm", "baddbmm", "addmv"), _second_rows),
     **dict.fromkeys(("conv1d", "conv2d", "conv3d"), _convolution),

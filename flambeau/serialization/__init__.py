@@ -149,3 +149,7 @@ def get_unsafe_globals_in_checkpoint(f) -> list[str]:
     from flambeau.serialization import loading
 
     return loading.unsafe_globals(f)
+
+
+#: what `load` takes as its `map_location`, for annotations
+MAP_LOCATION = object

@@ -9,7 +9,7 @@ import warnings
 from typing import Any
 
 from flambeau.serialization import allowed, legacy, locations, plain, safetensors
-from flambeau.serialization.machine import GlobalLister, Machine
+from flambeau.serialization.machine import DAMAGE, GlobalLister, Machine
 from flambeau.serialization.storages import Mapping, ZipStorages
 from flambeau.serialization.zip_reader import ByteSource, ZipReader, open_binary
 
@@ -181,7 +181,10 @@ def unsafe_globals(f: Any) -> list[str]:
                 "Expected input to be a checkpoint returned by torch.save but got a torchscript checkpoint"
             )
         lister = GlobalLister(reader.read("data.pkl"))
-        lister.run()
+        try:
+            lister.run()
+        except DAMAGE as error:
+            raise pickle.UnpicklingError(f"The pickle in the file is damaged: {error}") from error
         return sorted(lister.names - allowed.user_globals().keys())
     finally:
         if own:

@@ -71,7 +71,7 @@ def _fast_pickler(pickle_module: Any) -> Any:
 @cache
 def _renaming_pickler(pickle_module: Any) -> Any:
     """A pickler in Python, which writes PyTorch's names as it goes."""
-    base = pickle._Pickler if pickle_module is pickle else pickle_module.Pickler
+    base: Any = pickle._Pickler if pickle_module is pickle else pickle_module.Pickler
 
     class Pickler(_Saving, base):
         def save_global(self, obj: Any, name: str | None = None) -> None:

@@ -45,6 +45,8 @@ class ByteSource:
 
     def fill(self, offset: int, target: memoryview, checksum: bool) -> int:
         """Fill `target` from `offset` on and give the checksum (0 when it is not asked for)."""
+        from flambeau.backend.cpu.checksum import crc32
+
         self.file.seek(self.start + offset)
         read_into, done, total = getattr(self.file, "readinto", None), 0, 0
         piece = _PIECE if checksum else len(target)
@@ -58,7 +60,7 @@ class ByteSource:
                 part[:count] = data
             if count <= 0:
                 raise RuntimeError("it is cut off")
-            total = zlib.crc32(part[:count], total) if checksum else 0
+            total = crc32(part[:count], total) if checksum else 0
             done += count
         return total
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import struct
 import sys
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -84,11 +83,13 @@ class ZipWriter:
             view = view[count:]
 
     def _put_content(self, view: memoryview) -> int:
+        from flambeau.backend.cpu.checksum import crc32
+
         checksum = 0
         for at in range(0, view.nbytes, _PIECE):
             piece = view[at : at + _PIECE]
             if self._checksums:
-                checksum = zlib.crc32(piece, checksum)
+                checksum = crc32(piece, checksum)
             self._put(piece)
         return checksum
 

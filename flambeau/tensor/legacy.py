@@ -111,6 +111,13 @@ class TensorType:
             and other._layout.device.type == self._device
         )
 
+    def __or__(self, other):
+        from typing import Union
+
+        return Union[self, other]  # noqa: UP007 (annotations: ``torch.LongTensor | None``)
+
+    __ror__ = __or__
+
     def __repr__(self) -> str:
         return f"<class '{self.__module__}.{self.__name__}'>"
 

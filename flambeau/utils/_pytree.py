@@ -162,6 +162,15 @@ for _type, _flatten, _unflatten, _keyed in _BUILT_IN:
     _register_pytree_node(_type, _flatten, _unflatten, flatten_with_keys_fn=_keyed)
 
 
+_tuple_flatten, _tuple_unflatten, _tuple_flatten_with_keys = _BUILT_IN[0][1:]
+_list_flatten, _list_unflatten, _list_flatten_with_keys = _BUILT_IN[1][1:]
+_dict_flatten, _dict_unflatten, _dict_flatten_with_keys = _BUILT_IN[2][1:]
+_namedtuple_flatten, _namedtuple_unflatten, _namedtuple_flatten_with_keys = _BUILT_IN[3][1:]
+_odict_flatten, _odict_unflatten = _ordereddict_flatten, _ordereddict_unflatten = _BUILT_IN[4][1:3]
+_odict_flatten_with_keys = _ordereddict_flatten_with_keys = _with_keys
+_defaultdict_flatten, _defaultdict_unflatten, _defaultdict_flatten_with_keys = _BUILT_IN[5][1:]
+
+
 def _is_namedtuple_instance(x: Any) -> bool:
     kind = type(x)
     return kind.__bases__ == (tuple,) and isinstance(getattr(kind, "_fields", None), tuple)

@@ -276,6 +276,41 @@ REFUSED = [
         ValueError,
         "prefetch_factor option could only be",
     ),
+    (
+        lambda: data.DataLoader(Squares(2), num_workers=1, prefetch_factor=-1),
+        ValueError,
+        "prefetch_factor option should be non-negative",
+    ),
+    (
+        lambda: iter(data.DataLoader(Squares(2), num_workers=1, prefetch_factor=0)),
+        AssertionError,
+        "prefetch_factor must be greater than 0",
+    ),
+    (
+        lambda: data.DataLoader(Squares(2), persistent_workers=True),
+        ValueError,
+        "persistent_workers option needs num_workers > 0",
+    ),
+    (
+        lambda: data.DataLoader(Squares(2), multiprocessing_context="spawn"),
+        ValueError,
+        "multiprocessing_context can only be used with multi-process loading",
+    ),
+    (
+        lambda: data.DataLoader(Squares(2), num_workers=1, multiprocessing_context="thread"),
+        ValueError,
+        "multiprocessing_context option should specify a valid start method in",
+    ),
+    (
+        lambda: data.DataLoader(Squares(2), num_workers=1, multiprocessing_context=3),
+        TypeError,
+        "multiprocessing_context option should be a valid context object",
+    ),
+    (
+        lambda: iter(data.DataLoader(Squares(2), timeout=2)),
+        AssertionError,
+        "_SingleProcessDataLoaderIter requires timeout == 0",
+    ),
     (lambda: setattr(data.DataLoader(Squares(2)), "batch_size", 3), ValueError, "should not be set after"),
     (
         lambda: data.TensorDataset(flambeau.zeros(2), flambeau.zeros(3)),
@@ -296,3 +331,52 @@ REFUSED = [
 def test_refusals(action, kind, text):
     with pytest.raises(kind, match=text):
         action()
+
+
+def test_advice_on_the_number_of_workers():
+    with pytest.warns(UserWarning, match="This DataLoader will create 5000 worker processes in total"):
+        data.DataLoader(Squares(2), num_workers=5000)
+    with pytest.warns(UserWarning, match="'pin_memory' argument is set as true but no accelerator is found"):
+        assert plain(list(data.DataLoader(Squares(2), 2, pin_memory=True))) == [[[0, 1], [0, 1]]]
+
+
+def test_joining_by_type():
+    class Own:
+        def __init__(self, value):
+            self.value = value
+
+    def join(batch, *, collate_fn_map=None):
+        return Own(sum(item.value for item in batch))
+
+    from flambeau.utils.data._utils.collate import collate, default_collate_fn_map
+
+    functions = {**default_collate_fn_map, Own: join}
+    joined = collate([(Own(1), numpy.ones(2), numpy.float32(2))] * 3, collate_fn_map=functions)
+    assert joined[0].value == 3
+    assert plain(joined[1:]) == [[[1, 1]] * 3, [2, 2, 2]]
+    default_collate_fn_map[Own] = join
+    try:
+        assert data.default_collate([Own(1), Own(5)]).value == 6
+    finally:
+        del default_collate_fn_map[Own]
+
+
+def test_arrays_of_different_types_and_odd_memory():
+    mixed = data.default_collate([numpy.ones(2, "float32"), numpy.ones(2, "float64")])
+    assert str(mixed.dtype) == "torch.float64"
+    turned = [numpy.arange(6.0).reshape(2, 3).T + i for i in range(3)]
+    assert data.default_collate(turned).tolist() == [array.tolist() for array in turned]
+    assert data.default_collate([numpy.ones((0, 3))] * 2).shape == (2, 0, 3)
+
+
+def test_names_that_libraries_import():
+    from flambeau.utils.data._utils import collate, fetch, pin_memory, worker
+    from flambeau.utils.data.dataloader import default_collate
+    from flambeau.utils.data.distributed import DistributedSampler
+
+    assert collate.default_collate is default_collate is data.default_collate
+    assert worker.get_worker_info() is None
+    assert DistributedSampler is data.DistributedSampler
+    fetched = fetch._MapDatasetFetcher(Squares(3), True, data.default_collate, False).fetch([1, 2])
+    assert plain(fetched) == [[1, 2], [1, 4]]
+    assert plain(pin_memory.pin_memory({"a": (flambeau.ones(1), "b")})) == {"a": [[1.0], "b"]}

@@ -52,6 +52,36 @@ def test_square_functions(shape, kind):
     close(linalg.solve(tensor(a), tensor(b), left=False), b @ np.linalg.inv(a), kind)
 
 
+@pytest.mark.parametrize("kind", ["float32", "float64"])
+@pytest.mark.parametrize("n", [1, 2, 5, 8, 9, 31, 32, 33])
+def test_stacks_of_small_matrices(n, kind):
+    """Sizes on both sides of where kernels of our own take over, from transposed memory too."""
+    a, b = well((5, n, n), kind), array((5, n, 3), kind, 1)
+    turned = tensor(np.swapaxes(a, -1, -2)).mT
+    positive = a @ np.swapaxes(a, -1, -2)
+    for given in (tensor(a), turned):
+        close(linalg.inv(given), np.linalg.inv(a), kind)
+        close(linalg.solve(given, tensor(b)), np.linalg.solve(a, b), kind)
+        sign, log = linalg.slogdet(given)
+        want = np.linalg.slogdet(a)
+        np.testing.assert_array_equal(sign.numpy(), want[0])
+        close(log, want[1], kind)
+    for upper in (False, True):
+        factor = linalg.cholesky(tensor(positive), upper=upper)
+        close(factor.mT @ factor if upper else factor @ factor.mT, positive, kind if kind == "float64" else "float32")
+        triangle = np.triu(a) if upper else np.tril(a)
+        close(linalg.solve_triangular(tensor(a), tensor(b), upper=upper), np.linalg.solve(triangle, b), kind)
+        right = linalg.solve_triangular(tensor(a), tensor(b).mT, upper=upper, left=False)
+        close(right, np.swapaxes(b, -1, -2) @ np.linalg.inv(triangle), kind)
+
+
+def test_a_determinant_beyond_the_range_keeps_its_logarithm():
+    sign, log = linalg.slogdet(-1e30 * torch.eye(21))
+    assert sign.item() == -1 and log.item() == pytest.approx(21 * 30 * np.log(10), rel=1e-6)
+    sign, log = linalg.slogdet(torch.zeros(2, 2))
+    assert sign.item() == 0 and log.item() == -np.inf
+
+
 @pytest.mark.parametrize("kind", TYPES)
 @pytest.mark.parametrize("shape", SHAPES)
 def test_factors_multiply_to_the_matrix(shape, kind):
@@ -172,7 +202,7 @@ SINGULAR = [
     ),
     (
         lambda: linalg.solve(torch.zeros(3, 2, 2), torch.ones(3, 2, 1)),
-        "linalg.solve: (Batch element 0): The solver failed",
+        "torch.linalg.solve: (Batch element 0): The solver failed",
     ),
     (lambda: linalg.cholesky(-torch.eye(2)), "linalg.cholesky: The factorization could not be completed"),
 ]

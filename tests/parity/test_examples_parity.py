@@ -7,6 +7,7 @@ import re
 
 import pytest
 
+from benchmarks import examples
 from benchmarks.examples import PROGRAMS, run_example
 
 pytestmark = pytest.mark.parity
@@ -72,3 +73,10 @@ def test_workers_change_nothing(module):
         for workers in ("0", "2")
     )
     assert alone == helped
+
+
+def test_times_of_examples_are_printed_side_by_side(capsys):
+    assert examples.main(["linear_regression", "--repeats", "1"]) == 0
+    row = re.search(r"\| linear_regression \| (\S+) s \| (\S+) s \| (\S+) \|", capsys.readouterr().out)
+    ours, theirs, ratio = map(float, row.groups())
+    assert ratio == pytest.approx(ours / theirs, rel=0.05)

@@ -54,7 +54,7 @@ class Guard:
         sys.addaudithook(self._audit)
 
     def _audit(self, event: str, arguments: tuple) -> None:
-        if self.active and event.split(".")[0] in _EVENTS:
+        if self.active and event.split(".")[0] in _EVENTS and not event.startswith(_HARMLESS):
             self.seen.append(f"{event} {arguments!r}"[:200])
 
 
@@ -106,9 +106,8 @@ def check(data: bytes, number: int, guard: Guard) -> str:
     used = runtime.memory_stats()["peak"] - before
     if used > MOST_MEMORY * len(data) + 4096 or peak > MOST_MEMORY * len(data) + PYTHON_ITSELF:
         raise Wrong(f"a file of {len(data)} bytes took {used} bytes for tensors and {peak} for objects")
-    seen = [event for event in guard.seen if not event.startswith(_HARMLESS)]
-    if seen:
-        raise Wrong(f"the file caused {seen[0]}")
+    if guard.seen:
+        raise Wrong(f"the file caused {guard.seen[0]}")
     if outcome == "loaded":
         shown = described(value)
         if number % COMPARED == 0 and data[:2] in (b"PK", b"\x80\x02"):

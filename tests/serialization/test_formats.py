@@ -5,8 +5,12 @@ from __future__ import annotations
 import io
 import json
 import mmap as system_mmap
+import os
 import pickle
+import subprocess
+import sys
 import zipfile
+from pathlib import Path
 
 import pytest
 
@@ -262,3 +266,46 @@ def test_what_safetensors_cannot_hold():
         save_safetensors({}, io.BytesIO(), {"a": 1})
     with pytest.raises(SafetensorsError, match="meta device"):
         save_safetensors({"a": torch.empty(2, device="meta")}, io.BytesIO())
+
+
+_THE_LIBRARY = """
+import flambeau.compat
+flambeau.compat.install()
+import sys, torch
+from safetensors import safe_open
+from safetensors.torch import load, load_file, load_model, save, save_file, save_model
+value = {"a": torch.arange(6.0).reshape(2, 3), "b": torch.ones(2, dtype=torch.bfloat16), "e": torch.empty(0, 2)}
+path = sys.argv[1]
+save_file(value, path, {"k": "v"})
+for found in (load(save(value)), load_file(path), load_file(path, backend="pread"), torch.load(path)):
+    assert found.keys() == value.keys()
+    assert all(torch.equal(found[name], value[name]) for name in value)
+with safe_open(path, framework="pt") as file:
+    assert file.get_slice("a")[:, 1:].tolist() == [[1.0, 2.0], [4.0, 5.0]]
+net = torch.nn.Linear(2, 3)
+save_model(net, path)
+assert load_model(net, path) == (set(), [])
+"""
+
+
+def test_the_safetensors_library_runs_on_flambeau(tmp_path):
+    pytest.importorskip("safetensors")
+    root = str(Path(torch.__file__).parents[1])
+    environment = {**os.environ, "PYTHONPATH": root, "FLAMBEAU_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", _THE_LIBRARY, str(tmp_path / "a.safetensors")]
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+
+
+def test_storages_over_a_file(tmp_path):
+    path = tmp_path / "a.bin"
+    path.write_bytes(bytes(range(10)))
+    storage = torch.UntypedStorage.from_file(str(path))
+    part = storage[2:5]
+    part.fill_(9)
+    assert storage.tolist() == [0, 1, 9, 9, 9, 5, 6, 7, 8, 9]
+    assert path.read_bytes() == bytes(range(10))
+    torch.UntypedStorage.from_file(str(path), True, 12)[10:12].fill_(3)
+    assert path.read_bytes() == bytes(range(10)) + b"\3\3"
+    with pytest.raises(RuntimeError, match="the file is shorter"):
+        torch.UntypedStorage.from_file(str(path), False, 100)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import flambeau as torch
 from flambeau.serialization import get_safe_globals, get_unsafe_globals_in_checkpoint, safe_globals
 from tests.serialization import fuzz
-from tests.serialization.files import archive_of, archive_with, tensor_pickle
+from tests.serialization.files import archive_of, archive_with, numbers, tensor_pickle
 
 REFUSED = r"^Weights only load failed\."
 
@@ -76,6 +76,14 @@ def test_classes_need_permission():
         assert torch.load(saved(value)) == value
     assert not get_safe_globals()
     assert torch.load(saved(value), weights_only=False) == value
+
+
+@pytest.mark.parametrize("program", [b"\x80\x02", b"\x80\x02e.", b"\x80\x02h\x07.", b"\x80\x02K\x01"])
+def test_listing_names_of_a_damaged_file(program):
+    with pytest.raises(pickle.UnpicklingError, match="damaged"):
+        get_unsafe_globals_in_checkpoint(archive_with(program))
+    with pytest.raises(ValueError, match=r"^Expected input to be a checkpoint returned by torch\.save"):
+        get_unsafe_globals_in_checkpoint(io.BytesIO(b"hello"))
 
 
 def test_malformed_permissions():
@@ -173,6 +181,37 @@ def test_hashing_a_nest_of_tuples_ends(program):
     with pytest.raises(pickle.UnpicklingError, match=r"nested too deeply|many times its size"):
         torch.load(archive_with(program))
     assert time.perf_counter() - start < 5
+
+
+def test_an_error_does_not_show_a_value_without_end():
+    nest = b"\x80\x02)" + b"q\x00h\x00\x86" * 200
+    for ending in (b")\x81.", b")R.", b"}b.", b"Q.", b"ctorch\nSize\nh\x00R."):
+        start = time.perf_counter()
+        with pytest.raises(pickle.UnpicklingError, match=REFUSED) as caught:
+            torch.load(archive_with(nest + ending))
+        assert time.perf_counter() - start < 1
+        assert len(str(caught.value)) < 2000
+
+
+def test_no_operator_runs_on_a_tensor_in_a_strange_place(monkeypatch):
+    """A tensor compared with a text, or shown in an error, would be computed with."""
+    meta = (
+        b"ctorch._utils\n_rebuild_meta_tensor_no_storage\n(ctorch\nfloat32\n"
+        + numbers((2,))
+        + numbers((1,))
+        + b"\x89tR"
+    )
+
+    def computed(*arguments):
+        raise AssertionError("an operator ran")
+
+    monkeypatch.setattr(torch.Tensor, "__eq__", computed)
+    monkeypatch.setattr(torch.Tensor, "__repr__", computed)
+    monkeypatch.setattr(torch.Tensor, "__bool__", computed)
+    for ending in (b"NNNN(", b")\x81", b")R", b"}b", b"Q"):
+        body = b"(" + meta + b"NNNNtQ" if ending == b"NNNN(" else meta + ending
+        with pytest.raises(pickle.UnpicklingError, match=REFUSED):
+            torch.load(archive_with(b"\x80\x02" + body + b"."))
 
 
 def test_a_small_file_cannot_unfold():

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from . import conv
+from . import conv, winograd
+from .winograd import Geometry, Planes
 
 
 def _options(call) -> dict:
@@ -23,6 +24,11 @@ def convolution(call) -> None:
         return
     w = call.contiguous(1)
     b = call.contiguous(2) if bias is not None else None
+    geometry = tiled(call, where, out, weight)
+    if geometry is not None:
+        winograd.convolve(call, geometry, planes(call.input(0), where), w, planes(call.out(0), out), b,
+                          bool(call.values["transposed"]))  # fmt: skip
+        return
     scratch = call.scratch(64)
     place = len(call.scratches) - 1
     common = {"bias_slot": b, "out_slot": call.out(0), "weight_slot": w, "scratch_slot": scratch,
@@ -36,8 +42,32 @@ def convolution(call) -> None:
     _add(call, place, made)
 
 
+def tiled(call, where, out, weight) -> Geometry | None:
+    """The geometry of a convolution that Winograd's filtering does faster; None for the others."""
+    values = call.values
+    stride, padding, dilation = values["stride"], values["padding"], values["dilation"]
+    plain = where.ndim == 4 and tuple(weight.shape[2:]) == (3, 3) and values["groups"] == 1
+    if not plain or where.dtype.code != "f32" or any(x != 1 for x in (*stride, *dilation)):
+        return None
+    if where.strides[3] != 1 or out.strides[3] != 1 or any(values.get("output_padding") or ()):
+        return None
+    sides = tuple(2 - p for p in padding) if values.get("transposed") else tuple(padding)
+    if min(sides) < 0:
+        return None
+    g = Geometry(where.shape[0], where.shape[1], out.shape[1], *where.shape[2:], sides, *out.shape[2:])
+    return g if winograd.pays(g) else None
+
+
+def planes(word: int, where) -> Planes:
+    return Planes(word, *where.strides[:3])
+
+
 def weight(call) -> None:
     where, grad = call.inputs
+    geometry = tiled(call, where, grad, call.outputs[0])
+    if geometry is not None:
+        winograd.weight_gradient(call, geometry, planes(call.input(0), where), planes(call.input(1), grad), call.out(0))
+        return
     scratch = call.scratch(64)
     place = len(call.scratches) - 1
     made = conv.backward_weight(

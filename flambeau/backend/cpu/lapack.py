@@ -73,6 +73,19 @@ def raise_first(codes, ndim: int, word) -> None:
         raise LinAlgError(f"{name}: {one_of(ndim, k)}{text}")
 
 
+#: what is said of a matrix that a routine cannot take; the braces stand for the routine's code
+NOT_POSITIVE = (
+    "The factorization could not be completed because the input is not positive-definite (the leading minor of "
+    "order {} is not positive-definite)."
+)
+NO_PIVOT = (
+    "U[{0},{0}] is zero and using it on lu_solve would result in a division by zero. If you still want to "
+    "perform the factorization, consider calling linalg.lu(A, pivot) or linalg.lu_factor_ex(A, pivot)"
+)
+SINGULAR = "The diagonal element {} is zero, the inversion could not be completed because the input matrix is singular."
+UNSOLVED = "The solver failed because the input matrix is singular."
+
+
 # -- factorisations ------------------------------------------------------------------------------------------------
 
 
@@ -86,9 +99,7 @@ def _cholesky(call, inputs, outputs) -> None:
     rows(np.tril(made) if upper else np.triu(made), outputs[0])
     outputs[1][...] = codes.reshape(outputs[1].shape)
     if name:
-        raise_first(codes, inputs[0].ndim - 2, lambda code: (name, (
-            "The factorization could not be completed because the input is not positive-definite (the leading minor of "
-            f"order {code} is not positive-definite).")))  # fmt: skip
+        raise_first(codes, inputs[0].ndim - 2, lambda code: (name, NOT_POSITIVE.format(code)))
 
 
 def _lu(call, inputs, outputs) -> None:
@@ -103,17 +114,7 @@ def _lu(call, inputs, outputs) -> None:
     outputs[2][...] = codes.reshape(outputs[2].shape)
     name = call.values["name"]
     if name:
-        raise_first(
-            codes,
-            inputs[0].ndim - 2,
-            lambda code: (
-                name,
-                (
-                    f"U[{code},{code}] is zero and using it on lu_solve would result in a division by zero. If you still want to "
-                    "perform the factorization, consider calling linalg.lu(A, pivot) or linalg.lu_factor_ex(A, pivot)"
-                ),
-            ),
-        )
+        raise_first(codes, inputs[0].ndim - 2, lambda code: (name, NO_PIVOT.format(code)))
 
 
 def factorise(made, pivots, k: int) -> int:
@@ -252,9 +253,7 @@ def _inverse(call, inputs, outputs) -> None:
     outputs[1][...] = codes.reshape(outputs[1].shape)
     name = call.values["name"]
     if name:
-        raise_first(codes, inputs[0].ndim - 2, lambda code: (name, (
-            f"The diagonal element {code} is zero, the inversion could not be completed because the input matrix is "
-            "singular.")))  # fmt: skip
+        raise_first(codes, inputs[0].ndim - 2, lambda code: (name, SINGULAR.format(code)))
 
 
 def _solve(call, inputs, outputs) -> None:
@@ -277,8 +276,7 @@ def _solve(call, inputs, outputs) -> None:
     outputs[1][...] = codes.reshape(outputs[1].shape)
     name = call.values["name"]
     if name:
-        text = "The solver failed because the input matrix is singular."
-        raise_first(codes, inputs[0].ndim - 2, lambda code: (name, text))
+        raise_first(codes, inputs[0].ndim - 2, lambda code: (name, UNSOLVED))
 
 
 def _triangular(call, inputs, outputs) -> None:

@@ -119,7 +119,9 @@ def beta_fraction(a: f64, b: f64, x: f64, slope_a: f64, slope_b: f64):
                 m = j + 1.0
                 base = m * x / ((a + 2.0 * m - 1.0) * (a + 2.0 * m))
                 step = base * (b - m)
-                step_slope = base * slope_b - step * slope_a * (1.0 / (a + 2.0 * m - 1.0) + 1.0 / (a + 2.0 * m))
+                step_slope = base * slope_b - step * slope_a * (
+                    1.0 / (a + 2.0 * m - 1.0) + 1.0 / (a + 2.0 * m)
+                )
             below = 1.0 + step * d
             below_slope = step_slope * d + step * d_slope
             c_slope = (step_slope - step * c_slope / c) / c
@@ -166,7 +168,9 @@ def _each(call, kernel, operands: int) -> None:
     place = call.scratch(8 * result.numel)
     call.native(kernel, _STATICS, [place, *inputs], result.numel, 64)
     flat = contiguous_strides(result.shape)
-    call.pointwise([(result.dtype.code, result.strides, call.out(0))], [("f64", flat, place)], lambda x: x, result.shape)
+    call.pointwise(
+        [(result.dtype.code, result.strides, call.out(0))], [("f64", flat, place)], lambda x: x, result.shape
+    )
 
 
 def gamma(call) -> None:

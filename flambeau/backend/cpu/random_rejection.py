@@ -11,9 +11,9 @@ from ...ir.expr import ceil, cos, exp, lgamma, log, log1p, sin, sqrt, where
 from .emit import ScalarFunction
 from .native import bitcast, fabs, floor, independent, local, native
 from .native import sqrt as root
-from .random import M, N, WORD
+from .random import WORD, M, N
 from .schedule import input_leaves
-from .types import BY_CODE, f32, f64, i64, ptr, u32, u64
+from .types import BY_CODE, f64, i64, ptr, u32, u64
 
 
 def _function(rule, operands: int = 1) -> ScalarFunction:
@@ -297,6 +297,8 @@ def binomial_kernel(frame: WORD, params: WORD, begin: i64, end: i64):
 
 #: smallest positive normal number of each type, below which no gamma sample goes
 SMALLEST = {"f16": 2.0**-14, "bf16": 2.0**-126, "f32": 2.0**-126, "f64": 2.0**-1022}
+#: largest number below 1
+BELOW_ONE = {"f32": 1 - 2.0**-24, "f64": 1 - 2.0**-53}
 #: a third in float32, for both types
 THIRD = 0.3333333432674408
 _STATICS = {"LOG": LOG, "LOG1P": LOG1P, "EXP": EXP, "LGAMMA": LGAMMA, "POLAR": POLAR, "CEIL": CEIL}
@@ -310,15 +312,47 @@ def _sample(call, kernel, names: str, operands: int, finish=lambda x: x, more: d
     statics = {name: _STATICS[name] for name in names.split()} | (more or {})
     call.native(kernel, statics, [place, *inputs, call.input(operands), result.numel], 1, 1)
     flat = contiguous_strides(result.shape)
-    call.pointwise([(result.dtype.code, result.strides, call.out(0))], [("f64", flat, place)], finish, result.shape)
+    call.pointwise(
+        [(result.dtype.code, result.strides, call.out(0))], [("f64", flat, place)], finish, result.shape
+    )
 
 
 def gamma(call) -> None:
     """(shape, state): samples of the gamma distribution of rate 1, bounded away from 0."""
-    smallest = SMALLEST[call.outputs[0].dtype.code] if call.values["bounded"] else 0.0
-    short = call.inputs[0].dtype.code == "f32"
+    code = call.outputs[0].dtype.code
+    smallest = SMALLEST[code]
     _sample(call, gamma_kernel, "LOG LOG1P EXP POLAR", 1, lambda x: where(x < smallest, smallest, x),
-            {"T": f32 if short else f64, "THIRD": THIRD})  # fmt: skip
+            {"T": BY_CODE[code], "THIRD": THIRD})  # fmt: skip
+
+
+@native
+def share_kernel(frame: WORD, params: WORD, begin: i64, end: i64):
+    """Each row over its sum, kept off 0 and 1. Parameters: samples, length of a row, result."""
+    samples = bitcast(frame[params[0]], ptr(f64))
+    n = params[1]
+    out = bitcast(frame[params[2]], ptr(T))
+    for row in range(begin, end):
+        total = f64(0.0)
+        for j in range(n):
+            total = total + samples[row * n + j]
+        for j in range(n):
+            share = samples[row * n + j] / total
+            share = f64(LOW) if share < f64(LOW) else share
+            out[row * n + j] = T(f64(HIGH) if share > f64(HIGH) else share)
+
+
+def dirichlet(call) -> None:
+    """(concentrations, state): gamma samples over their sum along the last dimension."""
+    result = call.outputs[0]
+    if result.numel == 0:
+        return
+    code, n = result.dtype.code, result.shape[-1] if result.ndim else 1
+    place = call.scratch(8 * result.numel)
+    statics = {name: _STATICS[name] for name in ("LOG", "LOG1P", "EXP", "POLAR")}
+    call.native(gamma_kernel, {**statics, "T": f64, "THIRD": THIRD},
+                [place, call.contiguous(0, "f64"), call.input(1), result.numel], 1, 1)  # fmt: skip
+    shares = {"T": BY_CODE[code], "LOW": SMALLEST[code], "HIGH": BELOW_ONE[code]}
+    call.native(share_kernel, shares, [place, n, call.out(0)], result.numel // n, 256)
 
 
 def poisson(call) -> None:
@@ -328,5 +362,6 @@ def poisson(call) -> None:
 
 def binomial(call) -> None:
     """(trials, chance, state)."""
-    _sample(call, binomial_kernel, "LOG LOG1P LGAMMA CEIL", 2, more={"T": BY_CODE[call.outputs[0].dtype.code]})
-
+    _sample(
+        call, binomial_kernel, "LOG LOG1P LGAMMA CEIL", 2, more={"T": BY_CODE[call.outputs[0].dtype.code]}
+    )

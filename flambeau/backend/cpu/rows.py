@@ -712,7 +712,10 @@ def cross_entropy(call) -> None:
     x, t = call.contiguous(0), call.contiguous(1)
     w = call.contiguous(2, code) if weight is not None else x
     ignored = call.values["ignore_index"]
-    call.refuses = True
+    call.refuses = lambda code, value, position: IndexError(
+        f"Target {value} is out of bounds.\n  at    position {position} of the target\n"
+        f"  need  0 <= target < {n}, the number of classes"
+    )
     call.native(check_targets, {"I": given["I"]}, [t, n, ignored], rows, 1 << 40)
     reduction = call.values["reduction"]
     size = item_bytes(inner)

@@ -27,8 +27,7 @@ def linear_cross_entropy(
         weight: a factor for each class.
         options: how PyTorch would cut the batch into pieces; accepted, and without influence on the result.
 
-    Shape: input ``(N, in_features)`` or ``(in_features)``, linear_weight ``(C, *out_features, in_features)``,
-        target
+    Shape: input ``(N, in_features)`` or ``(in_features)``, linear_weight ``(C, *out_features, in_features)``, target
     ``(N, *out_features)`` of class indices or ``(N, C, *out_features)`` of probabilities.
     """
     require(input.dim() in (1, 2), f"expected input with dimensionality 1 or 2, got {input.dim()}")
@@ -58,6 +57,12 @@ def linear_cross_entropy(
     require(
         ignore_index is None or tuple(target.shape) != shape,
         "ignore_index cannot be specified when target contains probabilities",
+    )
+    require(
+        not batch or not target.dim() or target.shape[0] == batch[0],
+        f"Expected input batch_size ({batch[0] if batch else 1}) to match target batch_size "
+        f"({target.shape[0] if target.dim() else 1}).",
+        ValueError,
     )
     if out_features:
         linear_weight = linear_weight.reshape(-1, in_features)

@@ -9,6 +9,7 @@ from typing import Any
 
 import flambeau
 from flambeau.nn import functional as F
+from flambeau.ops.define import ops
 from flambeau.tensor.tensor import Tensor
 
 #: modes that interpolate, and the number of spatial dimensions that each is for
@@ -68,6 +69,12 @@ def interpolate(
         and not (input.dtype is flambeau.uint8 and spatial == 2)
     ):
         raise NotImplementedError(f"\"upsample_{mode}\" not implemented for '{input.dtype}'")
+    if input.is_floating_point():
+        axes = tuple(
+            (old, new, scale, "nearest-3d" if mode == "nearest" and spatial == 3 else mode, bool(align_corners), antialias)
+            for old, new, scale in zip(input.shape[2:], sizes, scales)
+        )
+        return ops.resample(input, axes, False)
     for dim, (length, scale) in enumerate(zip(sizes, scales), start=2):
         input = _along(input, dim, length, scale, mode, bool(align_corners), antialias)
     return input
@@ -115,9 +122,13 @@ def _check_count(input, values, spatial: int, what: str, form: str) -> None:
 
 def _check_sizes(input: Tensor, sizes: list[int]) -> None:
     if any(n <= 0 for n in (*input.shape[2:], *sizes)):
+        given, wanted = (
+            "(" + ", ".join(f"{name}: {n}" for name, n in zip("DHW"[3 - len(sizes) :], each)) + ")"
+            for each in (input.shape[2:], sizes)
+        )
+        joint = " and" if len(sizes) == 1 else ""
         raise RuntimeError(
-            f"Input and output sizes should be greater than 0, but got input {list(input.shape[2:])} and "
-            f"output {sizes}"
+            f"Input and output sizes should be greater than 0, but got input {given}{joint} output {wanted}"
         )
     if input.shape[1] == 0:
         raise RuntimeError(
@@ -133,7 +144,7 @@ def _along(
     if antialias:
         return _weighted(input, dim, _antialias_weights(old, length, scale, mode, align_corners, input))
     if mode in ("nearest", "nearest-exact"):
-        if length == old and scale is None:
+        if length == old and (scale is None or mode == "nearest"):
             return input.clone() if dim == 2 else input
         return input.index_select(dim, _nearest(old, length, scale, mode == "nearest-exact", input.device))
     if length == old and (align_corners or scale in (None, 1.0)):
@@ -159,6 +170,8 @@ def _ratio(old: int, new: int, scale: float | None) -> float:
 
 def _nearest(old: int, new: int, scale: float | None, exact: bool, device: Any) -> Tensor:
     # float32, as the operator is defined: the last bit decides which neighbour is taken.
+    if not exact and new == 2 * old:  # whatever the scale says
+        return flambeau.arange(new, device=device) // 2
     step = flambeau.tensor(_ratio(old, new, scale), dtype=flambeau.float32, device=device)
     place = flambeau.arange(new, dtype=flambeau.float32, device=device)
     place = (place + 0.5) * step if exact else place * step

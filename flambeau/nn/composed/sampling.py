@@ -9,6 +9,8 @@ from typing import Any
 
 import flambeau
 from flambeau.base.errors import require
+from flambeau.ops.define import ops
+from flambeau.ops.vision import COMPOSED
 from flambeau.tensor.tensor import Tensor
 
 _MODES = ("bilinear", "nearest", "bicubic")
@@ -98,6 +100,11 @@ def grid_sample(
         )
         align_corners = False
     _check(input, grid, mode)
+    return ops.sample_at(input, grid, mode, padding_mode, bool(align_corners))
+
+
+def _composed(input: Tensor, grid: Tensor, mode: str, padding_mode: str, align_corners: bool) -> Tensor:
+    """The same in terms of operators that have second derivatives."""
     sizes = list(input.shape[2:])
     # Components in the order of the dimensions, in pixels.
     places = [_to_pixels(grid[..., -1 - k], n, align_corners) for k, n in enumerate(sizes)]
@@ -116,6 +123,17 @@ def grid_sample(
         part = _read(input, [low + up for low, up in zip(lows, corner)], padding_mode) * weight.unsqueeze(1)
         result = part if result is None else result + part
     return result
+
+
+def _gradients(g, input, grid, mode: str, padding_mode: str, align_corners: bool, wanted) -> list:
+    """Gradients of `grid_sample` as part of a graph."""
+    result = _composed(input, grid, mode, padding_mode, align_corners)
+    targets = [one for one, needed in zip((input, grid), wanted) if needed]
+    found = flambeau.autograd.grad(result, targets, g, create_graph=True, allow_unused=True)
+    return [one if one is not None else flambeau.zeros_like(t) for one, t in zip(found, targets)]
+
+
+COMPOSED.append(_gradients)
 
 
 def _check(input: Tensor, grid: Tensor, mode: str) -> None:

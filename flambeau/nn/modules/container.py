@@ -293,7 +293,7 @@ def _pairs(entries: Any, container: str, element: str) -> Iterator[tuple[str, An
     """The key-value pairs of a mapping or of an iterable of pairs, checked."""
     if not isinstance(entries, Iterable):
         raise TypeError(
-            f"{container}.update should be called with an iterable of key/value pairs, "
+            f"{container.replace('ParameterD', 'ParametersD')}.update should be called with an iterable of key/value pairs, "
             f"but got {type(entries).__name__}"
         )
     if hasattr(entries, "items") and (isinstance(entries, (Mapping, Module))):
@@ -311,15 +311,19 @@ def _pairs(entries: Any, container: str, element: str) -> Iterator[tuple[str, An
         yield pair[0], pair[1]
 
 
-def _describe(value: Any) -> str:
-    """One line about an element of a parameter container."""
+def _describe(value: Any, kind: Any) -> str:
+    """One line about an element of a parameter container; `kind` names the type of a tensor."""
     if not isinstance(value, Tensor):
         return f"Object of type: {type(value).__name__}"
     size = "x".join(str(n) for n in value.size())
     place = "" if value.device.type == "cpu" else f" ({value.device})"
     if isinstance(value, Parameter):
-        return f"Parameter containing: [{_type_name(value)} of size {size}{place}]"
+        return f"Parameter containing: [{kind(value)} of size {size}{place}]"
     return f"Tensor containing: [{value.dtype} of size {size}{place}]"
+
+
+def _dtype_of(value: Tensor) -> Any:
+    return value.dtype
 
 
 class ParameterList(Module):
@@ -376,7 +380,7 @@ class ParameterList(Module):
         return self
 
     def extra_repr(self) -> str:
-        return "\n".join(f"  ({number}): {_describe(value)}" for number, value in enumerate(self))
+        return "\n".join(f"  ({number}): {_describe(value, _dtype_of)}" for number, value in enumerate(self))
 
     def __call__(self, *args: Any, **kwargs: Any):
         raise RuntimeError("ParameterList should not be called.")
@@ -480,7 +484,7 @@ class ParameterDict(Module):
             self[key] = value
 
     def extra_repr(self) -> str:
-        return "\n".join(f"  ({key}): {_describe(value)}" for key, value in self.items())
+        return "\n".join(f"  ({key}): {_describe(value, _type_name)}" for key, value in self.items())
 
     def __call__(self, input: Any):
         raise RuntimeError("ParameterDict should not be called.")

@@ -287,7 +287,7 @@ def _run_forward_hook(
     return result if replacement is None else replacement
 
 
-def _run_always_called(module: Any, args: tuple, kwargs: dict, done: set[int]) -> None:
+def _run_always_called(module: Any, args: tuple, kwargs: dict, result: Any, done: set[int]) -> None:
     """After an exception: the hooks that asked to be called always, and were not yet."""
     for own, hooks, always in (
         (False, forward_hooks, forward_hooks_always_called),
@@ -297,7 +297,8 @@ def _run_always_called(module: Any, args: tuple, kwargs: dict, done: set[int]) -
             if number not in always or number in done:
                 continue
             try:
-                _run_forward_hook(module, number, hook, args, kwargs, None)
+                replacement = _run_forward_hook(module, number, hook, args, kwargs, result)
+                result = result if replacement is None else replacement
             except Exception as error:
                 kind = "module forward hook" if own else "global module forward hook"
                 warnings.warn(f"{kind} with ``always_call=True`` raised an exception that was silenced "
@@ -307,6 +308,7 @@ def _run_always_called(module: Any, args: tuple, kwargs: dict, done: set[int]) -
 def call_with_hooks(module: Any, args: tuple, kwargs: dict) -> Any:
     """``forward`` surrounded by all hooks, global ones first."""
     done: set[int] = set()
+    result = None
     try:
         full, simple = _backward_hooks_of(module)
         pre = [*backward_pre_hooks.values(), *module._backward_pre_hooks.values()]
@@ -326,7 +328,7 @@ def call_with_hooks(module: Any, args: tuple, kwargs: dict) -> Any:
             _attach_simple_backward_hooks(module, result, simple)
         return result
     except Exception:
-        _run_always_called(module, args, kwargs, done)
+        _run_always_called(module, args, kwargs, result, done)
         raise
 
 

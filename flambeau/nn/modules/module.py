@@ -51,7 +51,8 @@ def _type_name(value: Any) -> str:
     if isinstance(value, Tensor):
         return value.type()
     kind = type(value)
-    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    place = "torch" + kind.__module__.removeprefix("flambeau") if kind.__module__.startswith("flambeau") else kind.__module__
+    return kind.__qualname__ if place == "builtins" else f"{place}.{kind.__qualname__}"
 
 
 def _unimplemented_forward(self, *input: Any) -> None:

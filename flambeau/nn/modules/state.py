@@ -289,7 +289,7 @@ def _load_tree(module, entries, prefix, metadata, strict, assign, report) -> Non
     keys = _IncompatibleKeys(missing, unexpected)
     for hook in module._load_state_dict_post_hooks.values():
         if hook(module, keys) is not None:
-            raise RuntimeError(
+            raise AssertionError(
                 "Hooks registered with ``register_load_state_dict_post_hook`` are not expected to return "
                 "new values, if incompatible_keys need to be modified, it should be done inplace."
             )

@@ -30,6 +30,7 @@ __all__ = [
     "parameters_to_vector",
     "parametrizations",
     "parametrize",
+    "prune",
     "remove_spectral_norm",
     "remove_weight_norm",
     "rnn",
@@ -39,3 +40,11 @@ __all__ = [
     "vector_to_parameters",
     "weight_norm",
 ]
+
+
+def __getattr__(name: str):
+    if name == "prune":  # few programs prune
+        from importlib import import_module
+
+        return import_module(f"{__name__}.prune")
+    raise AttributeError(f"module '{__name__}' has no attribute '{name}'")

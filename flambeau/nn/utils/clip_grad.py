@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Iterable
 
 import flambeau
+from flambeau.ops.define import OPERATORS, function_of
 from flambeau.tensor.tensor import Tensor
 
 __all__ = ["clip_grad_norm", "clip_grad_norm_", "clip_grad_value_", "clip_grads_with_norm_", "get_total_norm"]
@@ -32,9 +33,11 @@ def get_total_norm(
     norm_type = float(norm_type)
     if not tensors:
         return flambeau.tensor(0.0)
-    device = tensors[0].device
-    norms = [flambeau.norm(tensor, norm_type).to(device) for tensor in tensors]
-    total = flambeau.norm(flambeau.stack(norms), norm_type)
+    total = _native_norm(tensors, norm_type)
+    if total is None:
+        device = tensors[0].device
+        norms = [flambeau.norm(tensor, norm_type).to(device) for tensor in tensors]
+        total = flambeau.norm(flambeau.stack(norms), norm_type)
     if error_if_nonfinite and bool(flambeau.logical_or(total.isnan(), total.isinf())):
         raise RuntimeError(
             f"The total norm of order {norm_type} for gradients from `parameters` is non-finite, so it "
@@ -45,6 +48,28 @@ def get_total_norm(
     return total
 
 
+def _one_call(tensors: list[Tensor]) -> bool:
+    """Whether one native call can treat the elements of all tensors: one float dtype on the CPU, no gaps, no graph."""
+    dtype = tensors[0]._layout.dtype
+    return dtype.is_floating_point and all(
+        type(t) is Tensor
+        and t._layout.dtype is dtype
+        and t._layout.dense
+        and t._layout.device.type == "cpu"
+        and t._node is None
+        for t in tensors
+    )
+
+
+def _native_norm(tensors: list[Tensor], norm_type: float) -> Tensor | None:
+    """The norm in one call; None where it takes operators."""
+    if norm_type not in (1.0, 2.0, float("inf")) or not _one_call(tensors):
+        return None
+    if norm_type == float("inf") and any(t._layout.numel == 0 for t in tensors):
+        return None  # has no largest element: the operator says so
+    return function_of(OPERATORS["gradients.norm"])(tensors, norm_type)
+
+
 def clip_grads_with_norm_(
     parameters: Tensor | Iterable[Tensor], max_norm: float, total_norm: Tensor, foreach: bool | None = None
 ) -> None:
@@ -52,6 +77,10 @@ def clip_grads_with_norm_(
     gradients = [p.grad for p in _as_list(parameters) if p.grad is not None]
     if not gradients:
         return
+    if _one_call(gradients) and total_norm.numel() == 1 and total_norm._node is None:
+        if total_norm.device.type == "cpu":
+            function_of(OPERATORS["gradients.clip_"])(gradients, total_norm, float(max_norm))
+            return
     # Clamped instead of compared: asking for the value would wait for the device.
     factor = flambeau.clamp(float(max_norm) / (total_norm + 1e-6), max=1.0)
     with flambeau.no_grad():

@@ -102,11 +102,7 @@ class DataLoader:
         if sampler is not None and shuffle:
             raise ValueError("sampler option is mutually exclusive with shuffle")
         if batch_sampler is not None:
-            if batch_size != 1 or shuffle or sampler is not None or drop_last:
-                raise ValueError(
-                    "batch_sampler option is mutually exclusive with batch_size, shuffle, sampler, and "
-                    "drop_last"
-                )
+            _check_batch_sampler(batch_size, shuffle, sampler, drop_last)
             batch_size = None
             drop_last = False
         elif batch_size is None and drop_last:
@@ -221,6 +217,13 @@ def _check_workers(num_workers, timeout, prefetch_factor, persistent_workers) ->
         raise ValueError("prefetch_factor option should be non-negative")
     if persistent_workers and num_workers == 0:
         raise ValueError("persistent_workers option needs num_workers > 0")
+
+
+def _check_batch_sampler(batch_size, shuffle, sampler, drop_last) -> None:
+    if batch_size != 1 or shuffle or sampler is not None or drop_last:
+        raise ValueError(
+            "batch_sampler option is mutually exclusive with batch_size, shuffle, sampler, and drop_last"
+        )
 
 
 def _checked_context(context: Any, num_workers: int) -> Any:

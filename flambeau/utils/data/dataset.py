@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Generic, TypeVar
 
 import flambeau
+from flambeau.tensor.generator import default_generator
 from flambeau.tensor.tensor import Tensor
 
 __all__ = [
@@ -209,7 +210,9 @@ class Subset(Dataset[Sample]):
         return len(self.indices)
 
 
-def random_split(dataset: Dataset, lengths: Sequence[int | float], generator: Any = None) -> list[Subset]:
+def random_split(
+    dataset: Dataset, lengths: Sequence[int | float], generator: Any = default_generator
+) -> list[Subset]:
     """Splits a dataset at random into parts of the given lengths, or of the given shares of its length.
 
     Example::

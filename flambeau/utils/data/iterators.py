@@ -200,6 +200,7 @@ class _MultiProcessingDataLoaderIter(_BaseDataLoaderIter):
             raise
         self._load[task.worker] -= 1
         self._ask()
+        assert task.answer is not None
         kind, content = task.answer
         value = self._pool.members[task.worker].receiver.open(content)
         if kind == ERROR:

@@ -145,7 +145,8 @@ def reraise(described: tuple[type, str]) -> None:
     if kind is KeyError:
         text = _KeyText(text)
     try:
-        error = kind(message=text) if getattr(kind, "message", None) else kind(text)
+        make: Any = kind
+        error = make(message=text) if getattr(kind, "message", None) else make(text)
     except Exception:
         error = RuntimeError(text)
     raise error

@@ -1,0 +1,5 @@
+"""Modules around quantization."""
+
+from . import quantized
+
+__all__ = ["quantized"]

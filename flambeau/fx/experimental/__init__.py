@@ -1,0 +1,1 @@
+"""Parts of `torch.fx` that libraries import to ask whether a tracer is at work: none is."""
