@@ -31,21 +31,17 @@ class Shapes(Dataset):
         kind = index % len(NAMES)
         down, across = (4 + (self.size - 8) * torch.rand(2, generator=generator)).tolist()
         radius = (2 + 2 * torch.rand(1, generator=generator)).item()
-        row = torch.arange(self.size).unsqueeze(1) - down
-        column = torch.arange(self.size).unsqueeze(0) - across
+        row = (torch.arange(self.size).unsqueeze(1) - down).abs()
+        column = (torch.arange(self.size).unsqueeze(0) - across).abs()
+        far, near = torch.maximum(row, column), torch.minimum(row, column)
         if kind == 0:
             inside = row**2 + column**2 <= radius**2
         elif kind == 1:
-            inside = torch.maximum(row.abs(), column.abs()) <= 0.85 * radius
+            inside = far <= 0.85 * radius
         else:
-            inside = (torch.minimum(row.abs(), column.abs()) <= 0.6) & (
-                torch.maximum(row.abs(), column.abs()) <= radius
-            )
-        image = (
-            (inside.float() + 0.2 * torch.rand(self.size, self.size, generator=generator))
-            .clamp(0, 1)
-            .unsqueeze(0)
-        )
+            inside = (near <= 0.6) & (far <= radius)
+        noise = 0.2 * torch.rand(self.size, self.size, generator=generator)
+        image = (inside.float() + noise).clamp(0, 1).unsqueeze(0)
         if self.transform is not None:
             image = self.transform(image)
         return {"image": image, "label": kind, "index": index}

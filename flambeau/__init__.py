@@ -143,7 +143,7 @@ def __getattr__(name: str) -> _Any:
             if error.name != f"{__name__}.{name}":
                 raise
             raise AttributeError(f"module 'flambeau' has no attribute '{name}'") from None
-    if name.startswith("float8_"):
+    if name.startswith(("float8_", "complex32", "qint", "quint")):
         from .base.storage_types import STORAGE_TYPES
 
         if name in STORAGE_TYPES:

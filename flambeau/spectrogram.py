@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 
 import flambeau
 
+from .base.dtype import type_name
 from .tensor.tensor import Tensor
 
 __all__ = ["istft", "stft"]
@@ -105,7 +105,8 @@ def _check(input: Tensor, n_fft: int, hop: int, width: int, window: Tensor | Non
         raise RuntimeError(call + f"expected 0 < win_length <= n_fft, but got win_length={width}")
     if window is not None and (window.dim() != 1 or window.shape[0] != width):
         raise RuntimeError(
-            call + f"expected a 1D window tensor of size equal to win_length={width}, but got window with size "
+            call
+            + f"expected a 1D window tensor of size equal to win_length={width}, but got window with size "
             f"{list(window.shape)}"
         )
 
@@ -141,8 +142,12 @@ def istft(
     """
     hop = n_fft // 4 if hop_length is None else hop_length
     width = n_fft if win_length is None else win_length
-    onesided = (not return_complex) if onesided is None else onesided
-    _check_inverse(input, n_fft, hop, width, window, onesided, return_complex)
+    call = _inverse_call(
+        input, n_fft, hop, width, window, center, normalized, onesided, length, return_complex
+    )
+    if onesided is None:
+        onesided = input.dim() < 2 or input.shape[-2] != n_fft
+    _check_inverse(call, input, n_fft, hop, width, window, onesided, return_complex)
     spectrum = (input if input.dim() == 3 else input.unsqueeze(0)).transpose(1, 2)
     norm = "ortho" if normalized else "backward"
     if return_complex:
@@ -160,7 +165,8 @@ def istft(
     smallest = float(total.abs().min())
     if smallest <= 1e-11:
         raise RuntimeError(
-            f"istft: window overlap add min: {smallest}: samples that no window reaches cannot be recovered"
+            f"{call} window overlap add min: 1\n  need  a window that reaches every sample; at one of them its squares sum "
+            f"to {smallest:g}"
         )
     signal = signal / total
     if end > whole:
@@ -185,13 +191,24 @@ def _added(frames: Tensor, hop: int) -> Tensor:
     return whole.reshape(frames.shape[0], length)
 
 
-def _check_inverse(input: Tensor, n_fft: int, hop: int, width: int, window: Tensor | None, onesided: bool,
+def _inverse_call(input: Tensor, n_fft: int, hop: int, width: int, window: Tensor | None, *switches) -> str:
+    """The whole call, as errors name it."""
+    center, normalized, onesided, length, return_complex = (str(s if s is None else int(s)) for s in switches)
+    kind = type_name(input.dtype)
+    return (
+        f"istft({input.device.type.upper()}{kind}Type[{', '.join(map(str, input.shape))}], n_fft={n_fft}, "
+        f"hop_length={hop}, win_length={width}, window={_kind(window)}, center={center}, normalized={normalized}, "
+        f"onesided={onesided}, length={length}, return_complex={return_complex})"
+    )
+
+
+def _check_inverse(call: str, input: Tensor, n_fft: int, hop: int, width: int, window: Tensor | None, onesided: bool,
                    return_complex: bool) -> None:  # fmt: skip
     if not input.is_complex():
         raise RuntimeError(
             "istft requires a complex-valued input tensor matching the output from stft with return_complex=True."
         )
-    call = f"istft({input.type()}[{', '.join(map(str, input.shape))}], n_fft={n_fft}, hop_length={hop}, win_length={width}) : "
+    call += " : "
     if window is None:
         warnings.warn(
             "A window was not provided. A rectangular window will be applied.Please provide the same window used by stft to make "
@@ -202,14 +219,13 @@ def _check_inverse(input: Tensor, n_fft: int, hop: int, width: int, window: Tens
     if input.numel() == 0:
         raise RuntimeError(call + "input tensor cannot be empty.")
     if input.dim() not in (2, 3):
-        raise RuntimeError(
-            call + f"expected a tensor with 2 or 3 dimensions, but got {input.dim()}"
-        )
+        raise RuntimeError(call + f"expected a tensor with 2 or 3 dimensions, but got {input.dim()}")
     expected = n_fft // 2 + 1 if onesided else n_fft
     if input.shape[-2] != expected:
         form = "n_fft / 2 + 1 when onesided=True" if onesided else "n_fft when onesided=False"
         raise RuntimeError(
-            call + f"expected the frequency dimension (3rd to the last) of the input tensor to match {form}, but got "
+            call
+            + f"expected the frequency dimension (3rd to the last) of the input tensor to match {form}, but got "
             f"{input.shape[-2]}"
         )
     if not 0 < hop <= width:
@@ -219,6 +235,6 @@ def _check_inverse(input: Tensor, n_fft: int, hop: int, width: int, window: Tens
     if window is not None and (window.dim() != 1 or window.shape[0] != width):
         raise RuntimeError(call + "Invalid window shape. window has to be 1D and length of `win_length`")
     if return_complex and onesided:
-        raise RuntimeError("cannot have onesided output if window or input is complex")
+        raise RuntimeError("Cannot have onesided output if window or input is complex")
     if not return_complex and window is not None and window.is_complex():
         raise RuntimeError("Complex windows are incompatible with return_complex=False")

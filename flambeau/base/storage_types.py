@@ -23,6 +23,12 @@ def _make(name: str) -> dtype:
 
 
 STORAGE_TYPES = {name: _make(name) for name in _LIMITS}
+_half = STORAGE_TYPES["complex32"] = _make("complex32")
+_half.kind, _half.itemsize, _half.is_floating_point, _half.is_complex = 3, 4, False, True
+
+for _name, _size in (("qint8", 1), ("quint8", 1), ("qint32", 4), ("quint4x2", 1), ("quint2x4", 1)):
+    _whole = STORAGE_TYPES[_name] = _make(_name)
+    _whole.kind, _whole.itemsize, _whole.is_floating_point = 1, _size, False
 
 
 def limits(name: str) -> tuple[float, float, float]:

@@ -92,6 +92,20 @@ class Stream:
         raise RuntimeError("torch.cuda.Stream requires CUDA support")
 
 
+class StreamContext:
+    """Within it, work goes to a stream."""
+
+    def __init__(self, stream: Any):
+        self.stream = stream
+
+    def __enter__(self):
+        if self.stream is not None:
+            _unavailable()
+
+    def __exit__(self, *exc):
+        return False
+
+
 class Event:
     """A mark in a stream."""
 

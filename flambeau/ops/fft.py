@@ -20,7 +20,7 @@ _TYPES = {"float32": "Float", "float64": "Double", "complex64": "ComplexFloat", 
 # -- the three transforms, each scaled by a number -----------------------------------------------------------------
 
 
-@op("fft_complex(Tensor input, int[] dim, any scale, bool forward) -> Tensor", function=False, method=False)
+@op("fft_complex(Tensor input, int[] dim, float scale, bool forward) -> Tensor", function=False, method=False)
 class FftComplex(Opaque):
     """Transform of complex data along ``dim`` with the sign of ``forward``, times ``scale``."""
 
@@ -33,7 +33,7 @@ class FftComplex(Opaque):
         return ops.fft_complex(g, dim, scale, not forward)
 
 
-@op("fft_real(Tensor input, int[] dim, any scale) -> Tensor", function=False, method=False)
+@op("fft_real(Tensor input, int[] dim, float scale) -> Tensor", function=False, method=False)
 class FftReal(Opaque):
     """Forward transform of real data along ``dim``, the last of which keeps only its first half, times ``scale``."""
 
@@ -49,7 +49,7 @@ class FftReal(Opaque):
         return ops.real(ops.fft_complex(full, dim, scale, False))
 
 
-@op("fft_half(Tensor input, int[] dim, any scale, int size) -> Tensor", function=False, method=False)
+@op("fft_half(Tensor input, int[] dim, float scale, int size) -> Tensor", function=False, method=False)
 class FftHalf(Opaque):
     """Real result of ``size`` elements along ``dim[-1]`` from the first half of its spectrum, times ``scale``."""
 

@@ -68,3 +68,56 @@ class SampleAtBackward(Opaque):
         return [
             contiguous_layout(one.shape, one.dtype, one.device) for one, needed in zip((input, grid), wanted) if needed
         ]
+
+
+# -- windows and pixels --------------------------------------------------------------------------------------
+
+
+@op(
+    "cut_windows(Tensor input, int[] kernel, int[] dilation, int[] padding, int[] stride, int[] blocks) -> Tensor",
+    function=False,
+    method=False,
+)
+class CutWindows(Opaque):
+    """Windows of images (N, C, H, W) as columns (N, C prod(kernel), windows); blocks: windows down and across."""
+
+    algorithm = "windows.unfold"
+
+    def shape(input, kernel, blocks):
+        return (input.shape[0], input.shape[1] * kernel[0] * kernel[1], blocks[0] * blocks[1])
+
+    def d_input(g, input_layout, kernel, dilation, padding, stride, blocks):
+        return ops.add_windows(g, input_layout.shape[2:], kernel, dilation, padding, stride, blocks)
+
+
+@op(
+    "add_windows(Tensor input, int[] size, int[] kernel, int[] dilation, int[] padding, int[] stride, int[] blocks) "
+    "-> Tensor",
+    function=False, method=False,
+)  # fmt: skip
+class AddWindows(Opaque):
+    """Images (N, C, *size) that columns of windows add up to: the adjoint of `cut_windows`."""
+
+    algorithm = "windows.fold"
+
+    def shape(input, size, kernel):
+        return (input.shape[0], input.shape[1] // (kernel[0] * kernel[1]), *size)
+
+    def d_input(g, kernel, dilation, padding, stride, blocks):
+        return ops.cut_windows(g, kernel, dilation, padding, stride, blocks)
+
+
+@op("shuffle_pixels(Tensor input, int factor, bool back) -> Tensor", function=False, method=False)
+class ShufflePixels(Opaque):
+    """(*, C r², H, W) to (*, C, H r, W r) with r = `factor`, or `back`."""
+
+    algorithm = "windows.shuffle_pixels"
+
+    def shape(input, factor, back):
+        *lead, channels, height, width = input.shape
+        if back:
+            return (*lead, channels * factor * factor, height // factor, width // factor)
+        return (*lead, channels // (factor * factor), height * factor, width * factor)
+
+    def d_input(g, factor, back):
+        return ops.shuffle_pixels(g, factor, not back)

@@ -88,5 +88,7 @@ class ASGD(GroupOptimizer):
             mean.add_(parameter.sub(mean).mul_(mu))
         else:
             mean.copy_(parameter)
-        state["eta"].fill_(lr / ((1 + group["lambd"] * lr * step) ** group["alpha"]))
-        state["mu"].fill_(1 / max(1, step - group["t0"]))
+        # Rounded to the type of step counts even where a loaded state keeps more digits, as PyTorch does.
+        eta = flambeau.tensor(lr / ((1 + group["lambd"] * lr * step) ** group["alpha"]), dtype=scalar_dtype())
+        state["eta"].copy_(eta)
+        state["mu"].copy_(flambeau.tensor(1 / max(1, step - group["t0"]), dtype=scalar_dtype()))

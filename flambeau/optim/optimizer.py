@@ -56,6 +56,7 @@ def _with_hooks(step: Callable) -> Callable:
         before, after = self._optimizer_step_pre_hooks, self._optimizer_step_post_hooks
         if not (before or after or _global_pre_hooks or _global_post_hooks):
             return step(self, *args, **kwargs)
+        args = (self, *args)  # hooks see the call of the unbound method
         for hook in chain(_global_pre_hooks.values(), before.values()):
             result = hook(self, args, kwargs)
             if result is None:
@@ -65,7 +66,7 @@ def _with_hooks(step: Callable) -> Callable:
                     f"{step} must return None or a tuple of (new_args, new_kwargs), but got {result}."
                 )
             args, kwargs = result
-        result = step(self, *args, **kwargs)
+        result = step(*args, **kwargs)
         for hook in chain(after.values(), _global_post_hooks.values()):
             hook(self, args, kwargs)
         return result
@@ -127,11 +128,11 @@ class Optimizer:
         """Drops what was prepared for the tensors at hand; called when parameters or state are replaced."""
 
     def __repr__(self) -> str:
-        lines = [type(self).__name__ + " ("]
+        blocks = []
         for number, group in enumerate(self.param_groups):
-            lines.append(f"Parameter Group {number}")
-            lines.extend(f"    {key}: {group[key]}" for key in sorted(group) if key != "params")
-        return "\n".join(lines) + "\n)"
+            lines = [f"    {key}: {group[key]}" for key in sorted(group) if key != "params"]
+            blocks.append("\n".join([f"Parameter Group {number}", *lines]))
+        return type(self).__name__ + " (\n" + "\n\n".join(blocks) + "\n)"
 
     # ------------------------------------------------------------------------------------------ hooks
 
@@ -355,6 +356,14 @@ class GroupOptimizer(Optimizer):
 
     A subclass defines `_update_group`, or only `_update_one` for the parameters one at a time.
     """
+
+    def __init__(self, params: Iterable, defaults: dict[str, Any]) -> None:
+        super().__init__(params, defaults)
+        if defaults.get("fused"):
+            if defaults.get("differentiable"):
+                raise RuntimeError("`fused` does not support `differentiable`")
+            if defaults.get("foreach"):
+                raise RuntimeError("`fused` and `foreach` cannot be `True` together.")
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Changes all parameters by their gradients.

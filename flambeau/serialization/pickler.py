@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import pickle
-import pickletools
+import re
 import sys
 from collections import OrderedDict
 from functools import cache
@@ -190,15 +190,29 @@ def _torch_global(name: str) -> str:
     return name
 
 
+#: opcodes whose argument has a fixed length, any number of them
+_FIXED = re.compile(
+    rb"(?s:[N\x88\x89)\]}(t\x85\x86\x87aesuR\x81bQ.01]|[Kqh\x80\x82].|[M\x83]..|[Jrj\x84]....|G........)*+"
+)
+#: bytes that hold the length of what follows
+_COUNTED = {ord("X"): 4, ord("B"): 4, ord("C"): 1, 0x8A: 1, 0x8B: 4}
+
+
 def _with_torch_names(data: bytes) -> bytes:
     """The same pickle with every global renamed; below protocol 4 a name is plain text between line ends."""
     parts: list[bytes] = []
-    done = 0
-    for opcode, argument, position in pickletools.genops(data):
-        if opcode.name != "GLOBAL" or position is None:
+    done = at = 0
+    while (at := _FIXED.match(data, at).end()) < len(data):  # type: ignore[union-attr]
+        width = _COUNTED.get(data[at])
+        if width is not None:
+            at += 1 + width
+            at += int.from_bytes(data[at - width : at], "little")
             continue
-        old, new = str(argument), _torch_global(str(argument))
-        if new != old:
-            parts += [data[done:position], b"c", new.replace(" ", "\n", 1).encode(), b"\n"]
-            done = position + len(old.encode()) + 2
+        assert data[at] == ord("c"), f"the pickler wrote an opcode {data[at]} that is not known here"
+        end = data.index(b"\n", data.index(b"\n", at) + 1)
+        old = data[at + 1 : end].decode().replace("\n", " ", 1)
+        if (new := _torch_global(old)) != old:
+            parts += [data[done:at], b"c", new.replace(" ", "\n", 1).encode()]
+            done = end
+        at = end + 1
     return b"".join((*parts, data[done:]))

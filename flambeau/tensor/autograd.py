@@ -399,7 +399,9 @@ def run_backward(
                 if id(node) not in running:
                     continue
             kind = type(node)
-            if kind is Node and plain and type(arrived) is not dict and node.extra is None:
+            if kind is Node and needed is not None:
+                flows = _run_towards(node, arrived, needed, create_graph, retain_graph)
+            elif kind is Node and plain and type(arrived) is not dict and node.extra is None:
                 flows = node.plan.flow(node, arrived)
                 if not retain_graph:
                     node.saved = None
@@ -436,6 +438,16 @@ def run_backward(
     finally:
         mode.grad, mode.walk = before, outer
     return captured
+
+
+def _run_towards(node: Node, arrived, needed: set[int], create_graph: bool, retain_graph: bool) -> list:
+    """Run a node, computing no gradient that leads to no target."""
+    every = node.edges
+    node.edges = tuple([e if e is not None and id(e) in needed else None for e in every])
+    try:
+        return _run_node(node, arrived, create_graph, retain_graph)
+    finally:
+        node.edges = every
 
 
 def _leading_to(roots, targets: dict) -> tuple[set[int], set[int]]:

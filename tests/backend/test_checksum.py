@@ -31,6 +31,15 @@ def test_pieces_and_other_element_types():
     assert checksum.crc32(memoryview(data).cast("d")) == value
 
 
+@pytest.mark.skipif(not jit.has_feature("pclmul"), reason="this processor has no carry-less product")
+def test_narrow_registers(monkeypatch):
+    monkeypatch.setattr(checksum, "_kernel", [])
+    monkeypatch.setattr(jit, "has_feature", lambda name: name == "pclmul")
+    data = random.Random(1).randbytes(100_003)
+    assert checksum.crc32(data, 5) == zlib.crc32(data, 5)
+    assert checksum._kernel != [None]
+
+
 def test_without_carry_less_products(monkeypatch):
     monkeypatch.setattr(checksum, "_kernel", [])
     monkeypatch.setattr(jit, "has_feature", lambda name: False)

@@ -8,7 +8,7 @@ import struct
 
 from ...base.layout import contiguous_strides
 from . import fft_numpy as with_numpy
-from .fft_kernels import ANY, NEIGHBOURS, OUTER, ROWS, at, transform
+from .fft_kernels import ANY, NEIGHBOURS, OUTER, ROWS, at, from_pairs, to_pairs, transform
 from .types import f32, f64
 
 LONGEST = 2048  # a block of longer transforms leaves the second cache: they are done in two halves
@@ -146,15 +146,18 @@ def one_dimension(call, kind, shape, strides, targets, dim: int, words, flip: bo
     """Transforms along one dimension of any length that `direct` allows; strides of source and target."""
     n, step, to = shape[dim], strides[dim], targets[dim]
     rest = [d for d in range(len(shape)) if d != dim]
-    if n <= LONGEST:
+    first, second = halves(n) or (1, n)
+    few = math.prod(shape) < 8 * n and first >= 8  # too few transforms to fill the lanes: those of the halves do
+    if n <= LONGEST and not few:
         lane, dims = lanes_first([(shape[d], strides[d], targets[d]) for d in rest])
         along(call, kind, n, (step, to), lane, dims, words, flip, scale)
         return
-    first, second = halves(n) or (1, n)
     between = call.scratch(math.prod(shape) * 2 * kind.bytes)
     own = contiguous_strides((*[shape[d] for d in rest], n))
     dims = merged([(shape[d], strides[d], o) for d, o in zip(rest, own)])
-    along(call, kind, first, (step * second, second), (second, step, 1), dims, (words[0], between), flip, 1.0, n)
+    along(
+        call, kind, first, (step * second, second), (second, step, 1), dims, (words[0], between), flip, 1.0, n
+    )
     dims = merged([(shape[d], o, targets[d]) for d, o in zip(rest, own)])
     along(call, kind, second, (1, to * first), (first, second, to), dims, (between, words[1]), flip, scale)
 
@@ -180,29 +183,83 @@ def complex_to_complex(call) -> None:
         source, word = out.strides, call.out(0)
 
 
-def many(shape, dim: int) -> bool:
-    """Whether there are enough transforms along a dimension to fill the lanes."""
-    n = shape[dim]
-    return direct(n) and n <= LONGEST and math.prod(shape) >= 8 * n > 0
+def paired(n: int) -> bool:
+    """Whether real rows of this length are done as complex ones of half of it."""
+    return n >= 2 and n % 2 == 0 and direct(n // 2)
+
+
+def dim_last(shape, dim: int):
+    """A shape with one dimension moved to the end, and the strides of the original's order in such memory."""
+    order = [*(d for d in range(len(shape)) if d != dim), dim]
+    own = contiguous_strides([shape[d] for d in order])
+    strides = [0] * len(shape)
+    for d, stride in zip(order, own):
+        strides[d] = stride
+    return tuple(shape[d] for d in order), tuple(strides)
+
+
+def pair_step(call, kernel, kind, words, shape, m: int, scale: float = 1.0) -> None:
+    """One step over rows of a real transform of length 2 m."""
+    parameters = [*words, m, float(scale), 5, *packed(roots(list(range(m)), 2 * m), kind)]
+    call.native(kernel, {"T": kind}, parameters, math.prod(shape) // shape[-1], max(1, WORK // m))
 
 
 def real_to_complex(call) -> None:
-    """The real input as a complex one, of whose last transform the first half is kept."""
+    """The last dimension by pairs, then the others."""
     values, where, out = call.values, call.inputs[0], call.outputs[0]
     *others, last = values["dim"]
-    if not many(where.shape, last) or not all(direct(where.shape[d]) for d in others):
+    n = where.shape[last]
+    if not where.numel or not paired(n) or not all(direct(where.shape[d]) for d in others):
         return with_numpy.real_to_complex(call)
-    kind, code = kernel_type(where.dtype.code), out.dtype.code
-    own = contiguous_strides(where.shape)
-    wide = call.scratch(2 * kind.bytes * where.numel)
-    call.pointwise([(code, own, wide)], [(where.dtype.code, where.strides, call.input(0))], lambda x: x, where.shape)
-    scale = 1.0 if others else values["scale"]
-    one_dimension(call, kind, where.shape, own, own, last, (wide, wide), False, scale)
-    call.pointwise([(code, out.strides, call.out(0))], [(code, own, wide)], lambda x: x, out.shape)
-    for k, dim in enumerate(others):
-        scale = values["scale"] if k == len(others) - 1 else 1.0
+    kind, code, m = kernel_type(where.dtype.code), out.dtype.code, n // 2
+    shape, strides = dim_last(where.shape, last)
+    real = call.input(0)
+    if where.strides != strides:
+        real = call.scratch(kind.bytes * where.numel)
+        call.pointwise([(where.dtype.code, strides, real)], [(where.dtype.code, where.strides, call.input(0))],
+                       lambda x: x, where.shape)  # fmt: skip
+    halved = (*shape[:-1], m)
+    own = contiguous_strides(halved)
+    pairs = call.scratch(kind.bytes * where.numel)
+    one_dimension(call, kind, halved, own, own, len(shape) - 1, (real, pairs), False, 1.0)
+    there = last == len(shape) - 1
+    target = call.out(0) if there else call.scratch(out.nbytes)
+    pair_step(call, from_pairs, kind, (pairs, target), halved, m, values["scale"])
+    if not there:
+        rows = dim_last(out.shape, last)[1]
+        call.pointwise([(code, out.strides, call.out(0))], [(code, rows, target)], lambda x: x, out.shape)
+    for dim in others:
         words = (call.out(0), call.out(0))
-        one_dimension(call, kind, out.shape, out.strides, out.strides, dim, words, False, scale)
+        one_dimension(call, kind, out.shape, out.strides, out.strides, dim, words, False, 1.0)
 
 
-complex_to_real = with_numpy.complex_to_real
+def complex_to_real(call) -> None:
+    """The other dimensions first, then the last by pairs."""
+    values, where, out = call.values, call.inputs[0], call.outputs[0]
+    *others, last = values["dim"]
+    n = values["size"]
+    fits = where.shape[last] == n // 2 + 1 and paired(n)
+    if not where.numel or not fits or not all(direct(where.shape[d]) for d in others):
+        return with_numpy.complex_to_real(call)
+    kind, code, m = kernel_type(where.dtype.code), where.dtype.code, n // 2
+    shape, strides = dim_last(where.shape, last)
+    word, source = call.input(0), where.strides
+    if others or source != strides:
+        made = call.scratch(where.nbytes)
+        for dim in others:
+            one_dimension(call, kind, where.shape, source, strides, dim, (word, made), True, 1.0)
+            word, source = made, strides
+        if not others:
+            call.pointwise([(code, strides, made)], [(code, source, word)], lambda x: x, where.shape)
+        word = made
+    halved = (*shape[:-1], m)
+    own = contiguous_strides(halved)
+    pairs = call.scratch(math.prod(halved) * 2 * kind.bytes)
+    pair_step(call, to_pairs, kind, (word, pairs), halved, m)
+    there = last == len(shape) - 1
+    target = call.out(0) if there else call.scratch(out.nbytes)
+    one_dimension(call, kind, halved, own, own, len(shape) - 1, (pairs, target), True, values["scale"])
+    if not there:
+        rows = dim_last(out.shape, last)[1]
+        kinds = out.dtype.code
+        call.pointwise([(kinds, out.strides, call.out(0))], [(kinds, rows, target)], lambda x: x, out.shape)

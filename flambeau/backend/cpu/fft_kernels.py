@@ -10,7 +10,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 from .gemm_pack import transposed
-from .native import bitcast, load, native, shuffle, splat, store, unroll
+from .native import bitcast, independent, load, native, shuffle, splat, store, unroll
 from .types import f64, i64, ptr, vec
 
 WORD = ptr(i64)
@@ -184,7 +184,9 @@ def load_block(T, L, MODE, source: ptr(T), lane: i64, step: i64, n: i64, count: 
 
 
 @native
-def store_block(T, L, MODE, x: ptr(T), flip: i64, n: i64, count: i64, scale: T, target: ptr(T), lane: i64, step: i64):
+def store_block(
+    T, L, MODE, x: ptr(T), flip: i64, n: i64, count: i64, scale: T, target: ptr(T), lane: i64, step: i64
+):
     """Bring lanes back into memory, times `scale`."""
     W = vec(T, L)
     factor = splat(scale, L)
@@ -258,3 +260,50 @@ def transform(frame: WORD, params: WORD, begin: i64, end: i64):
                 turn(T, L, params, found, n, block)
             store_block(T, L, STORE, found, flip, n, count, scale, target, params[at.target_lane],
                         params[at.target_step])  # fmt: skip
+
+
+# -- real data of even length: neighbours as one complex number -----------------------------------------------------
+
+
+@native
+def from_pairs(frame: WORD, params: WORD, begin: i64, end: i64):
+    """Spectra of real rows from those of their pairs (even elements real, odd ones imaginary).
+
+    Parameters: words of source (m complex numbers a row) and target (m + 1), m, scale, place of the roots of 1.
+    """
+    m = params[2]
+    scale = T(bitcast(params[3], f64))
+    half = scale * T(0.5)
+    w = bitcast(params + params[4], ptr(T))
+    for row in range(begin, end, unroll=None):
+        z = bitcast(frame[params[0]], ptr(T)) + row * m * 2
+        to = bitcast(frame[params[1]], ptr(T)) + row * (m + 1) * 2
+        to[0] = (z[0] + z[1]) * scale
+        to[1] = T(0)
+        to[2 * m] = (z[0] - z[1]) * scale
+        to[2 * m + 1] = T(0)
+        for k in independent(1, m):
+            back = 2 * (m - k)
+            zr, zi, yr, yi = z[2 * k], z[2 * k + 1], z[back], -z[back + 1]
+            er, ei, dr, di = zr + yr, zi + yi, zi - yi, yr - zr
+            wr, wi = w[2 * k], w[2 * k + 1]
+            to[2 * k] = (er + dr * wr - di * wi) * half
+            to[2 * k + 1] = (ei + dr * wi + di * wr) * half
+
+
+@native
+def to_pairs(frame: WORD, params: WORD, begin: i64, end: i64):
+    """Undoes `from_pairs`, times 2. Parameters: words of source (m + 1 numbers a row) and target (m), m, none, roots."""
+    m = params[2]
+    w = bitcast(params + params[4], ptr(T))
+    for row in range(begin, end, unroll=None):
+        x = bitcast(frame[params[0]], ptr(T)) + row * (m + 1) * 2
+        to = bitcast(frame[params[1]], ptr(T)) + row * m * 2
+        to[0] = x[0] + x[2 * m]
+        to[1] = x[0] - x[2 * m]
+        for k in independent(1, m):
+            back = 2 * (m - k)
+            xr, xi, yr, yi = x[2 * k], x[2 * k + 1], x[back], -x[back + 1]
+            dr, di, wr, wi = xr - yr, xi - yi, w[2 * k], -w[2 * k + 1]
+            to[2 * k] = xr + yr - (dr * wi + di * wr)
+            to[2 * k + 1] = xi + yi + (dr * wr - di * wi)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
-from ...base.layout import contiguous_strides
 from . import jit
 from .builder import Module
 from .native import define
@@ -79,14 +78,11 @@ def grid_sample(call) -> None:
 
 def grid_sample_backward(call) -> None:
     """The gradients that `wanted` names, of the input and of the grid."""
-    gradient, where, grid = call.inputs
+    _, where, grid = call.inputs
     code, dims = where.dtype.code, where.ndim - 2
     inner = _real(code)
     points, (batch, channels) = _points(grid), where.shape[:2]
-    g = call.copy_in(call.input(0), gradient.shape, gradient.strides, gradient.dtype.code, inner)
-    if gradient.contiguous and gradient.dtype.code == inner:
-        g = call.input(0)
-    x, q = call.contiguous(1, inner), call.contiguous(2, inner)
+    g, x, q = (call.contiguous(k, inner) for k in range(3))
     wanted = call.values["wanted"]
     k = 0
     if wanted[0]:
@@ -102,12 +98,10 @@ def grid_sample_backward(call) -> None:
         place = _place(call, k, code, inner)
         if call.values["mode"] == "nearest":
             count = call.outputs[k].numel
-            call.pointwise([(inner, (1,), place)], [(inner, (0,), q)], lambda v: v.type and 0.0, (count,))
+            call.pointwise([(inner, (1,), place)], [(inner, (0,), q)], lambda v: 0.0, (count,))
         else:
             chunks = -(-points // POINTS)
             words = [x, q, g, place, channels, points, chunks, POINTS, batch, *where.shape[2:]]
             call.step(_kernel(sample_grid_gradient, call, inner, dims), words, batch * chunks, 1)
         _finish(call, k, code, inner, place)
 
-
-_ = contiguous_strides

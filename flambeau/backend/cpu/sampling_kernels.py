@@ -15,8 +15,6 @@ from .native import (
     floor,
     load,
     local,
-    maximum,
-    minimum,
     native,
     rint,
     select,
@@ -28,8 +26,7 @@ from .native import (
 )
 from .types import i32, i64, ptr, vec
 
-#: words of the parameters
-WORDS = ("input", "grid", "gradient", "out", "channels", "points", "sizes", "chunks", "chunk")
+#: words of the parameters; the sizes of the image come last
 INPUT, GRID, GRADIENT, OUT, CHANNELS, POINTS, CHUNKS, CHUNK, BATCH, SIZES = range(10)
 
 
@@ -91,13 +88,13 @@ def cubic(S, share):
     values, slopes = [], []
     for k in unroll(4):
         x = share + (1.0 - k) if k < 2 else (k - 1.0) - share
-        sign = 1.0 if k < 2 else -1.0
+        SIGN = 1.0 if k < 2 else -1.0
         if k == 1 or k == 2:
             values = values + [((A + 2) * x - (A + 3)) * x * x + 1.0]
-            slopes = slopes + [(3 * (A + 2) * x - 2 * (A + 3)) * x * sign]
+            slopes = slopes + [(3 * (A + 2) * x - 2 * (A + 3)) * x * SIGN]
         else:
             values = values + [((A * x - 5 * A) * x + 8 * A) * x - 4 * A]
-            slopes = slopes + [((3 * A * x - 10 * A) * x + 8 * A) * sign]
+            slopes = slopes + [((3 * A * x - 10 * A) * x + 8 * A) * SIGN]
     return values, slopes
 
 
@@ -116,8 +113,8 @@ def axis_taps(S, coordinate, size):
         VALUES, SLOPES = cubic(S, place - low)
         FOUND = []
         for k in unroll(4):
-            at, _ = padded(S, low + (k - 1.0), slope, size)
-            FOUND = FOUND + [(at, within(S, at, size), VALUES[k], SLOPES[k] * slope)]
+            AT, _ = padded(S, low + (k - 1.0), slope, size)
+            FOUND = FOUND + [(AT, within(S, AT, size), VALUES[k], SLOPES[k] * slope)]
         return FOUND
     place, slope = padded(S, place, slope, size)
     if S.MODE == "nearest":

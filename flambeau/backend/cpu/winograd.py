@@ -70,7 +70,7 @@ def pays(g: Geometry) -> bool:
     columns = g.samples * g.tiles
     direct = 18 * g.channels * g.rows * g.samples * g.out_height * g.out_width / 40
     products = 2 * POINTS * g.channels * g.rows * columns / 36
-    return products + 14 * columns * (g.channels + g.rows) + 24 * g.channels * g.rows < direct
+    return products + 14 * columns * (g.channels + g.rows) + 80 * g.channels * g.rows < direct
 
 
 # -- one-dimensional transforms ------------------------------------------------------------------------------

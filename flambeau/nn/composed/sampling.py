@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -13,6 +14,8 @@ from flambeau.ops.define import ops
 from flambeau.ops.vision import COMPOSED
 from flambeau.tensor.tensor import Tensor
 
+#: elements of a plane that the native operator can number
+_MOST = 1 << 31
 _MODES = ("bilinear", "nearest", "bicubic")
 _PADDINGS = ("zeros", "border", "reflection")
 
@@ -100,6 +103,8 @@ def grid_sample(
         )
         align_corners = False
     _check(input, grid, mode)
+    if input.device.type != "cpu" or math.prod(input.shape[2:]) >= _MOST:
+        return _composed(input, grid, mode, padding_mode, bool(align_corners))
     return ops.sample_at(input, grid, mode, padding_mode, bool(align_corners))
 
 

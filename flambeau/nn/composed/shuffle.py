@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
+import flambeau
 from flambeau.base.errors import require
+from flambeau.ops.define import ops
 from flambeau.tensor.tensor import Tensor
+
+
+def _rearranged(input: Tensor, factor: int, back: bool) -> Tensor:
+    """By the native operator, with channels last where the input has them."""
+    result = ops.shuffle_pixels(input, factor, back)
+    if input.dim() == 4 and not input.is_contiguous():
+        if input.is_contiguous(memory_format=flambeau.channels_last):
+            result = result.contiguous(memory_format=flambeau.channels_last)
+    return result
 
 
 def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
@@ -25,6 +36,8 @@ def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
         "upscale_factor, "
         f"but input.size(-3)={channels} is not divisible by {r * r}",
     )
+    if input.dtype.itemsize <= 8:
+        return _rearranged(input, r, False)
     n = len(lead)
     split = input.reshape(*lead, channels // (r * r), r, r, height, width)
     order = (*range(n), n, n + 3, n + 1, n + 4, n + 2)
@@ -47,6 +60,8 @@ def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
             f"pixel_unshuffle expects {name} to be divisible by downscale_factor, "
             f"but input.size({at})={size} is not divisible by {r}",
         )
+    if input.dtype.itemsize <= 8:
+        return _rearranged(input, r, True)
     n = len(lead)
     split = input.reshape(*lead, channels, height // r, r, width // r, r)
     order = (*range(n), n, n + 2, n + 4, n + 1, n + 3)

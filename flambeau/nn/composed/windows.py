@@ -7,6 +7,7 @@ from typing import Any
 import flambeau
 from flambeau.base.errors import require
 from flambeau.nn.modules.utils import _pair
+from flambeau.ops.define import ops
 from flambeau.tensor.tensor import Tensor
 
 
@@ -57,6 +58,9 @@ def unfold(input: Tensor, kernel_size, dilation=1, padding=0, stride=1) -> Tenso
         "must be at least one.",
     )
     image = input if input.dim() == 4 else input.unsqueeze(0)
+    if image.is_floating_point():
+        columns = ops.cut_windows(image, kernel, dilate, pad, step, (down, across))
+        return columns if input.dim() == 4 else columns.squeeze(0)
     if any(pad):
         image = flambeau.nn.functional.pad(image, (pad[1], pad[1], pad[0], pad[0]))
     spans = [d * (k - 1) + 1 for k, d in zip(kernel, dilate)]
@@ -97,6 +101,10 @@ def fold(input: Tensor, output_size, kernel_size, dilation=1, padding=0, stride=
         f"size of input's dimension 2 to match the calculated number of sliding blocks {down} * {across} = "
         f"{down * across}, but got input.size(2)={length}.",
     )
+    if input.is_floating_point():
+        columns = input if input.dim() == 3 else input.unsqueeze(0)
+        image = ops.add_windows(columns, size, kernel, dilate, pad, step, (down, across))
+        return image if input.dim() == 3 else image.squeeze(0)
     whole = [n + 2 * p for n, p in zip(size, pad)]
     at = _places(kernel, dilate, step, (down, across), whole[1], input.device)
     columns = input if input.dim() == 3 else input.unsqueeze(0)
