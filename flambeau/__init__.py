@@ -118,7 +118,7 @@ _ELSEWHERE = {
         "_native": (
             "adaptive_max_pool1d affine_grid_generator binary_cross_entropy_with_logits cond embedding_bag frobenius_norm "
             "grid_sampler grid_sampler_2d grid_sampler_3d instance_norm kl_div norm_except_dim nuclear_norm "
-            "set_anomaly_enabled while_loop"
+            "set_anomaly_enabled while_loop _assert _assert_async dropout_ alpha_dropout_"
         ),
         "jit": "fork wait ScriptModule ScriptFunction ScriptObject",
         "_C": "DispatchKey DispatchKeySet PyTorchFileReader PyTorchFileWriter Stream Event",
@@ -135,21 +135,23 @@ newaxis = None
 
 def __getattr__(name: str) -> _Any:
     if name == "torch":  # PyTorch's package holds itself under this name, and some programs use it
-        return _import_module(__name__)
+        return _import_module(__package__)
     if name in _SUBMODULES:
         try:
-            return _import_module(f"{__name__}.{name}")
+            return _import_module(f"{__package__}.{name}")
         except ModuleNotFoundError as error:
-            if error.name != f"{__name__}.{name}":
+            if error.name != f"{__package__}.{name}":
                 raise
             raise AttributeError(f"module 'flambeau' has no attribute '{name}'") from None
+    if name.startswith("_foreach_"):
+        return _import_module(f"{__package__}._foreach").find(name)
     if name.startswith(("float8_", "complex32", "qint", "quint")):
         from .base.storage_types import STORAGE_TYPES
 
         if name in STORAGE_TYPES:
             return STORAGE_TYPES[name]
     if name in _ELSEWHERE:
-        found = getattr(_import_module(f"{__name__}.{_ELSEWHERE[name]}"), name)
+        found = getattr(_import_module(f"{__package__}.{_ELSEWHERE[name]}"), name)
     else:
         found = _define.public("", name)
     globals()[name] = found

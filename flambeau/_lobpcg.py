@@ -46,23 +46,11 @@ def lobpcg(
     >>> round(E.item(), 4)
     9.0
     """
-    if A.shape[-2] != A.shape[-1]:
-        raise AssertionError(f"A must be square, got shape {A.shape}")
-    if B is not None and A.shape != B.shape:
-        raise AssertionError(f"A and B must have the same shape, got {A.shape} and {B.shape}")
-    m = A.shape[-1]
     k = (1 if X is None else X.shape[-1]) if k is None else k
     n = (k if n is None else n) if X is None else X.shape[-1]
-    if m < 3 * n:
-        raise ValueError(
-            f"LOBPCG algorithm is not applicable when the number of A rows (={m}) is smaller than 3 x the number of "
-            f"requested eigenpairs (={n})"
-        )
-    if X is not None and tuple(X.shape[-2:]) != (m, n):
-        raise AssertionError(f"X shape mismatch: got {X.shape}, expected {(m, n)}")
+    _check(A, B, X, n)
     dtype = A.dtype if A.is_floating_point() else flambeau.get_default_dtype()
-    batch = A.shape[:-2]
-    start = flambeau.randn((*batch, m, n), dtype=dtype, device=A.device) if X is None else X
+    start = flambeau.randn((*A.shape[:-1], n), dtype=dtype, device=A.device) if X is None else X
     options = {
         "k": k, "n": n, "niter": 1000 if niter is None else niter,
         "tol": flambeau.finfo(dtype).eps ** 0.5 if tol is None else tol, "largest": largest is not False,
@@ -74,6 +62,21 @@ def lobpcg(
     if B is not None:
         raise ValueError("lobpcg.backward does not support backward with B != I yet.")
     return _differentiable(A, E, V)
+
+
+def _check(A: Tensor, B: Tensor | None, X: Tensor | None, n: int) -> None:
+    if A.shape[-2] != A.shape[-1]:
+        raise AssertionError(f"A must be square, got shape {A.shape}")
+    if B is not None and A.shape != B.shape:
+        raise AssertionError(f"A and B must have the same shape, got {A.shape} and {B.shape}")
+    m = A.shape[-1]
+    if m < 3 * n:
+        raise ValueError(
+            f"LOBPCG algorithm is not applicable when the number of A rows (={m}) is smaller than 3 x the number of "
+            f"requested eigenpairs (={n})"
+        )
+    if X is not None and tuple(X.shape[-2:]) != (m, n):
+        raise AssertionError(f"X shape mismatch: got {X.shape}, expected {(m, n)}")
 
 
 def _solve_all(A, B, start, iK, options, tracker):

@@ -121,3 +121,24 @@ def while_loop(cond_fn: Callable, body_fn: Callable, carried_inputs: Any) -> Any
 def set_anomaly_enabled(enabled: bool, check_nan: bool = True) -> None:
     """Switch the mode of `torch.autograd.set_detect_anomaly`."""
     flambeau.autograd.set_detect_anomaly(enabled, check_nan)
+
+
+def _assert_async(input: Tensor, assert_msg: str = "") -> None:
+    """Raise when the only element is zero."""
+    if not bool(input):
+        raise RuntimeError(assert_msg or "Expected Tensor to be non-zero")
+
+
+def _assert(condition: Any, message: str) -> None:
+    """``assert`` as a function."""
+    assert bool(condition), message
+
+
+def dropout_(input: Tensor, p: float, train: bool) -> Tensor:
+    """`nn.functional.dropout` in place."""
+    return flambeau.nn.functional.dropout(input, p, train, inplace=True)
+
+
+def alpha_dropout_(input: Tensor, p: float, train: bool) -> Tensor:
+    """`nn.functional.alpha_dropout` in place."""
+    return flambeau.nn.functional.alpha_dropout(input, p, train, inplace=True)

@@ -97,6 +97,10 @@ def _dispatch_has_kernel_for_dispatch_key(name: str, key: Any) -> bool:
 
 
 def __getattr__(name: str) -> Any:
+    if name in ("_nn", "_functorch"):
+        from importlib import import_module
+
+        return import_module(f"{__name__}.{name}")
     if name in _PUBLIC:
         import flambeau
 

@@ -23,7 +23,8 @@ from .finder import ROOTS, Finder, forget_explanations, ours
 __all__ = ["install", "installed", "is_installed", "uninstall"]
 
 _finder = Finder()
-_versions: list = []
+#: what `install` changed: (object, attribute, value before)
+_changed: list[tuple] = []
 
 
 def is_installed() -> bool:
@@ -51,7 +52,7 @@ def install() -> None:
             )
     from .processes import start_children_compatible
 
-    _take_torch_version()
+    _take_torch_names()
     sys.meta_path.insert(0, _finder)
     start_children_compatible()
 
@@ -68,9 +69,9 @@ def uninstall() -> None:
     for name in list(sys.modules):
         if name.partition(".")[0] in ROOTS and sys.modules[name] is sys.modules.get(ours(name) or ""):
             del sys.modules[name]
-    from flambeau import version
-
-    flambeau.__version__, version.__version__ = _versions.pop()
+    for holder, name, value in reversed(_changed):
+        setattr(holder, name, value)
+    _changed.clear()
 
 
 @contextmanager
@@ -85,11 +86,25 @@ def installed() -> Iterator[None]:
             uninstall()
 
 
-def _take_torch_version() -> None:
-    """Libraries read ``torch.__version__`` to learn which names to expect: those of the release that is followed."""
+def _take_torch_names() -> None:
+    """What libraries read to learn what they deal with.
+
+    The version says which names to expect: those of the release that is followed. Libraries for several frameworks go by
+    the module of the tensors' class.
+    """
     from flambeau import version
+    from flambeau.nn import Parameter
     from flambeau.torch_version import TorchVersion
 
-    _versions.append((flambeau.__version__, version.__version__))
     torch_version = TorchVersion(f"{version.torch_version}+flambeau")
-    flambeau.__version__ = version.__version__ = torch_version
+    changes = (
+        (flambeau, "__version__", torch_version),
+        (version, "__version__", torch_version),
+        (flambeau, "__name__", "torch"),
+        (flambeau.Tensor, "__module__", "torch"),
+        (flambeau.Size, "__module__", "torch"),
+        (Parameter, "__module__", "torch.nn.parameter"),
+    )
+    for holder, name, value in changes:
+        _changed.append((holder, name, getattr(holder, name)))
+        setattr(holder, name, value)

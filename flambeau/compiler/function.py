@@ -16,13 +16,14 @@ from typing import Any
 
 __all__ = ["CompiledFunction", "compile", "reset"]
 
+MOST_FROZEN = 8  # captured calls of one function
 MOST_PLANS = 256  # plans of one function after which it is taken to change with every call
 
 
 class CompiledFunction:
     """A function compiled by `compile`."""
 
-    def __init__(self, function: Callable, fullgraph: bool = False):
+    def __init__(self, function: Callable, fullgraph: bool = False, freeze: bool = False):
         from ..backend.cpu import planning as _  # makes the plans
         from ..backend.cpu import recording
 
@@ -32,9 +33,17 @@ class CompiledFunction:
         self._recording = recording
         self._root = recording.Root()
         self._plain = False
+        self._freeze = freeze
+        self._frozen: list = []  # captured calls, the last one first
+        self._calls = 0
         _living.add(self)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if self._freeze:
+            return self._call_frozen(args, kwargs)
+        return self._call_recorded(args, kwargs)
+
+    def _call_recorded(self, args: tuple, kwargs: dict) -> Any:
         recording = self._recording
         if self._plain or not recording.begin(self._root):
             return self._function(*args, **kwargs)
@@ -44,6 +53,38 @@ class CompiledFunction:
             recording.end()
             if len(self._root.plans) > MOST_PLANS:
                 self._give_up()
+
+    def _call_frozen(self, args: tuple, kwargs: dict) -> Any:
+        """Repeat a captured call that fits; else record, and from the third call on try to capture."""
+        for frozen in self._frozen:
+            given = frozen.fits(args, kwargs)
+            if given is not None:
+                done, result = frozen.repeat(given)
+                if done:
+                    return result
+        self._calls += 1
+        if self._calls < 3 or len(self._frozen) >= MOST_FROZEN or self._recording.active():
+            return self._call_recorded(args, kwargs)
+        from .frozen import Capture, Frozen, Stays
+
+        with Capture(self._function, args, kwargs) as capture:
+            result = self._call_recorded(args, kwargs)
+        try:
+            self._frozen.insert(0, Frozen(self._function, capture, args, kwargs, result))
+        except Stays as reason:
+            self._stay(str(reason))
+        return result
+
+    def _stay(self, reason: str) -> None:
+        """Go on with the Python of the function; say why once it is clear that this will not change."""
+        if self._calls < 8:
+            return
+        name = getattr(self._function, "__qualname__", repr(self._function))
+        text = f"compile(freeze=True): {name} cannot be repeated without its Python: {reason}; it goes on being recorded."
+        self._freeze = False
+        if self._fullgraph:
+            raise RuntimeError(text)
+        warnings.warn(text, stacklevel=4)
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         return self if instance is None else functools.partial(self, instance)
@@ -65,6 +106,7 @@ class CompiledFunction:
 
     def reset(self) -> None:
         """Forget all plans."""
+        self._frozen = []
         self._root = self._recording.Root()
 
     def explain(self, source: bool = False) -> Any:
@@ -112,8 +154,8 @@ def compile(
     if isinstance(model, Module):
         from .module import OptimizedModule
 
-        return OptimizedModule(model, lambda function: CompiledFunction(function, fullgraph))
-    return CompiledFunction(model, fullgraph)
+        return OptimizedModule(model, lambda function: CompiledFunction(function, fullgraph, freeze))
+    return CompiledFunction(model, fullgraph, freeze)
 
 
 _living: weakref.WeakSet = weakref.WeakSet()

@@ -55,10 +55,11 @@ class Transform:
             self._inv = weakref.ref(found)
         return found
 
-    @property
-    def sign(self) -> Any:
+    def _unsaid_sign(self):
         """1 where the map rises, -1 where it falls."""
         raise NotImplementedError
+
+    sign: Any = property(_unsaid_sign)
 
     def with_cache(self, cache_size: int = 1) -> Transform:
         """The same transform with this `cache_size`."""

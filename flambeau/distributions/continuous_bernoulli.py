@@ -13,7 +13,7 @@ from . import constraints
 from ._odds import Odds, one_of
 from .distribution import Distribution
 from .exp_family import ExponentialFamily
-from .utils import broadcast_all, clamp_probs
+from .utils import broadcast_all, clamp_probs, where
 
 __all__ = ["ContinuousBernoulli"]
 
@@ -46,8 +46,8 @@ class ContinuousBernoulli(Odds, ExponentialFamily):
         """formula(probs) away from 1/2, series(probs - 1/2) near it; neither meets the other's arguments."""
         low, high = self._lims
         stable = (self.probs <= low) | (self.probs > high)
-        far = flambeau.where(stable, self.probs, low * flambeau.ones_like(self.probs))
-        return flambeau.where(stable, formula(far), series(self.probs - 0.5))
+        far = where(stable, self.probs, low * flambeau.ones_like(self.probs))
+        return where(stable, formula(far), series(self.probs - 0.5))
 
     def _cont_bern_log_norm(self) -> Tensor:
         """Logarithm of ``2 atanh(1 - 2 probs) / (1 - 2 probs)``, which is 2 at 1/2."""
@@ -94,7 +94,7 @@ class ContinuousBernoulli(Odds, ExponentialFamily):
             lambda p: (p.pow(value) * (1.0 - p).pow(1.0 - value) + p - 1.0) / (2.0 * p - 1.0),
             lambda x: value,
         )
-        return flambeau.where(value <= 0.0, 0.0, flambeau.where(value >= 1.0, 1.0, found))
+        return where(value <= 0.0, 0.0, where(value >= 1.0, 1.0, found))
 
     def icdf(self, value: Tensor) -> Tensor:
         return self._by_region(
@@ -114,6 +114,6 @@ class ContinuousBernoulli(Odds, ExponentialFamily):
         """``log((exp(x) - 1) / x)``"""
         low, high = (math.log(p / (1 - p)) for p in self._lims)
         stable = (x <= low) | (x > high)
-        far = flambeau.where(stable, x, low * flambeau.ones_like(x))
+        far = where(stable, x, low * flambeau.ones_like(x))
         near = x * (0.5 + x * (1.0 / 24.0 - x * x / 2880.0))
-        return flambeau.where(stable, far.expm1().abs().log() - far.abs().log(), near)
+        return where(stable, far.expm1().abs().log() - far.abs().log(), near)

@@ -9,6 +9,7 @@ from flambeau.tensor.tensor import Tensor
 from . import constraints
 from .distribution import Distribution
 from .exp_family import ExponentialFamily
+from .utils import where
 
 __all__ = ["Dirichlet"]
 
@@ -38,7 +39,7 @@ class Dirichlet(ExponentialFamily):
         # below 1 everywhere the density is infinite at every corner: the first stands for them all
         corner = flambeau.zeros_like(found)
         corner[..., 0] = 1
-        return flambeau.where((self.concentration < 1).all(-1, keepdim=True), corner, found)
+        return where((self.concentration < 1).all(-1, keepdim=True), corner, found)
 
     @property
     def variance(self) -> Tensor:

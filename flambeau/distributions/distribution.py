@@ -17,6 +17,15 @@ __all__ = ["Distribution"]
 _OURS = __package__ + "."
 
 
+def _unsaid(doc: str) -> property:
+    """A property that a subclass has to give."""
+
+    def missing(self):
+        raise NotImplementedError
+
+    return property(missing, doc=doc)
+
+
 class Distribution:
     """A probability distribution, or a batch of independent ones.
 
@@ -31,8 +40,9 @@ class Distribution:
     (torch.Size([2]), torch.Size([]), torch.Size([3, 2]))
     """
 
-    has_rsample = False
-    has_enumerate_support = False
+    #: whether `rsample` is there, and `enumerate_support`
+    has_rsample: Any = False
+    has_enumerate_support: Any = False
     _validate_args = __debug__
     #: attributes that an expanded copy shares, besides the parameters
     _shared: tuple[str, ...] = ()
@@ -135,15 +145,8 @@ class Distribution:
         return Size(tuple(sample_shape) + self._batch_shape + self._event_shape)
 
     # -- what subclasses say --
-    @property
-    def arg_constraints(self) -> dict[str, constraints.Constraint]:
-        """The set in which each parameter must lie."""
-        raise NotImplementedError
-
-    @property
-    def support(self) -> constraints.Constraint | None:
-        """The set in which samples lie."""
-        raise NotImplementedError
+    arg_constraints: Any = _unsaid("The set in which each parameter must lie, by name.")
+    support: Any = _unsaid("The set in which samples lie.")
 
     @property
     def mean(self) -> Tensor:

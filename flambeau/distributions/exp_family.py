@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import flambeau
 from flambeau.tensor.tensor import Tensor
 
-from .distribution import Distribution
+from .distribution import Distribution, _unsaid
 from .utils import _sum_rightmost
 
 __all__ = ["ExponentialFamily"]
@@ -17,15 +19,10 @@ class ExponentialFamily(Distribution):
     Source: Nielsen and Nock 2010, Entropies and cross-entropies of exponential families.
     """
 
-    @property
-    def _natural_params(self) -> tuple[Tensor, ...]:
-        raise NotImplementedError
+    _natural_params: Any = _unsaid("The natural parameters.")
+    _mean_carrier_measure: Any = _unsaid("The mean of the carrier.")
 
     def _log_normalizer(self, *natural_params: Tensor) -> Tensor:
-        raise NotImplementedError
-
-    @property
-    def _mean_carrier_measure(self) -> float:
         raise NotImplementedError
 
     def _normaliser_and_means(self) -> tuple[tuple[Tensor, ...], Tensor, tuple[Tensor, ...]]:

@@ -10,6 +10,7 @@ from flambeau.tensor.tensor import Tensor
 
 from . import constraints
 from .distribution import Distribution
+from .utils import where
 
 __all__ = ["GeneralizedPareto"]
 
@@ -32,13 +33,13 @@ class GeneralizedPareto(Distribution):
 
     @constraints.dependent_property(is_discrete=False, event_dim=0)
     def support(self):
-        end = flambeau.where(self.concentration < 0, self.loc - self.scale / self.concentration, math.inf)
+        end = where(self.concentration < 0, self.loc - self.scale / self.concentration, math.inf)
         return constraints.interval(self.loc, end)
 
     def _branches(self) -> tuple[Tensor, Tensor]:
         """Where the concentration counts as 0, and the concentration with 1 there."""
         none = flambeau.isclose(self.concentration, flambeau.zeros_like(self.concentration))
-        return none, flambeau.where(none, flambeau.ones_like(self.concentration), self.concentration)
+        return none, where(none, flambeau.ones_like(self.concentration), self.concentration)
 
     def _z(self, x: Tensor) -> Tensor:
         return (x - self.loc) / self.scale
@@ -51,14 +52,14 @@ class GeneralizedPareto(Distribution):
         self._checked(value)
         none, k = self._branches()
         z = self._z(value)
-        return -self.scale.log() - flambeau.where(none, z, (1 + 1 / k) * (z * k).log1p())
+        return -self.scale.log() - where(none, z, (1 + 1 / k) * (z * k).log1p())
 
     def log_survival_function(self, value: Tensor) -> Tensor:
         """Logarithm of the probability of a draw beyond `value`."""
         self._checked(value)
         none, k = self._branches()
         z = self._z(value)
-        return flambeau.where(none, -z, -(k * z).log1p() / k)
+        return where(none, -z, -(k * z).log1p() / k)
 
     def log_cdf(self, value: Tensor) -> Tensor:
         """Logarithm of `cdf`."""
@@ -70,10 +71,10 @@ class GeneralizedPareto(Distribution):
     def icdf(self, value: Tensor) -> Tensor:
         none, k = self._branches()
         level = (-value).log1p()
-        return self.loc + self.scale * flambeau.where(none, -level, (-k * level).expm1() / k)
+        return self.loc + self.scale * where(none, -level, (-k * level).expm1() / k)
 
     def _where_below(self, limit: float, found: Tensor) -> Tensor:
-        return flambeau.where(self.concentration < limit, found, math.nan)
+        return where(self.concentration < limit, found, math.nan)
 
     @property
     def mean(self) -> Tensor:

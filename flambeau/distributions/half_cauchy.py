@@ -11,6 +11,7 @@ from . import constraints
 from .cauchy import Cauchy
 from .transformed_distribution import TransformedDistribution
 from .transforms import AbsTransform
+from .utils import where
 
 __all__ = ["HalfCauchy"]
 
@@ -46,7 +47,7 @@ class HalfCauchy(TransformedDistribution):
         self._checked(value)
         value = flambeau.as_tensor(value, dtype=self.scale.dtype, device=self.scale.device)
         level = self.base_dist.log_prob(value) + math.log(2)
-        return flambeau.where(value >= 0, level, -math.inf)
+        return where(value >= 0, level, -math.inf)
 
     def cdf(self, value: Tensor) -> Tensor:
         self._checked(value)

@@ -11,6 +11,7 @@ from . import constraints
 from .normal import Normal
 from .transformed_distribution import TransformedDistribution
 from .transforms import AbsTransform
+from .utils import where
 
 __all__ = ["HalfNormal"]
 
@@ -45,7 +46,7 @@ class HalfNormal(TransformedDistribution):
     def log_prob(self, value: Tensor) -> Tensor:
         self._checked(value)
         level = self.base_dist.log_prob(value) + math.log(2)
-        return flambeau.where(value >= 0, level, -math.inf)
+        return where(value >= 0, level, -math.inf)
 
     def cdf(self, value: Tensor) -> Tensor:
         self._checked(value)

@@ -11,6 +11,7 @@ from . import constraints
 from .gamma import Gamma
 from .transformed_distribution import TransformedDistribution
 from .transforms import PowerTransform
+from .utils import where
 
 __all__ = ["InverseGamma"]
 
@@ -40,7 +41,7 @@ class InverseGamma(TransformedDistribution):
     @property
     def mean(self) -> Tensor:
         found = self.rate / (self.concentration - 1)
-        return flambeau.where(self.concentration > 1, found, math.inf)
+        return where(self.concentration > 1, found, math.inf)
 
     @property
     def mode(self) -> Tensor:
@@ -50,7 +51,7 @@ class InverseGamma(TransformedDistribution):
     def variance(self) -> Tensor:
         a = self.concentration
         found = self.rate.square() / ((a - 1).square() * (a - 2))
-        return flambeau.where(a > 2, found, math.inf)
+        return where(a > 2, found, math.inf)
 
     def entropy(self) -> Tensor:
         a = self.concentration

@@ -485,7 +485,7 @@ def _crossed(level: Callable, outside: Callable) -> Callable:
     def rule(p, q):
         found = -p.entropy() - level(p, q)
         where = outside(p, q)
-        return found if where is None else flambeau.where(where, math.inf, found)
+        return found if where is None else where(where, math.inf, found)
 
     return rule
 

@@ -138,9 +138,9 @@ class LowRankMultivariateNormal(Distribution):
             self._capacitance_tril,
         )
         constant = self._event_shape[0] * math.log(2 * math.pi)
-        return -0.5 * (constant + self._log_determinant() + distance)
+        return -0.5 * (self._log_determinant() + distance + constant)
 
     def entropy(self) -> Tensor:
         level = self._event_shape[0] * (1.0 + math.log(2 * math.pi))
-        found = 0.5 * (level + self._log_determinant())
+        found = 0.5 * (self._log_determinant() + level)
         return found if len(self._batch_shape) == 0 else found.expand(self._batch_shape)

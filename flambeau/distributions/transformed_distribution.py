@@ -70,17 +70,15 @@ class TransformedDistribution(Distribution):
         wanted = whole.inverse_shape(shape + self.event_shape)
         made.base_dist = self.base_dist.expand(wanted[: len(wanted) - len(self.base_dist.event_shape)])
 
-    @constraints.dependent_property(is_discrete=False)
-    def support(self):
+    def _support(self):
         if not self.transforms:
             return self.base_dist.support
         found = self.transforms[-1].codomain
         more = len(self.event_shape) - found.event_dim
         return constraints.independent(found, more) if more > 0 else found
 
-    @property
-    def has_rsample(self) -> bool:  # type: ignore[override]
-        return self.base_dist.has_rsample
+    support: Any = constraints.dependent_property(_support, is_discrete=False)
+    has_rsample: Any = property(lambda self: self.base_dist.has_rsample)
 
     def _forward(self, x: Tensor) -> Tensor:
         for transform in self.transforms:

@@ -56,6 +56,11 @@ def _sum_rightmost(value: Tensor, dims: int) -> Tensor:
     return value if dims == 0 else value.flatten(-dims).sum(-1) if value.dim() >= dims else value.sum()
 
 
+def where(condition: Any, x: Any, y: Any) -> Tensor:
+    """Elements of `x` where the condition holds, of `y` elsewhere."""
+    return flambeau.where(condition, x, y)  # type: ignore[return-value]
+
+
 def eps_of(x: Tensor) -> float:
     """The distance from 1 to the next number of a tensor's type."""
     return flambeau.finfo(x.dtype).eps
@@ -93,7 +98,7 @@ class lazy_property:
         self.wrapped = wrapped
         update_wrapper(self, wrapped)
 
-    def __get__(self, instance, owner=None):
+    def __get__(self, instance, owner=None) -> Any:
         if instance is None:
             return self
         with flambeau.enable_grad():

@@ -10,7 +10,7 @@ from flambeau.tensor.tensor import Tensor
 
 from . import constraints
 from .distribution import Distribution
-from .utils import lazy_property
+from .utils import lazy_property, where
 
 __all__ = ["VonMises"]
 
@@ -49,7 +49,7 @@ class VonMises(Distribution):
         tau = 1 + (1 + 4 * k.square()).sqrt()
         rho = (tau - (2 * tau).sqrt()) / (2 * k)
         # for small k the difference above has no digits left
-        return flambeau.where(k < 1e-5, 1 / k + k, (1 + rho.square()) / (2 * rho))
+        return where(k < 1e-5, 1 / k + k, (1 + rho.square()) / (2 * rho))
 
     def sample(self, sample_shape=Size()) -> Tensor:  # noqa: B008
         """Draws by rejection from a wrapped Cauchy distribution (Best and Fisher 1979), in float64."""
@@ -64,7 +64,7 @@ class VonMises(Distribution):
                 f = (1 + r * z) / (r + z)
                 c = k * (r - f)
                 taken = ((c * (2 - c) - u2) > 0) | ((c / u2).log() + 1 - c >= 0)
-                angle = flambeau.where(taken, (u3 - 0.5).sign() * f.acos(), angle)
+                angle = where(taken, (u3 - 0.5).sign() * f.acos(), angle)
                 done = done | taken
             wrapped = (angle + math.pi + self._loc) % (2 * math.pi) - math.pi
             return wrapped.to(self.loc.dtype)

@@ -14,7 +14,7 @@ from .chi2 import Chi2
 from .distribution import Distribution
 from .exp_family import ExponentialFamily
 from .multivariate_normal import _precision_to_scale_tril, log_determinant
-from .utils import eps_of, lazy_property
+from .utils import eps_of, lazy_property, where
 
 __all__ = ["Wishart"]
 
@@ -166,7 +166,7 @@ class Wishart(ExponentialFamily):
         warnings.warn("Singular sample detected.", stacklevel=2)
         for _ in range(max_try_correction):
             again = self._bartlett_sampling(sample_shape)
-            sample = flambeau.where(singular.unsqueeze(-1).unsqueeze(-1), again, sample)
+            sample = where(singular.unsqueeze(-1).unsqueeze(-1), again, sample)
             singular = ~self.support.check(sample)
             if not singular.any():
                 break

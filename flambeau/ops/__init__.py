@@ -23,6 +23,7 @@ from . import (  # noqa: F401
     linalg_spectral,
     logic,
     loss,
+    loss_margin,
     masked,
     misc,
     norm,

@@ -391,14 +391,14 @@ class Randint(Composite):
 
 
 @op(
-    f"randint_like(Tensor input, int low, int? high=None, *, any generator=None, {_LIKE}) -> Tensor",
+    f"randint_like(Tensor input, int? low=None, int? high=None, *, any generator=None, {_LIKE}) -> Tensor",
     method=False,
 )
 class RandintLike(Composite):
     """Integers of [low, high) with the shape and type of ``input``."""
 
     def body(input, low, high, generator, dtype, layout, device, pin_memory, requires_grad, memory_format):
-        low, high = bounds(low, high)
+        low, high = bounds(0 if low is None else low, high)
         return draw_integers(new_like(input, dtype, device, False, memory_format), low, high - low, generator)
 
 

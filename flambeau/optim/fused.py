@@ -92,6 +92,9 @@ class FusedGroups(GroupOptimizer):
     step with momentum, and by the tests.
     """
 
+    #: told, while a call is captured, of numbers that may change: live_numbers(count, where they come from)
+    live_numbers: Any = None
+
     def _forget_plans(self) -> None:
         self.__dict__["_plans"] = {}
 
@@ -124,7 +127,10 @@ class FusedGroups(GroupOptimizer):
             plan = self._prepare(group, name, static)
             gradients = self._gradients(plan, group, static)
             assert gradients is not None, "a fresh plan fits its group"
+        live = FusedGroups.live_numbers
         for batch, flat in zip(plan.batches, gradients):
+            if live is not None:
+                live(len(numbers), lambda: self._native_step(group)[2])
             fixed = batch.fixed
             arguments = [fixed[0], 0, tuple(flat), 0]
             for state in fixed[1:]:

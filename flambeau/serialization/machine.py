@@ -509,7 +509,9 @@ def _protocol(machine: Machine) -> None:
 
 @_step(b"\x95")
 def _frame(machine: Machine) -> None:
-    machine.take(8)
+    """The length of the next stretch, for readers that fetch it at once."""
+    if _uint64(machine.take(8))[0] + machine.at > len(machine.data):
+        raise ValueError("a part of it is longer than the file")
 
 
 class GlobalLister(Machine):

@@ -42,7 +42,7 @@ def test_one_of_each_length(n, kind):
 
 
 @pytest.mark.parametrize("kind", ["complex64", "complex128"])
-@pytest.mark.parametrize("shape, dims", SHAPES, ids=str)
+@pytest.mark.parametrize(("shape", "dims"), SHAPES, ids=str)
 @pytest.mark.parametrize("turned", [False, True])
 def test_dimensions(shape, dims, kind, turned):
     x = data(shape, kind)

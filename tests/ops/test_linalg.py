@@ -68,7 +68,11 @@ def test_stacks_of_small_matrices(n, kind):
         close(log, want[1], kind)
     for upper in (False, True):
         factor = linalg.cholesky(tensor(positive), upper=upper)
-        close(factor.mT @ factor if upper else factor @ factor.mT, positive, kind if kind == "float64" else "float32")
+        close(
+            factor.mT @ factor if upper else factor @ factor.mT,
+            positive,
+            kind if kind == "float64" else "float32",
+        )
         triangle = np.triu(a) if upper else np.tril(a)
         close(linalg.solve_triangular(tensor(a), tensor(b), upper=upper), np.linalg.solve(triangle, b), kind)
         right = linalg.solve_triangular(tensor(a), tensor(b).mT, upper=upper, left=False)
@@ -77,9 +81,11 @@ def test_stacks_of_small_matrices(n, kind):
 
 def test_a_determinant_beyond_the_range_keeps_its_logarithm():
     sign, log = linalg.slogdet(-1e30 * torch.eye(21))
-    assert sign.item() == -1 and log.item() == pytest.approx(21 * 30 * np.log(10), rel=1e-6)
+    assert sign.item() == -1
+    assert log.item() == pytest.approx(21 * 30 * np.log(10), rel=1e-6)
     sign, log = linalg.slogdet(torch.zeros(2, 2))
-    assert sign.item() == 0 and log.item() == -np.inf
+    assert sign.item() == 0
+    assert log.item() == -np.inf
 
 
 @pytest.mark.parametrize("kind", TYPES)

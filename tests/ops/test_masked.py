@@ -26,7 +26,7 @@ ROWS = [
 ]
 
 
-@pytest.mark.parametrize("name, args, row", ROWS, ids=[r[0] for r in ROWS])
+@pytest.mark.parametrize(("name", "args", "row"), ROWS, ids=[r[0] for r in ROWS])
 def test_rows(name, args, row):
     function = getattr(torch.masked, name)
     x, mask = torch.tensor(VALUES), torch.tensor(MASK)
@@ -48,7 +48,7 @@ def test_masked_elements_have_no_influence(name):
     )
 
 
-@pytest.mark.parametrize("name, args, row", ROWS, ids=[r[0] for r in ROWS])
+@pytest.mark.parametrize(("name", "args", "row"), ROWS, ids=[r[0] for r in ROWS])
 def test_derivative_reaches_kept_elements_only(name, args, row):
     x = torch.tensor(VALUES, requires_grad=True)
     mask = torch.tensor(MASK)

@@ -28,7 +28,8 @@ def test_neighbours_of_every_bfloat16():
     positive, negative = BITS < 0x7F80, (BITS > 0x8000) & (BITS <= 0xFF80)
     np.testing.assert_array_equal(bits[positive], BITS[positive] + 1)
     np.testing.assert_array_equal(bits[negative], BITS[negative] - 1)
-    assert bits[0x8000] == 1 and bits[0x7F80] == 0x7F80
+    assert bits[0x8000] == 1
+    assert bits[0x7F80] == 0x7F80
 
 
 @pytest.mark.parametrize("kind", [torch.bfloat16, torch.float16])

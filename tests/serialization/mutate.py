@@ -31,6 +31,7 @@ _GLOBALS = [
 ]  # fmt: skip
 _NUMBERS = [0, 1, 2, 3, 5, 7, 8, 127, 128, 255, 256, 65535, 65536, 2**31 - 1, 2**31, 2**32 - 1, 2**32, 2**53,
             2**62, 2**63 - 1, 2**63, 2**64 - 1, 2**64, -1, -2, -128, -(2**31), -(2**63)]  # fmt: skip
+_FRAME = 0x95
 _PLAIN_CODES = [
     bytes([code]) for code in b"N\x88\x89)]}\x8f(t\x85\x86\x87aesu\x90\x91R\x81\x92bQ.0210\x94\x93ijl"
 ]
@@ -79,9 +80,10 @@ def _compressed(seed: Seed) -> Seed:
 
 
 def _tokens(data: bytes) -> tuple[bytes, ...]:
-    """The opcodes of a pickle, each with its argument."""
+    """The opcodes of a pickle, each with its argument; frames go, since they would not fit a changed program."""
     places = [place for _, _, place in pickletools.genops(data) if place is not None] + [len(data)]
-    return tuple(data[a:b] for a, b in itertools.pairwise(places))
+    found = (data[a:b] for a, b in itertools.pairwise(places))
+    return tuple(token for token in found if token[0] != _FRAME)
 
 
 def _tokens_of_stream(data: bytes) -> tuple[bytes, ...]:

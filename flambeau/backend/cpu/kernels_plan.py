@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from .kernels_memory import (
+    FOREIGN,
     HEADER,
     OBJECT,
     OBJECTS,
     SETTLED,
     WORD,
     block_new,
+    block_of,
+    capsule_of,
     error_words,
+    header_new,
     none_object,
     out_of_memory,
     own_free,
     recorder_words,
 )
-from .kernels_record import SLOT
+from .kernels_record import SLOT, room_for
 from .kernels_team import run_chunks
 from .native import bitcast, call_c, copy_bytes, local, native
 from .types import i32, i64, void
@@ -162,15 +166,9 @@ def settle_slots(plan: WORD, bases: WORD):
 
 
 @native
-def py_run_recorded(self: OBJECT, args: OBJECTS, nargs: i64) -> OBJECT:
-    """run_recorded() -> True when all ran, False when a kernel refused its input, None when no plan is known"""
+def run_known(plan: WORD) -> i64:
+    """Run a plan for what was recorded, and forget the recording: 1 done, 0 refused, -1 with an exception set."""
     recorder = recorder_words()
-    if recorder[5] == 0:
-        forget_recording(recorder[2])
-        return call_c("PyBool_FromLong", OBJECT, i64(1))
-    plan = find_plan()
-    if bitcast(plan, i64) == 0:
-        return none_object()
     bases_block = block_new(8 * recorder[3] + 8)
     frame_block = block_new(8 * plan[4] + 8)
     arena_block = block_new(plan[10])
@@ -191,15 +189,13 @@ def py_run_recorded(self: OBJECT, args: OBJECTS, nargs: i64) -> OBJECT:
             if plan[18] != 0:
                 call_c("PyEval_RestoreThread", void, state)
             recorder[10] = 0
+            settle_slots(plan, bases)
         else:
             fits = False
             kept = bitcast(plan[2], WORD)
             for k in range(plan[1]):
                 if bases[kept[k]] != 0:
                     own_free(bitcast(bases[kept[k]] - HEADER, WORD))
-                    bases[kept[k]] = 0
-        if fits:
-            settle_slots(plan, bases)
     if bitcast(bases_block, i64) != 0:
         own_free(bases_block)
     if bitcast(frame_block, i64) != 0:
@@ -209,5 +205,102 @@ def py_run_recorded(self: OBJECT, args: OBJECTS, nargs: i64) -> OBJECT:
     forget_recording(plan[3])
     if not fits:
         out_of_memory(plan[10])
+        done = i64(-1)
+    return done
+
+
+@native
+def py_run_recorded(self: OBJECT, args: OBJECTS, nargs: i64) -> OBJECT:
+    """run_recorded() -> True when all ran, False when a kernel refused its input, None when no plan is known"""
+    recorder = recorder_words()
+    if recorder[5] == 0:
+        forget_recording(recorder[2])
+        return call_c("PyBool_FromLong", OBJECT, i64(1))
+    plan = find_plan()
+    if bitcast(plan, i64) == 0:
+        return none_object()
+    done = run_known(plan)
+    if done < 0:
         return bitcast(i64(0), OBJECT)
     return call_c("PyBool_FromLong", OBJECT, done)
+
+
+# -- repeating a recording without its Python ------------------------------------------------------------------
+
+# words: 0 entry, 1 slots, 2 outside slots, 3 kept slots, 4 scalars, 5 written outside slots, 6 plan, then the numbers of
+# the outside slots, numbers and bytes of the kept ones, scalars, and which of the outside slots are written
+
+
+@native
+def take_outside(words: WORD, outside: OBJECT) -> i64:
+    """Fill the slots of outside memory; 0 where two of them are one block, which the plan does not know."""
+    recorder = recorder_words()
+    numbers = words + 7
+    slots = bitcast(recorder[6], WORD)
+    done = i64(1)
+    for k in range(words[2]):
+        capsule = call_c("PyTuple_GetItem", OBJECT, outside, 2 * k)
+        block = block_of(capsule)
+        if (block[7] >> 24) == recorder[1] or block[0] == 0 or block[5] != 0 or block[3] == FOREIGN:
+            done = i64(0)
+            break
+        block[7] = (recorder[1] << 24) | numbers[k]
+        slot = slots + SLOT * numbers[k]
+        slot[0] = bitcast(block, i64)
+        slot[1] = bitcast(capsule, i64)
+        slot[2] = call_c("PyLong_AsLongLong", i64, call_c("PyTuple_GetItem", OBJECT, outside, 2 * k + 1))
+        call_c("Py_IncRef", void, capsule)
+    return done
+
+
+@native
+def py_repeat(self: OBJECT, args: OBJECTS, nargs: i64) -> OBJECT:
+    """repeat(words, outside) -> tuple of the kept memories; None where it cannot be repeated, False when refused"""
+    recorder = recorder_words()
+    null = bitcast(i64(0), OBJECT)
+    if recorder[0] != 0 or recorder[10] != 0:
+        return none_object()
+    words = bitcast(block_of(args[0])[0], WORD)
+    count, n_out, n_kept, n_scalar = words[1], words[2], words[3], words[4]
+    recorder[1] += 1
+    room_for(i64(SLOT), i64(6), i64(7), count + 1)
+    room_for(i64(1), i64(8), i64(9), n_scalar + 1)
+    slots = bitcast(recorder[6], WORD)
+    for k in range(SLOT * count):
+        slots[k] = 0
+    recorder[3] = count
+    recorder[2] = words[0]
+    if take_outside(words, args[1]) == 0:
+        forget_recording(words[0])
+        return none_object()
+    kept = words + 7 + n_out
+    sizes = kept + n_kept
+    result = call_c("PyTuple_New", OBJECT, n_kept)
+    for k in range(n_kept):
+        block = header_new(sizes[k])
+        if bitcast(block, i64) == 0:
+            out_of_memory(sizes[k])
+            call_c("Py_DecRef", void, result)
+            forget_recording(words[0])
+            return null
+        block[7] = (recorder[1] << 24) | kept[k]
+        slots[SLOT * kept[k]] = bitcast(block, i64)
+        call_c("PyTuple_SetItem", i32, result, k, capsule_of(block))
+    given = sizes + n_kept
+    scalars = bitcast(recorder[8], WORD)
+    for k in range(n_scalar):
+        scalars[k] = given[k]
+    recorder[4] = n_scalar
+    recorder[5] = 1
+    done = run_known(bitcast(words[6], WORD))
+    if done < 0:
+        call_c("Py_DecRef", void, result)
+        return null
+    if done == 0:
+        call_c("Py_DecRef", void, result)
+        return call_c("PyBool_FromLong", OBJECT, i64(0))
+    written = given + n_scalar
+    for k in range(words[5]):
+        touched = block_of(call_c("PyTuple_GetItem", OBJECT, args[1], 2 * written[k]))
+        touched[2] += 1
+    return result

@@ -38,7 +38,7 @@ from .kernels_memory import (
     refuse_inference,
     results_of,
 )
-from .kernels_plan import py_run_recorded
+from .kernels_plan import py_repeat, py_run_recorded
 from .kernels_record import bump_versions, record, settle, touched
 from .kernels_team import run_chunks, seat_words, team_run, team_wake, team_words, worker
 from .native import bitcast, call_c, local, native, symbol
@@ -216,6 +216,7 @@ def py_word(self: OBJECT, args: OBJECTS, nargs: i64) -> OBJECT:
     k = call_c("PyLong_AsLongLong", i64, args[1])
     if k == 0:  # who has the address may read and write: what was recorded comes first
         recorder = recorder_words()
+        recorder[19] += 1
         if (recorder[5] != 0 or recorder[10] != 0) and (block[3] == FOREIGN or touched(block) != 0):
             if settle() == 0:
                 return bitcast(i64(0), OBJECT)
@@ -252,7 +253,7 @@ def py_set_version(self: OBJECT, args: OBJECTS, nargs: i64) -> OBJECT:
 EXPORTS = {
     "capsule_destroy": capsule_destroy, "launch": launch, "py_allocate": py_allocate, "py_wrap": py_wrap,
     "py_word": py_word, "py_version": py_version, "py_set_version": py_set_version, "py_give_away": py_give_away,
-    "py_run_recorded": py_run_recorded, "pool_release": pool_release, "pool_words": pool_words, "team_words": team_words,
+    "py_run_recorded": py_run_recorded, "py_repeat": py_repeat, "pool_release": pool_release, "pool_words": pool_words, "team_words": team_words,
     "seat_words": seat_words, "recorder_words": recorder_words, "inference_words": inference_words,
     "error_words": error_words, "worker": worker, "team_wake": team_wake, "team_run": team_run,
 }  # fmt: skip

@@ -20,7 +20,7 @@ from .conv_lanes import (
     store_masked,
     sum_lanes,
 )  # fmt: skip
-from .native import bitcast, load, local, native, select, shuffle, splat, store
+from .native import bitcast, horizontal, load, local, native, select, shuffle, splat, store
 from .types import Type, f32, i32, i64, ptr, vec
 
 
@@ -207,18 +207,45 @@ def pool_windows(frame: ptr(i64), p: ptr(i64), begin: i64, end: i64):
 
 @native
 def window_maximum(G, p, source: ptr(G.T), d, h, first, last):
-    z0 = p[p[POOL.windows_d] + 2 * d]
-    y0 = p[p[POOL.windows_h] + 2 * h]
-    where = (z0 * p[POOL.in_h] + y0) * p[POOL.in_w] + first
-    best = G.S(source[z0 * p[POOL.source_d] + y0 * p[POOL.source_h] + first * p[POOL.source_w]])
-    for z in range(z0, p[p[POOL.windows_d] + 2 * d + 1]):
-        for y in range(y0, p[p[POOL.windows_h] + 2 * h + 1]):
-            row = source + (z * p[POOL.source_d] + y * p[POOL.source_h])
-            for x in range(first, last):
-                value = G.S(row[x * p[POOL.source_w]])
-                if value > best or value != value:
-                    best = value
-                    where = (z * p[POOL.in_h] + y) * p[POOL.in_w] + x
+    """The largest of a window and its position in the plane: lanes along the runs that lie side by side."""
+    z0, z1 = p[p[POOL.windows_d] + 2 * d], p[p[POOL.windows_d] + 2 * d + 1]
+    y0, y1 = p[p[POOL.windows_h] + 2 * h], p[p[POOL.windows_h] + 2 * h + 1]
+    begin = (z0 * p[POOL.in_h] + y0) * p[POOL.in_w] + first
+    where, best = begin, G.S(0)
+    if p[POOL.source_w] == 1:
+        lanes = lane_numbers(i32, G.L)
+        tops, places = splat(G.S(G.LOWEST), G.L), splat(i32(begin), G.L)
+        runs, length = y1 - y0, last - first
+        if length == p[POOL.in_w] and p[POOL.source_h] == length:  # whole rows make one run
+            runs, length = i64(1), (y1 - y0) * length
+        for z in range(z0, z1, unroll=None):
+            for y in range(y0, y0 + runs, unroll=None):
+                row = source + (z * p[POOL.source_d] + y * p[POOL.source_h] + first)
+                at = (z * p[POOL.in_h] + y) * p[POOL.in_w] + first
+                for x in range(0, length, G.L, unroll=None):
+                    mask = first_lanes(length - x, G.L)
+                    value = vec(G.S, G.L)(load_masked(row + x, vec(G.T, G.L), mask))
+                    better = value > tops
+                    if G.S.kind == "float":
+                        better = either(better, value != value)
+                    better = both(mask, better)
+                    tops = select(better, value, tops)
+                    places = select(better, lanes + i32(at + x), places)
+        best = horizontal("max", tops)
+        if best != best:  # as in PyTorch the last NaN counts, and of equals the first
+            where = i64(horizontal("max", select(tops != tops, places, splat(i32(-1), G.L))))
+        else:
+            where = i64(horizontal("min", select(tops == best, places, splat(i32(0x7FFFFFFF), G.L))))
+    else:
+        best = G.S(source[z0 * p[POOL.source_d] + y0 * p[POOL.source_h] + first * p[POOL.source_w]])
+        for z in range(z0, z1):
+            for y in range(y0, y1):
+                line = source + (z * p[POOL.source_d] + y * p[POOL.source_h])
+                for x in range(first, last):
+                    one = G.S(line[x * p[POOL.source_w]])
+                    if one > best or one != one:
+                        best = one
+                        where = (z * p[POOL.in_h] + y) * p[POOL.in_w] + x
     return best, where
 
 

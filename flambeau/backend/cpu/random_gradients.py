@@ -21,24 +21,25 @@ _STATICS = {"LOG": LOG, "DIGAMMA": DIGAMMA}
 
 
 @native
-def gamma_lower(a: f64, x: f64) -> f64:
+def gamma_lower(a: f64, x: f64, near: f64) -> f64:
     """x < a + 1: S = sum of x**n / ((a + 1) ... (a + n)) gives F = x f S / a."""
     term = f64(1.0)
     rest = f64(0.0)  # sum of 1 / (a + k)
     total = f64(1.0)
     slope = f64(0.0)
     k = f64(0.0)
-    while k < STEPS and (term > total * 1e-17 or term * rest > -slope * 1e-17):
+    while k < STEPS and (term > total * near or term * rest > -slope * near):
         k += 1.0
-        term = term * x / (a + k)
-        rest = rest + 1.0 / (a + k)
+        part = 1.0 / (a + k)
+        term = term * x * part
+        rest = rest + part
         total = total + term
         slope = slope - term * rest
     return -(x / a) * (total * (LOG((x,))[0] - DIGAMMA((a + 1.0,))[0]) + slope)
 
 
 @native
-def gamma_upper(a: f64, x: f64) -> f64:
+def gamma_upper(a: f64, x: f64, near: f64) -> f64:
     """x >= a + 1: Legendre's continued fraction h gives 1 - F = x f h."""
     b = x + 1.0 - a
     d = 1.0 / b
@@ -50,14 +51,15 @@ def gamma_upper(a: f64, x: f64) -> f64:
     k = f64(0.0)
     change = f64(2.0)
     turn = f64(1.0)
-    while k < STEPS and (fabs(change - 1.0) > 1e-16 or fabs(turn) > 1e-16):
+    while k < STEPS and (fabs(change - 1.0) > near or fabs(turn) > near):
         k += 1.0
         step = k * (a - k)
         b = b + 2.0
         below = step * d + b
         below_slope = k * d + step * d_slope - 1.0
-        c_slope = (k - step * c_slope / c) / c - 1.0
-        c = b + step / c
+        over = 1.0 / c
+        c_slope = (k - step * c_slope * over) * over - 1.0
+        c = b + step * over
         d = 1.0 / below
         d_slope = -below_slope * d * d
         change = c * d
@@ -89,14 +91,14 @@ def gamma_kernel(frame: WORD, params: WORD, begin: i64, end: i64):
         if a > LARGE:
             found = gamma_expanded(a, x)
         elif x < a + 1.0 or a != a or x != x:
-            found = gamma_lower(a, x) if x != 0.0 else f64(0.0)
+            found = gamma_lower(a, x, f64(NEAR)) if x != 0.0 else f64(0.0)
         else:
-            found = gamma_upper(a, x)
+            found = gamma_upper(a, x, f64(NEAR))
         out[i] = found
 
 
 @native
-def beta_fraction(a: f64, b: f64, x: f64, slope_a: f64, slope_b: f64):
+def beta_fraction(a: f64, b: f64, x: f64, slope_a: f64, slope_b: f64, near: f64):
     """The fraction h with F = x (1 - x) f h / a for x below the mean, and its derivative in a direction of (a, b)."""
     c = f64(1.0)
     c_slope = f64(0.0)
@@ -107,13 +109,13 @@ def beta_fraction(a: f64, b: f64, x: f64, slope_a: f64, slope_b: f64):
     change = f64(2.0)
     turn = f64(1.0)
     j = f64(0.0)
-    while j < STEPS and (fabs(change - 1.0) > 1e-16 or fabs(turn) > 1e-16):
+    while j < STEPS and (fabs(change - 1.0) > near or fabs(turn) > near):
         # two coefficients a round: -(a+m)(a+b+m) x / ((a+2m)(a+2m+1)), then (m+1)(b-m-1) x / ((a+2m+1)(a+2m+2))
         m = j
-        step = -(a + m) * (a + b + m) * x / ((a + 2.0 * m) * (a + 2.0 * m + 1.0))
-        rate = slope_a / (a + m) + (slope_a + slope_b) / (a + b + m)
-        rate = rate - slope_a / (a + 2.0 * m) - slope_a / (a + 2.0 * m + 1.0)
-        step_slope = step * rate
+        below_both = 1.0 / ((a + 2.0 * m) * (a + 2.0 * m + 1.0))
+        step = -(a + m) * (a + b + m) * x * below_both
+        step_slope = -(slope_a * (a + b + m) + (slope_a + slope_b) * (a + m)) * x * below_both
+        step_slope = step_slope - step * slope_a * (2.0 * (a + 2.0 * m) + 1.0) * below_both
         for half in range(2):
             if half == 1:
                 m = j + 1.0
@@ -124,8 +126,9 @@ def beta_fraction(a: f64, b: f64, x: f64, slope_a: f64, slope_b: f64):
                 )
             below = 1.0 + step * d
             below_slope = step_slope * d + step * d_slope
-            c_slope = (step_slope - step * c_slope / c) / c
-            c = 1.0 + step / c
+            over = 1.0 / c
+            c_slope = (step_slope - step * c_slope * over) * over
+            c = 1.0 + step * over
             d = 1.0 / below
             d_slope = -below_slope * d * d
             change = c * d
@@ -154,10 +157,10 @@ def beta_kernel(frame: WORD, params: WORD, begin: i64, end: i64):
         elif x >= 1.0:
             found = f64(0.0)
         elif x * (totals[i] + 2.0) <= a + 1.0:
-            h, slope = beta_fraction(a, b, x, f64(1.0), f64(0.0))
+            h, slope = beta_fraction(a, b, x, f64(1.0), f64(0.0), f64(NEAR))
             found = -(x / a) * (h * (level - 1.0 / a) + slope)
         else:
-            h, slope = beta_fraction(b, a, 1.0 - x, f64(0.0), f64(1.0))
+            h, slope = beta_fraction(b, a, 1.0 - x, f64(0.0), f64(1.0), f64(NEAR))
             found = (x / b) * (h * level + slope)
         out[i] = found
 
@@ -166,7 +169,8 @@ def _each(call, kernel, operands: int) -> None:
     result = call.outputs[0]
     inputs = [call.contiguous(k, "f64") for k in range(operands)]
     place = call.scratch(8 * result.numel)
-    call.native(kernel, _STATICS, [place, *inputs], result.numel, 64)
+    near = 1e-16 if result.dtype.code == "f64" else 1e-9
+    call.native(kernel, {**_STATICS, "NEAR": near}, [place, *inputs], result.numel, 64)
     flat = contiguous_strides(result.shape)
     call.pointwise(
         [(result.dtype.code, result.strides, call.out(0))], [("f64", flat, place)], lambda x: x, result.shape

@@ -20,7 +20,7 @@ from .kernels_plan import STEP
 from .kernels_record import ENTRY
 
 _words = runtime.recorder
-_LIMIT = 4096  # entries after which a recording is run, so that an endless loop does not fill the memory
+LIMIT = 4096  # entries after which a recording is run, so that an endless loop does not fill the memory
 _free = ctypes.CDLL(None).free
 _free.argtypes = [ctypes.c_void_p]
 _release = ctypes.pythonapi.Py_DecRef
@@ -162,7 +162,7 @@ def begin(root: Root) -> bool:
     """Let this thread record from here on; False when that is not possible now."""
     if _words[0] != 0 or _words[10] != 0:
         return False
-    _words[16] = _LIMIT
+    _words[16] = LIMIT
     _words[1] += 1
     _words[2] = root.address
     _holder[0] = root
@@ -174,7 +174,7 @@ def end() -> None:
     """Run what was recorded, and record no more."""
     try:
         if _words[5]:
-            settle()
+            settle(at_end=True)
         elif _words[3]:
             runtime.run_recorded()
     finally:
@@ -182,13 +182,15 @@ def end() -> None:
         _holder[0] = None
 
 
-def settle() -> None:
+def settle(at_end: bool = False) -> None:
     """Run what was recorded. Another thread than the recording one waits while that runs."""
     own = threading.get_ident()
     while _words[10] not in (0, own) or (_words[0] == _BUSY and _planning[0] != own):
         time.sleep(0.00005)
     if _words[0] == _BUSY or _words[0] == 0 or _words[5] == 0:
         return
+    if WATCHER[0] is not None:
+        WATCHER[0].segment(at_end)
     if runtime.run_recorded() is None:
         owner, _words[0], _planning[0] = _words[0], _BUSY, own
         try:
@@ -198,12 +200,68 @@ def settle() -> None:
         runtime.run_recorded()
 
 
+#: what is told of every settling, with `segment(at_end)`, before it runs
+WATCHER: list = [None]
 _planning = [0]
 _settle = settle  # the recorder holds the address of this function
 _words[11] = id(_settle)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=lambda: settle() if _words[0] == threading.get_ident() else None,
                         after_in_child=lambda: _words.__setitem__(0, _words[0] if active() else 0))  # fmt: skip
+
+
+class Segment(NamedTuple):
+    """What a settling is about to run: what is needed to run it again without its Python."""
+
+    trace: Trace
+    last: int  # address of the last entry
+    outside: list[tuple[int, object, int, int]]  # slot, capsule, start in bytes, address of the block
+    kept: list[tuple[int, int]]  # slot, address of the block
+    scalars: list[int]  # as words
+
+
+def segment() -> Segment:
+    """The recording as it is now."""
+    trace, last = _trace()
+    slots = _read(_words[6], 3 * _words[3]) if _words[3] else []
+    outside = [(k, ctypes.cast(slots[3 * k + 1], ctypes.py_object).value, slots[3 * k + 2], slots[3 * k]) for k in trace.outside]
+    scalars = _read(_words[8], _words[4]) if _words[4] else []
+    return Segment(trace, last, outside, [(k, slots[3 * k]) for k in trace.kept], scalars)
+
+
+def plan_of(last: int, kept: list[int]) -> int:
+    """Address of the plan of an entry that keeps these slots; 0 when there is none."""
+    at = _read(last, 5)[4]
+    while at:
+        words = _read(at, 3)
+        if words[1] == len(kept) and (not kept or _read(words[2], len(kept)) == kept):
+            return at
+        at = words[0]
+    return 0
+
+
+def block_address(memory: object) -> int:
+    """Address of the block that a capsule stands for."""
+    return _pointer(memory, None)
+
+
+_pointer = ctypes.pythonapi.PyCapsule_GetPointer
+_pointer.restype, _pointer.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
+
+
+def write_bytes(address: int, data: bytes) -> None:
+    """Write into native memory."""
+    ctypes.memmove(address, data, len(data))
+
+
+def counts() -> tuple[int, int]:
+    """How many entries were made, and how many addresses asked for, so far."""
+    return _words[12], _words[19]
+
+
+def scalars_so_far() -> int:
+    """How many numbers the recording holds."""
+    return _words[4]
 
 
 # -- reading a trace -----------------------------------------------------------------------------------------

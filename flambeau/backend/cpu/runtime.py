@@ -76,6 +76,7 @@ version = _builtin("py_version", "version")
 set_version = _builtin("py_set_version", "set_version")
 give_away = _builtin("py_give_away", "give_away")
 run_recorded = _builtin("py_run_recorded", "run_recorded")
+repeat = _builtin("py_repeat", "repeat")
 _launch = _definition("launch", "program")
 
 

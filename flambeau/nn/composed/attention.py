@@ -54,11 +54,15 @@ def multi_head_attention_forward(
     length, batch, width = query.shape
     head = _head_size(width, embed_dim_to_check, num_heads)
     key_padding_mask = _as_added(key_padding_mask, "key_padding_mask", attn_mask, "attn_mask", query.dtype)
-    attn_mask = _causal_or_given(attn_mask, is_causal, key_padding_mask, need_weights)
-    if attn_mask is None:
-        is_causal = False
-    else:
-        is_causal = is_causal and key_padding_mask is None and not need_weights
+    if is_causal and attn_mask is None:
+        raise RuntimeError(
+            "Need attn_mask if specifying the is_causal hint. You may use the Transformer module method "
+            "`generate_square_subsequent_mask` to create this mask."
+        )
+    is_causal = is_causal and key_padding_mask is None and not need_weights
+    if is_causal:
+        attn_mask = None  # the operator's own causal mask does it
+    if attn_mask is not None:
         attn_mask = _as_added(attn_mask, "attn_mask", None, "", query.dtype)
         attn_mask = _check_mask(attn_mask, length, key.shape[0], batch * num_heads)
 
@@ -179,15 +183,6 @@ def _as_added(
     return flambeau.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill_(mask, float("-inf"))
 
 
-def _causal_or_given(attn_mask, is_causal: bool, key_padding_mask, need_weights: bool):
-    """The attention mask to apply; None where the kernel's own causal mask does it."""
-    if is_causal and attn_mask is None:
-        raise RuntimeError("Need attn_mask if specifying the is_causal hint.")
-    if is_causal and key_padding_mask is None and not need_weights:
-        return None  # handed on as `is_causal`
-    return attn_mask
-
-
 def _check_mask(mask: Tensor, length: int, source: int, heads: int) -> Tensor:
     wanted = (length, source) if mask.dim() == 2 else (heads, length, source)
     if tuple(mask.shape) != wanted:
@@ -241,10 +236,11 @@ def _join_masks(attn_mask, padding, batch: int, num_heads: int, source: int) -> 
     """One mask of scores from the attention mask and the padding of each sequence."""
     if padding is None:
         return attn_mask
-    _require(
-        tuple(padding.shape) == (batch, source),
-        f"expecting key_padding_mask shape of {(batch, source)}, but got {padding.shape}",
-    )
+    for at, wanted in enumerate((batch, source)):
+        _require(
+            padding.shape[at] == wanted,
+            f"Expected key_padded_mask.shape[{at}] to be {wanted}, but got {padding.shape[at]}",
+        )
     padding = padding.view(batch, 1, 1, source).expand(-1, num_heads, -1, -1)
     padding = padding.reshape(batch * num_heads, 1, source)
     return padding if attn_mask is None else attn_mask + padding

@@ -63,7 +63,11 @@ def _check(log_probs: Tensor, lengths: list[int], counts: list[int], blank: int)
     require(len(counts) == batch, "target_lengths must be of size batch_size")
     for n in lengths:
         require(n >= 0, f"Expected input_lengths to have value at least 0, but got value {n}")
-        require(n <= time, f"Expected input_lengths to have value at most {time}, but got value {n}")
+        require(
+            n <= time,
+            f"Expected input_lengths to have value at most {time}, but got value {n} (while checking arguments "
+            "for ctc_loss_allocate_outputs)",
+        )
     for n in counts:
         require(n >= 0, f"Expected target_lengths to have value at least 0, but got value {n}")
 

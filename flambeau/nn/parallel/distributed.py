@@ -15,5 +15,6 @@ class DistributedDataParallel(Module):
     def __init__(self, module: Module, *arguments: Any, **keywords: Any):
         super().__init__()
         raise ValueError(
-            "Default process group has not been initialized, please make sure to call init_process_group."
+            "Default process group has not been initialized, please make sure to call init_process_group.\n"
+            "  training over several processes is not part of this version; DataParallel runs on one device"
         )

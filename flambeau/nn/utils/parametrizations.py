@@ -158,8 +158,9 @@ class _Orthogonal(Module):
         if wide:
             X, rows, columns = X.mT, columns, rows
         if self.orthogonal_map is _OrthMaps.householder:
-            tau = 2.0 / (1.0 + (X * X).sum(dim=-2))
-            result = flambeau.linalg.householder_product(X, tau)
+            reflectors = X.tril(diagonal=-1)  # ones on the diagonal are implied, what stands there are signs
+            tau = 2.0 / (1.0 + (reflectors * reflectors).sum(dim=-2))
+            result = flambeau.linalg.householder_product(reflectors, tau)
             signs = X.diagonal(dim1=-2, dim2=-1).int().to(result.dtype)
             result = result * signs.unsqueeze(-2)
         else:
@@ -192,7 +193,7 @@ class _Orthogonal(Module):
         if not hasattr(self, "base"):
             return self._householder_inverse(Q, given)
         if rows == columns:
-            basis = Q.clone()
+            basis = Q.clone() if _is_orthogonal(Q) else _orthonormal(Q)
         else:  # completed by random columns to a square one
             more = flambeau.randn(*(*Q.shape[:-2], rows, rows - columns), dtype=Q.dtype, device=Q.device)
             basis = _orthonormal(flambeau.cat([Q, more], dim=-1))
@@ -212,6 +213,14 @@ class _Orthogonal(Module):
         diagonal.sign_()
         diagonal[tau == 0.0] *= -1
         return reflectors.mT if given.size(-2) < given.size(-1) else reflectors
+
+
+def _is_orthogonal(matrix: Tensor) -> bool:
+    """Whether the columns are orthonormal, to rounding."""
+    size = matrix.size(-1)
+    one = flambeau.eye(size, dtype=matrix.dtype, device=matrix.device)
+    near = 10.0 * size * flambeau.finfo(matrix.dtype).eps
+    return bool(flambeau.allclose(matrix.mH @ matrix, one, atol=near))
 
 
 def _orthonormal(matrix: Tensor) -> Tensor:

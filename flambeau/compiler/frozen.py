@@ -1,0 +1,324 @@
+"""`compile(..., freeze=True)`: a call that is repeated without its Python.
+
+What the last recorded call did is kept as segments: plans, the outside memory that they used (of an argument, of an
+earlier segment, or fixed), the numbers they were given, the tensors that came out, the gradients that were set. A repeat
+checks what it relies on, runs the plans, and wraps the results.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from typing import Any
+
+from ..backend.cpu import recording, runtime
+from ..backend.cpu.planning import slots_written
+from ..base.mode import mode
+from ..nn import Module
+from ..optim.fused import FusedGroups
+from ..tensor import autograd
+from ..tensor.autograd import AccumulateGrad
+from ..tensor.tensor import Tensor, make
+
+__all__ = ["Capture", "Frozen"]
+
+
+class Stays(Exception):
+    """Why a call cannot be repeated without its Python."""
+
+
+class Capture:
+    """Watches one recorded call."""
+
+    def __init__(self, function: Callable, args: tuple, kwargs: dict) -> None:
+        #: gradients before the call, of the parameters that it may use
+        self.known = {id(p): p._grad for _, _, p, *_ in _reliances(function, args, kwargs)[1]}
+        self.segments: list[recording.Segment] = []
+        self.live: list[tuple[int, int, int, Callable]] = []  # segment, first scalar, count, where they come from
+        self.leaves: dict[int, tuple[Tensor, Any]] = {}  # with the gradient that they had before
+        self.looked: str | None = None
+
+    def segment(self, at_end: bool) -> None:
+        found = recording.segment()
+        last = found.trace.entries[-1]
+        if not (at_end or last.refuses or len(found.trace.entries) >= recording.LIMIT):
+            self.looked = "it looks at a value while it runs"
+        if found.trace.foreign:
+            self.looked = "it uses memory that is shared with something outside (NumPy, `.data`)"
+        self.segments.append(found)
+
+    def numbers(self, count: int, source: Callable[[], tuple]) -> None:
+        """The next `count` numbers of the recording may change: `source` gives them anew."""
+        self.live.append((len(self.segments), recording.scalars_so_far(), count, source))
+
+    def __enter__(self) -> Capture:
+        self.before = recording.counts()
+        self.accumulate = autograd._accumulate
+
+        def accumulate(node: AccumulateGrad, g: Tensor, create_graph: bool) -> None:
+            leaf = node._variable()
+            if leaf is not None:
+                self.leaves.setdefault(id(leaf), (leaf, self.known.get(id(leaf), leaf._grad)))
+            self.accumulate(node, g, create_graph)
+
+        autograd._accumulate = accumulate
+        FusedGroups.live_numbers = self.numbers
+        recording.WATCHER[0] = self
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        recording.WATCHER[0] = None
+        autograd._accumulate = self.accumulate
+        FusedGroups.live_numbers = None
+        made, asked = recording.counts()
+        if made != self.before[0]:
+            self.looked = self.looked or "it did something new"
+        elif asked != self.before[1]:
+            self.looked = self.looked or "it looks at a value, or makes a tensor of Python numbers, while it runs"
+
+
+def flat(x: Any, found: list) -> Any:
+    """The structure of nested arguments or results, with their leaves appended to `found`."""
+    if isinstance(x, (tuple, list)):
+        return (type(x), tuple([flat(e, found) for e in x]))
+    if isinstance(x, dict):
+        return (type(x), tuple([(k, flat(v, found)) for k, v in x.items()]))
+    found.append(x)
+    return None
+
+
+class Frozen:
+    """A captured call, ready to be repeated."""
+
+    def __init__(self, function: Callable, capture: Capture, args: tuple, kwargs: dict, result: Any):
+        if capture.looked:
+            raise Stays(capture.looked)
+        self.inputs: list = []
+        self.structure = flat((args, kwargs), self.inputs)
+        self.expected = [_expected(x) for x in self.inputs]
+        self.same_memory = _sharing(self.inputs)
+        self.grad, self.inference = bool(mode.grad), mode.inference
+        self.modules, self.parameters = _reliances(function, args, kwargs)
+        self._place_arguments()
+        self.steps = [self._step(k, one, capture) for k, one in enumerate(capture.segments)]
+        self.live = [(self.steps[k], first, count, source) for k, first, count, source in capture.live]
+        self.leaves = [(leaf, self._known_gradient(before), self._template(leaf._grad)) for leaf, before in capture.leaves.values()]
+        outputs: list = []
+        self.result_structure = flat(result, outputs)
+        self.outputs = [self._template(x) for x in outputs]
+        del self.places
+
+    # -- building --
+
+    def _place_arguments(self) -> None:
+        #: by address of a block: where a repeat finds its memory
+        self.places: dict[int, tuple] = {}
+        for k, x in enumerate(self.inputs):
+            if isinstance(x, Tensor) and x._memory is not None:
+                self.places.setdefault(recording.block_address(x._memory), ("argument", k, x._offset))
+
+    def _step(self, number: int, one: recording.Segment, capture: Capture) -> Any:
+        plan = recording.plan_of(one.last, [slot for slot, _ in one.kept])
+        if not plan:
+            raise Stays("it did something new")
+        step = Step()
+        step.sources = []
+        for _, capsule, start, block in one.outside:
+            found = self.places.get(block)
+            step.sources.append(("fixed", capsule, start) if found is None else (*found[:2], start - found[2]))
+        for k, (_, block) in enumerate(one.kept):
+            self.places[block] = ("result", (number, k), 0)
+        written = {s for entry in one.trace.entries for s in slots_written(entry)}
+        bumps = [k for k, (slot, *_) in enumerate(one.outside) for entry in one.trace.entries for s in slots_written(entry)
+                 if s == slot] if written else []  # fmt: skip
+        sizes = {slot: n for entry in one.trace.entries for slot, n in zip(entry.outputs, entry.sizes)}
+        words = [
+            one.last, one.trace.slots, len(one.outside), len(one.kept), len(one.scalars), len(bumps), plan,
+            *(slot for slot, *_ in one.outside), *(slot for slot, _ in one.kept), *(sizes[slot] for slot, _ in one.kept),
+            *one.scalars, *bumps,
+        ]  # fmt: skip
+        step.words = runtime.words(words)
+        step.scalars = runtime.address(step.words) + 8 * (7 + len(one.outside) + 2 * len(one.kept))
+        kinds = [kind for entry in one.trace.entries for kind in entry.scalars]
+        step.kinds = kinds
+        step.fixed = all(kind == "fixed" for kind, *_ in step.sources)
+        step.outside = tuple(x for _, capsule, start in step.sources for x in (capsule, start)) if step.fixed else ()
+        return step
+
+    def _known_gradient(self, before: Tensor | None) -> tuple:
+        """What a gradient must be before a repeat: (whether there is one, its memory where the call uses it)."""
+        if before is None:
+            return False, None
+        place = self.places.get(recording.block_address(before._memory)) if before._memory is not None else None
+        used = any(
+            kind == "fixed" and what is before._memory for step in self.steps for kind, what, _ in step.sources
+        )
+        return True, before._memory if used or place else None
+
+    def _template(self, x: Any) -> tuple:
+        """How a repeat makes one of the results."""
+        if not isinstance(x, Tensor):
+            return "value", x
+        if type(x) is not Tensor or x._memory is None:
+            raise Stays("its results are no plain tensors")
+        node = x._node
+        if node is not None and not _released(node):
+            raise Stays("its results carry a graph that is still to be run backwards")
+        found = self.places.get(recording.block_address(x._memory))
+        if found is None:
+            return "value", x
+        kind, where, start = found
+        if kind == "argument":
+            if self.inputs[where] is x:
+                return "same", where
+            return kind, where, x._offset - start, x._layout, node
+        return kind, where, x._offset, x._layout, node
+
+    # -- running --
+
+    def fits(self, args: tuple, kwargs: dict) -> list | None:
+        """The flat arguments, where everything that the repeat relies on holds."""
+        given: list = []
+        if flat((args, kwargs), given) != self.structure or bool(mode.grad) != self.grad or mode.inference != self.inference:
+            return None
+        for x, want in zip(given, self.expected):
+            if isinstance(x, Tensor):
+                if want != (x._layout, x._node is not None, type(x)):
+                    return None
+            elif type(x) is not want[1] or x != want[0]:
+                return None
+        if _sharing(given) != self.same_memory:
+            return None
+        for module, training in self.modules:
+            if module.training is not training:
+                return None
+        for table, name, parameter, memory, layout in self.parameters:
+            if table.get(name) is not parameter or parameter._memory is not memory or parameter._layout is not layout:
+                return None
+        for leaf, (there, memory), _ in self.leaves:
+            have = leaf._grad
+            if (have is not None) is not there or memory is not None and have._memory is not memory:
+                return None
+        return given
+
+    def repeat(self, given: list) -> tuple[bool, Any]:
+        """(whether it ran, result): False, before anything ran, where the arguments share memory in a new way."""
+        for step, first, count, source in self.live:
+            kinds = step.kinds[first : first + count]
+            data = struct.pack("".join("q" if k else "d" for k in kinds), *source()[:count])
+            recording.write_bytes(step.scalars + 8 * first, data)
+        results: list = []
+        for number, step in enumerate(self.steps):
+            outside = step.outside if step.fixed else self._outside(step, given, results)
+            found = runtime.repeat(step.words, outside)
+            if found is None and number == 0:
+                return False, None
+            if not isinstance(found, tuple):
+                raise RuntimeError(
+                    "compile(freeze=True): a repeated call met values that its operators refuse, such as an index out of "
+                    "range; call it without freeze to see where"
+                )
+            results.append(found)
+        for leaf, _, template in self.leaves:
+            leaf._grad = _made(template, given, results)
+        return True, _rebuilt(self.result_structure, iter([_made(t, given, results) for t in self.outputs]))
+
+    @staticmethod
+    def _outside(step: Any, given: list, results: list) -> tuple:
+        found: list = []
+        for kind, what, start in step.sources:
+            if kind == "fixed":
+                found += (what, start)
+            elif kind == "argument":
+                found += (given[what]._memory, given[what]._offset + start)
+            else:
+                found += (results[what[0]][what[1]], start)
+        return tuple(found)
+
+
+class Step:
+    """A segment, ready to be repeated."""
+
+    __slots__ = ("fixed", "kinds", "outside", "scalars", "sources", "words")
+
+
+def _expected(x: Any) -> tuple:
+    return (x._layout, x._node is not None, type(x)) if isinstance(x, Tensor) else (x, type(x))
+
+
+def _sharing(leaves: list) -> list:
+    """Which tensors share memory, and how far apart they start in it."""
+    first: dict[int, tuple[int, int]] = {}
+    found = []
+    for k, x in enumerate(leaves):
+        if isinstance(x, Tensor) and x._memory is not None:
+            number, offset = first.setdefault(id(x._memory), (k, x._offset))
+            if number != k:
+                found.append((number, k, x._offset - offset))
+    return found
+
+
+def _reliances(function: Callable, args: tuple, kwargs: dict) -> tuple[list, list]:
+    """Modules with their mode, and parameters with their place, that the function may use."""
+    seen: list = [getattr(function, "__self__", None)]
+    inner = getattr(function, "__func__", function)
+    code = getattr(inner, "__code__", None)
+    for cell in getattr(inner, "__closure__", None) or ():
+        try:
+            seen.append(cell.cell_contents)
+        except ValueError:
+            continue
+    if code is not None:
+        seen += [inner.__globals__.get(name) for name in code.co_names]
+    flat((args, kwargs), seen)
+    modules: dict[int, tuple] = {}
+    parameters = []
+    for one in seen:
+        if isinstance(one, Module):
+            for module in one.modules():
+                if id(module) not in modules:
+                    modules[id(module)] = (module, module.training)
+                    tables = (module._parameters, module._buffers)
+                    parameters += [(t, n, p, p._memory, p._layout) for t in tables for n, p in t.items() if p is not None]
+        elif isinstance(one, FusedGroups):
+            groups = [(dict(enumerate(group["params"])), group) for group in one.param_groups]
+            parameters += [(table, k, p, p._memory, p._layout) for table, _ in groups for k, p in table.items()]
+    return list(modules.values()), parameters
+
+
+def _released(node: Any) -> bool:
+    """Whether nothing is left to run backwards from a node."""
+    stack, seen = [node], set()
+    while stack:
+        one = stack.pop()
+        if id(one) in seen or type(one) is AccumulateGrad:
+            continue
+        seen.add(id(one))
+        if getattr(one, "saved", None) is not None and getattr(one, "saved", None) != ():
+            return False
+        stack.extend(e for e in one.edges if e is not None)
+    return bool(seen)
+
+
+def _made(template: tuple, given: list, results: list) -> Any:
+    kind, where, *rest = template
+    if kind == "value":
+        return where
+    if kind == "same":
+        return given[where]
+    start, layout, node = rest
+    if kind == "argument":
+        return make(given[where]._memory, layout, given[where]._offset + start)
+    made = make(results[where[0]][where[1]], layout, start)
+    made._node = node
+    return made
+
+
+def _rebuilt(structure: Any, leaves: Any) -> Any:
+    if structure is None:
+        return next(leaves)
+    kind, inside = structure
+    if issubclass(kind, dict):
+        return kind((k, _rebuilt(s, leaves)) for k, s in inside)
+    parts = [_rebuilt(s, leaves) for s in inside]
+    return kind(*parts) if hasattr(kind, "_fields") else kind(parts)
