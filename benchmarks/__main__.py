@@ -13,11 +13,13 @@ import sys
 import warnings
 from typing import Any
 
-from benchmarks import checkpoints, data, large, processes, recurrent, small, training
+from benchmarks import checkpoints, compiled, data, large, processes, recurrent, small, training
 from benchmarks.measure import Row, measure
 from benchmarks.processes import ProcessRow
 
-TIMED = [*small.ROWS, *large.ROWS, *training.ROWS, *recurrent.ROWS, *data.ROWS, *checkpoints.ROWS]
+TIMED = [
+    *small.ROWS, *large.ROWS, *training.ROWS, *compiled.ROWS, *recurrent.ROWS, *data.ROWS, *checkpoints.ROWS,
+]  # fmt: skip
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -66,6 +66,10 @@ def gelu_with_gradient(torch):
 ROWS = [
     Row("compiled: step 784-128-10, batch 32, SGD", "compiled", whole(training.perceptron(32, "SGD", lr=0.01)), 0.35),
     Row("compiled: step 784-128-10, batch 32, Adam", "compiled", whole(training.perceptron(32, "Adam", lr=1e-3)), 0.30),
+    Row("frozen: step 784-128-10, batch 32, SGD", "compiled",
+        whole(training.perceptron(32, "SGD", lr=0.01), freeze=True), 0.30),
+    Row("frozen: step 784-128-10, batch 32, Adam", "compiled",
+        whole(training.perceptron(32, "Adam", lr=1e-3), freeze=True), 0.25),
     Row("compiled: step 784-128-10, batch 256, SGD", "compiled", whole(training.perceptron(256, "SGD", lr=0.01)), 0.7),
     Row("compiled: step 784-256-BN-10, batch 64, Adam", "compiled", whole(classifier(
         lambda torch: networks.perceptron(torch, True, 256), (64, 784), 64, "Adam")), 0.45),

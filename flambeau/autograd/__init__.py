@@ -25,8 +25,8 @@ __all__ = [
 
 def __getattr__(name: str):
     """The profiler, which few programs load."""
-    if name == "profiler":
+    if name in ("profiler", "forward_ad"):
         from importlib import import_module
 
-        return import_module(f"{__name__}.profiler")
+        return import_module(f"{__name__}.{name}")
     raise AttributeError(f"module '{__name__}' has no attribute '{name}'")

@@ -41,7 +41,7 @@ from .pareto import Pareto
 from .poisson import Poisson
 from .transformed_distribution import TransformedDistribution
 from .uniform import Uniform
-from .utils import _sum_rightmost, euler_constant
+from .utils import _sum_rightmost, euler_constant, where
 
 __all__ = ["kl_divergence", "register_kl"]
 
@@ -484,8 +484,8 @@ def _crossed(level: Callable, outside: Callable) -> Callable:
 
     def rule(p, q):
         found = -p.entropy() - level(p, q)
-        where = outside(p, q)
-        return found if where is None else where(where, math.inf, found)
+        beyond = outside(p, q)
+        return found if beyond is None else where(beyond, math.inf, found)
 
     return rule
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import flambeau
 from flambeau.base.layout import Size
@@ -124,7 +125,7 @@ class LowRankMultivariateNormal(Distribution):
         spread = _batch_mv(self._unbroadcasted_cov_factor, inner)
         return self.loc + spread + self._unbroadcasted_cov_diag.sqrt() * outer
 
-    def _log_determinant(self) -> Tensor:
+    def _log_determinant(self) -> Any:
         return _batch_lowrank_logdet(
             self._unbroadcasted_cov_factor, self._unbroadcasted_cov_diag, self._capacitance_tril
         )
@@ -142,5 +143,5 @@ class LowRankMultivariateNormal(Distribution):
 
     def entropy(self) -> Tensor:
         level = self._event_shape[0] * (1.0 + math.log(2 * math.pi))
-        found = 0.5 * (self._log_determinant() + level)
+        found = (self._log_determinant() + level) * 0.5
         return found if len(self._batch_shape) == 0 else found.expand(self._batch_shape)

@@ -66,7 +66,9 @@ class SampleAtBackward(Opaque):
 
     def layouts(input, grid, wanted):
         return [
-            contiguous_layout(one.shape, one.dtype, one.device) for one, needed in zip((input, grid), wanted) if needed
+            contiguous_layout(one.shape, one.dtype, one.device)
+            for one, needed in zip((input, grid), wanted)
+            if needed
         ]
 
 

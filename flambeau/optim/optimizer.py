@@ -53,7 +53,10 @@ def _with_hooks(step: Callable) -> Callable:
 
     @functools.wraps(step)
     def call(self: Optimizer, *args: Any, **kwargs: Any) -> Any:
-        before, after = self._optimizer_step_pre_hooks, self._optimizer_step_post_hooks
+        try:
+            before, after = self._optimizer_step_pre_hooks, self._optimizer_step_post_hooks
+        except AttributeError:  # a wrapper of an optimiser, whose own `__init__` never ran
+            return step(self, *args, **kwargs)
         if not (before or after or _global_pre_hooks or _global_post_hooks):
             return step(self, *args, **kwargs)
         args = (self, *args)  # hooks see the call of the unbound method

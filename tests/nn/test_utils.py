@@ -209,14 +209,14 @@ def test_calling_a_module_with_other_parameters():
     layer = nn.Linear(2, 1)
     before = layer.weight
     given = {"weight": flambeau.ones(1, 2, requires_grad=True), "bias": flambeau.zeros(1)}
-    result = utils.stateless.functional_call(layer, given, flambeau.tensor([[3.0, 4.0]]))
+    result = flambeau.func.functional_call(layer, given, flambeau.tensor([[3.0, 4.0]]))
     assert result.item() == 7
     assert layer.weight is before
     result.backward()
     assert given["weight"].grad.tolist() == [[3, 4]]
     with pytest.raises(RuntimeError, match="Missing key"):
-        utils.stateless.functional_call(layer, {}, flambeau.ones(1, 2), strict=True)
+        flambeau.func.functional_call(layer, {}, flambeau.ones(1, 2), strict=True)
     counting = nn.BatchNorm1d(2)
     buffers = dict(counting.named_buffers())
-    utils.stateless.functional_call(counting, buffers, flambeau.ones(3, 2))
+    flambeau.func.functional_call(counting, buffers, flambeau.ones(3, 2))
     assert counting.num_batches_tracked.item() == 1  # changed in place, through the tensor that was given

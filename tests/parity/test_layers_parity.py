@@ -14,7 +14,7 @@ causal = nn.Transformer.generate_square_subsequent_mask(L)
 lost = torch.tensor([[False, False, True, False, True], [False] * 5])
 def grads(m, *outputs):
     sum((o * torch.arange(o.numel()).reshape(o.shape)).sum() for o in outputs).backward()
-    return [p.grad.sum() for p in m.parameters() if p.grad is not None]
+    return [p.grad.double().norm() for p in m.parameters() if p.grad is not None]
 """
 
 ATTENTION = {
@@ -158,6 +158,14 @@ OTHERS = {
     "spectral norm": "m = nn.utils.parametrizations.spectral_norm(nn.Linear(3, 4)); x = torch.randn(2, 3); r = m(x), m(x), m.eval()(x)",
     "weight norm": "m = nn.utils.parametrizations.weight_norm(nn.Linear(3, 4)); o = m(torch.randn(2, 3)); r = o, grads(m, o), list(m.state_dict()), repr(m)",
     "orthogonal": "m = nn.utils.parametrizations.orthogonal(nn.Linear(3, 3), orthogonal_map='cayley'); r = (m.weight @ m.weight.T).detach().round().abs()",
+    **{
+        f"orthogonal {kind} {shape} {trivial}": f"m = nn.utils.parametrizations.orthogonal(nn.Linear{shape}, orthogonal_map='{kind}', use_trivialization={trivial})\n"
+        "torch.manual_seed(1); g = torch.randn(m.weight.shape); w = m.weight; (w * g).sum().backward(); r = w.shape, m.parametrizations.weight.original.shape\n"
+        + ("r = (*r, w, m.parametrizations.weight.original.grad)" if kind == "householder" or kind == "cayley" and not trivial else "")
+        for kind in ("cayley", "matrix_exp", "householder")
+        for shape in ((3, 3), (2, 4), (4, 2))
+        for trivial in (True, False)
+    },
     "old weight norm": "m = nn.utils.weight_norm(nn.Linear(3, 4), dim=1); o = m(torch.randn(2, 3)); r = o, list(m.state_dict()), repr(nn.utils.remove_weight_norm(m))",
     "old spectral norm": "m = nn.utils.spectral_norm(nn.Linear(3, 4)); x = torch.randn(2, 3); r = m(x), m(x), list(m.state_dict())",
     "parametrize": "P = nn.utils.parametrize\nclass D(nn.Module):\n    def forward(self, x): return x * 2\n    def right_inverse(self, x): return x / 2\n"

@@ -387,6 +387,11 @@ class Builder:
         raw = self._narrow(self.convert(x, goal), goal)
         self.do(f"store {goal.memory} {raw}, {pointer}, align {align}{extra}{self._access()}")
 
+    def rounded(self, x, t: Type) -> Value:
+        """The value converted to a type as memory would hold it: a type of 16 bits is rounded to its digits."""
+        x = self.convert(x, t)
+        return x if t.register is t else self._widen(self._narrow(x, t), t)
+
     def _narrow(self, x: Value, t: Type) -> str:
         e = t.element
         if e.kind == "bool":

@@ -119,7 +119,7 @@ def _one(b: Builder, e: Expr, inputs, scalars, memo, refuse) -> Value:
     if op == "where":
         return b.select(*_same_lanes(b, args))
     if op == "convert":
-        return b.convert(args[0], with_lanes(t, args[0].type.lanes))
+        return b.rounded(args[0], with_lanes(t, args[0].type.lanes))
     if op == "bitcast":
         return b.bitcast(args[0], with_lanes(t, args[0].type.lanes))
     if op == "refuse":

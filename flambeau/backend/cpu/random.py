@@ -77,6 +77,7 @@ def target(call):
     """
     where = call.inputs[0]
     call.mark_written(0)
+    call.mark_written(1)  # the state moves on even where nobody wants the samples
     shape, strides = where.shape, where.strides
     if not where.contiguous:
         order = sorted(range(where.ndim), key=lambda d: -strides[d])

@@ -308,6 +308,7 @@ def _sample(call, kernel, names: str, operands: int, finish=lambda x: x, more: d
     """Run a sampler over the operands as contiguous float64, then write its samples in the result's type."""
     result = call.outputs[0]
     inputs = [call.contiguous(k, "f64") for k in range(operands)]
+    call.mark_written(operands)  # the state moves on even where nobody wants the samples
     place = call.scratch(8 * result.numel)
     statics = {name: _STATICS[name] for name in names.split()} | (more or {})
     call.native(kernel, statics, [place, *inputs, call.input(operands), result.numel], 1, 1)
@@ -347,6 +348,7 @@ def dirichlet(call) -> None:
     if result.numel == 0:
         return
     code, n = result.dtype.code, result.shape[-1] if result.ndim else 1
+    call.mark_written(1)
     place = call.scratch(8 * result.numel)
     statics = {name: _STATICS[name] for name in ("LOG", "LOG1P", "EXP", "POLAR")}
     call.native(gamma_kernel, {**statics, "T": f64, "THIRD": THIRD},

@@ -38,8 +38,43 @@ def _cubic(x, a: float):
 
 
 @lru_cache(256)
-def taps(old: int, new: int, scale: float | None, mode: str, align_corners: bool, antialias: bool) -> Any:
-    """(places, weights) of the elements that each element of the result is made of, as arrays (new, taps)."""
+def taps(
+    old: int,
+    new: int,
+    scale: float | None,
+    mode: str,
+    align_corners: bool,
+    antialias: bool,
+    bytes_: bool = False,
+) -> Any:
+    """(places, weights) of the elements that each element of the result is made of, as arrays (new, taps).
+
+    bytes_: weights in 16 bits, so that images of bytes give the same numbers everywhere.
+    """
+    places, weights = _taps(old, new, scale, mode, align_corners, antialias)
+    if not bytes_:
+        return places, weights
+    weights = weights.copy()
+    if not antialias:  # what the border repeats counts once
+        for k in range(1, places.shape[1]):
+            for j in range(k):
+                same = (places[:, k] == places[:, j]) & (weights[:, j] != 0)
+                weights[same, j] += weights[same, k]
+                weights[same, k] = 0
+    return places, _in_16_bits(weights)
+
+
+def _in_16_bits(weights) -> Any:
+    """Weights rounded to multiples of the largest power of two for which all of them fit 16 bits."""
+    import numpy as np
+
+    bits = 0
+    while bits < 22 and int(0.5 + weights.max() * (1 << (bits + 1))) < 1 << 15:
+        bits += 1
+    return np.trunc(weights * (1 << bits) + np.copysign(0.5, weights)) / (1 << bits)
+
+
+def _taps(old: int, new: int, scale: float | None, mode: str, align_corners: bool, antialias: bool) -> Any:
     import numpy as np
 
     if mode.startswith("nearest"):
@@ -247,7 +282,9 @@ def _run(call, source: int, goal: int, sizes: list[int], passes: list[_Pass], co
         to = goal if k == len(passes) - 1 else call.scratch(prod(now) * t.bytes)
         kind, outer, _, new, inner = head
         rows, length = (outer, new) if kind == 0 else (outer * new, inner)
-        call.native(rows_of_pass, statics, [source, to, *head, 2 + PASS, *table], rows, max(1, ITEM // length))
+        call.native(
+            rows_of_pass, statics, [source, to, *head, 2 + PASS, *table], rows, max(1, ITEM // length)
+        )
         source = to
 
 

@@ -104,4 +104,3 @@ def grid_sample_backward(call) -> None:
             words = [x, q, g, place, channels, points, chunks, POINTS, batch, *where.shape[2:]]
             call.step(_kernel(sample_grid_gradient, call, inner, dims), words, batch * chunks, 1)
         _finish(call, k, code, inner, place)
-

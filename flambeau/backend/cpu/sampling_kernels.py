@@ -45,7 +45,6 @@ def every(b, *conditions):
 @native
 def clipped(S, place, slope, size):
     """A position brought into the image; at the border the slope is 0."""
-    W = vec(S.T, S.L)
     top = splat(S.T(size - 1), S.L)
     low, high = place <= 0.0, place >= top
     flat = select(low, splat(S.T(0), S.L), select(high, splat(S.T(0), S.L), slope))

@@ -147,7 +147,10 @@ def spread_pixels(frame: ptr(i64), params: ptr(i64), begin: i64, end: i64):
             for x in range(0, whole, L, unroll=None):
                 ROWS = [load(here + (j * apart + x), vec(T, L)) for j in unroll(R)]
                 for v in unroll(R):
-                    store(to + (x * R + v * L), pick(ROWS, [p % R * L + p // R for p in unroll(v * L, v * L + L)]))
+                    store(
+                        to + (x * R + v * L),
+                        pick(ROWS, [p % R * L + p // R for p in unroll(v * L, v * L + L)]),
+                    )
         for x in range(whole, width, unroll=None):
             for j in range(r, unroll=None):
                 to[x * r + j] = here[j * apart + x]

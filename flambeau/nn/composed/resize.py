@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import flambeau
@@ -71,12 +71,23 @@ def interpolate(
         raise NotImplementedError(f"\"upsample_{mode}\" not implemented for '{input.dtype}'")
     if input.is_floating_point():
         axes = tuple(
-            (old, new, scale, "nearest-3d" if mode == "nearest" and spatial == 3 else mode, bool(align_corners), antialias)
+            (
+                old,
+                new,
+                scale,
+                "nearest-3d" if mode == "nearest" and spatial == 3 else mode,
+                bool(align_corners),
+                antialias,
+            )
             for old, new, scale in zip(input.shape[2:], sizes, scales)
         )
         return ops.resample(input, axes, False)
+    if mode in _SMOOTH:
+        return _bytes(input, sizes, scales, (mode, bool(align_corners), antialias))
     for dim, (length, scale) in enumerate(zip(sizes, scales), start=2):
-        input = _along(input, dim, length, scale, mode, bool(align_corners), antialias)
+        input = input.index_select(
+            dim, _nearest(input.shape[dim], length, scale, mode, spatial, input.device)
+        )
     return input
 
 
@@ -136,108 +147,29 @@ def _check_sizes(input: Tensor, sizes: list[int]) -> None:
         )
 
 
-def _along(
-    input: Tensor, dim: int, length: int, scale, mode: str, align_corners: bool, antialias: bool
-) -> Tensor:
-    """Resizes one dimension."""
-    old = input.shape[dim]
-    if antialias:
-        return _weighted(input, dim, _antialias_weights(old, length, scale, mode, align_corners, input))
-    if mode in ("nearest", "nearest-exact"):
-        if length == old and (scale is None or mode == "nearest"):
-            return input.clone() if dim == 2 else input
-        return input.index_select(dim, _nearest(old, length, scale, mode == "nearest-exact", input.device))
-    if length == old and (align_corners or scale in (None, 1.0)):
-        return input.clone() if dim == 2 else input
-    positions = _positions(old, length, scale, align_corners, mode == "bicubic", input.device)
-    taps = _cubic_taps if mode == "bicubic" else _linear_taps
-    dtype = input.dtype if input.is_floating_point() else flambeau.float32
-    shape = [1] * input.dim()
-    shape[dim] = length
-    result: Any = None
-    for index, weight in taps(positions, old):
-        part = input.index_select(dim, index).to(dtype) * weight.to(dtype).view(shape)
-        result = part if result is None else result + part
-    if dtype is input.dtype:
-        return result
-    return result.round().clamp(0, 255).to(input.dtype)
+def _bytes(input: Tensor, sizes: list[int], scales: list[float | None], how: tuple) -> Tensor:
+    """Resizes an image of bytes: rows, then columns, each rounded to bytes."""
+    result = input.to(flambeau.float32)
+    height, width = input.shape[2:]
+    stay = (height, height, None, "nearest", False, False)
+    for axes in (
+        (stay, (width, sizes[1], scales[1], *how, True)),
+        ((height, sizes[0], scales[0], *how, True), (sizes[1], sizes[1], None, "nearest", False, False)),
+    ):
+        result = (ops.resample(result, axes, False) + 0.5).floor().clamp(0, 255)
+    return result.to(flambeau.uint8)
 
 
-def _ratio(old: int, new: int, scale: float | None) -> float:
-    """How far apart neighbours of the result lie in the input."""
-    return 1.0 / scale if scale is not None and scale > 0 else old / new
-
-
-def _nearest(old: int, new: int, scale: float | None, exact: bool, device: Any) -> Tensor:
-    # float32, as the operator is defined: the last bit decides which neighbour is taken.
-    if not exact and new == 2 * old:  # whatever the scale says
-        return flambeau.arange(new, device=device) // 2
-    step = flambeau.tensor(_ratio(old, new, scale), dtype=flambeau.float32, device=device)
+def _nearest(old: int, new: int, scale: float | None, mode: str, spatial: int, device: Any) -> Tensor:
+    """Which neighbour each element of the result takes."""
+    if mode == "nearest" and spatial < 3 and new in (old, 2 * old):  # whatever the scale says
+        return flambeau.arange(new, device=device) // (new // old)
+    # float32, as the operator is defined: the last bit decides which neighbour is taken
+    ratio = 1.0 / scale if scale is not None and scale > 0 else old / new
+    step = flambeau.tensor(ratio, dtype=flambeau.float32, device=device)
     place = flambeau.arange(new, dtype=flambeau.float32, device=device)
-    place = (place + 0.5) * step if exact else place * step
+    place = (place + 0.5) * step if mode == "nearest-exact" else place * step
     return place.floor().to(flambeau.int64).clamp(max=old - 1)
-
-
-def _positions(old: int, new: int, scale, align_corners: bool, cubic: bool, device: Any) -> Tensor:
-    """Where in the input the centres of the result's pixels lie."""
-    place = flambeau.arange(new, dtype=flambeau.float64, device=device)
-    if align_corners:
-        return place * ((old - 1) / (new - 1) if new > 1 else 0.0)
-    place = (place + 0.5) * _ratio(old, new, scale) - 0.5
-    return place if cubic else place.clamp_min(0)
-
-
-def _linear_taps(positions: Tensor, old: int) -> list[tuple[Tensor, Tensor]]:
-    """The two neighbours of each position and their weights."""
-    low = positions.floor().to(flambeau.int64).clamp(max=old - 1)
-    share = (positions - low).clamp(0, 1)
-    return [(low, 1 - share), ((low + 1).clamp(max=old - 1), share)]
-
-
-def _cubic(distance: Tensor, a: float) -> Any:
-    """Keys' kernel of two pieces, for distances below 2."""
-    x = distance.abs()
-    near = ((a + 2) * x - (a + 3)) * x * x + 1
-    far = ((x - 5) * x + 8) * x * a - 4 * a
-    return flambeau.where(x <= 1, near, flambeau.where(x < 2, far, flambeau.zeros_like(x)))
-
-
-def _cubic_taps(positions: Tensor, old: int) -> list[tuple[Tensor, Tensor]]:
-    """The four neighbours of each position and their weights."""
-    low = positions.floor()
-    share = positions - low
-    first = low.to(flambeau.int64)
-    return [((first + k).clamp(0, old - 1), _cubic(share - k, -0.75)) for k in (-1, 0, 1, 2)]
-
-
-def _antialias_weights(old: int, new: int, scale, mode: str, align_corners: bool, input: Tensor) -> Tensor:
-    """A matrix ``(new, old)``: the kernel stretched over all of the input that an output pixel covers."""
-    if align_corners:
-        step = (old - 1) / (new - 1) if new > 1 else 0.0
-    else:
-        step = _ratio(old, new, scale)
-    stretch = max(step, 1.0)
-    support = stretch * (2.0 if mode == "bicubic" else 1.0)
-    kernel: Callable[[Tensor], Tensor]
-    if mode == "bicubic":
-        kernel = lambda x: _cubic(x, -0.5)  # noqa: E731
-    else:
-        kernel = lambda x: (1 - x.abs()).clamp_min(0)  # noqa: E731
-    centre = (flambeau.arange(new, dtype=flambeau.float64) + 0.5) * step
-    first = (centre - support + 0.5).to(flambeau.int64).clamp_min(0)
-    last = (centre + support + 0.5).to(flambeau.int64).clamp(max=old)
-    place = flambeau.arange(old, dtype=flambeau.float64)
-    weights = kernel((place + 0.5 - centre.view(-1, 1)) / stretch)
-    inside = (place >= first.view(-1, 1)) & (place < last.view(-1, 1))
-    weights = weights * inside
-    weights = weights / weights.sum(1, keepdim=True)
-    return weights.to(input.dtype if input.is_floating_point() else flambeau.float32).to(input.device)
-
-
-def _weighted(input: Tensor, dim: int, weights: Tensor) -> Tensor:
-    moved = input.to(weights.dtype).transpose(dim, -1) @ weights.t()
-    result = moved.transpose(dim, -1)
-    return result if input.is_floating_point() else result.round().clamp(0, 255).to(input.dtype)
 
 
 def upsample(

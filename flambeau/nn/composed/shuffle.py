@@ -11,9 +11,9 @@ from flambeau.tensor.tensor import Tensor
 def _rearranged(input: Tensor, factor: int, back: bool) -> Tensor:
     """By the native operator, with channels last where the input has them."""
     result = ops.shuffle_pixels(input, factor, back)
-    if input.dim() == 4 and not input.is_contiguous():
-        if input.is_contiguous(memory_format=flambeau.channels_last):
-            result = result.contiguous(memory_format=flambeau.channels_last)
+    last = flambeau.channels_last
+    if input.dim() == 4 and not input.is_contiguous() and input.is_contiguous(memory_format=last):
+        return result.contiguous(memory_format=last)
     return result
 
 

@@ -68,7 +68,10 @@ class ParametrizationList(ModuleList):
         with flambeau.no_grad():
             for module in reversed(self):
                 if hasattr(module, "right_inverse"):
-                    start = module.right_inverse(start)
+                    try:
+                        start = module.right_inverse(start)
+                    except NotImplementedError:  # it goes one way only: begin at the tensor as it is
+                        pass
         if not isinstance(start, (Tensor, Sequence)):
             raise ValueError(
                 "'right_inverse' must return a Tensor or a Sequence of tensors (list, tuple...). "

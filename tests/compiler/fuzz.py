@@ -1,0 +1,235 @@
+"""Random programs, eager against compiled: ``python -m tests.compiler.fuzz --count 20000 [--seed S] [--jobs N]``.
+
+Programs run in worker processes, so that a crash or an endless one is found and the rest goes on. A program that fails is
+printed as Python, shortened to what is needed for the failure; the exit status is 1 when there was one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+
+AT_ONCE = 150  # programs of one worker process, whose kernels stay in memory
+PATIENCE = 60  # seconds that one program may take
+SHORTENED = 20  # failures that are made short; the others are printed as they are
+
+
+# -- in a worker ---------------------------------------------------------------------------------------------
+
+
+def verdict(program, seed: int) -> str | None:
+    """What is wrong with a program; None when it is clean."""
+    from flambeau.backend.cpu import runtime
+
+    from .fuzz_check import difference, text_of
+
+    runtime.poison(seed % 2 == 1)
+    try:
+        parts = program.parts()
+        found = difference(*parts, spoil=program.spoil)
+    except Exception as error:
+        return f"outside the program: {text_of(error)}"
+    finally:
+        runtime.poison(False)
+    if found is None and (runtime.recorder[0] or runtime.recorder[5]):
+        return "a recording was left open"
+    return found
+
+
+def in_a_child(program, seed: int) -> str | None:
+    """The verdict of a process of its own, so that a crash is one too."""
+    out, into = os.pipe()
+    child = os.fork()
+    if child == 0:
+        signal.alarm(PATIENCE)
+        os.close(out)
+        found = verdict(program, seed)
+        os.write(into, (found or "").encode()[:4000])
+        os._exit(0)
+    os.close(into)
+    with os.fdopen(out, "rb") as file:
+        text = file.read().decode(errors="replace")
+    _, status = os.waitpid(child, 0)
+    if os.WIFSIGNALED(status):
+        return f"killed by signal {os.WTERMSIG(status)}"
+    return text or None
+
+
+def shortened(program, fails: Callable) -> object:
+    """The program without statements, results and inputs that the failure does not need."""
+    changed = True
+    while changed:
+        changed = False
+        for lines in (program.body, program.state, program.inputs):
+            for k in range(len(lines) - 1, -1, -1):
+                taken = lines.pop(k)
+                if fails(program):
+                    changed = True
+                    continue
+                inner = [part[4:] for part in taken.split("\n")[1:]]
+                if taken.startswith("with ") and all(part[:1] != " " for part in inner):
+                    lines[k:k] = inner
+                    if fails(program):
+                        changed = True
+                        continue
+                    del lines[k : k + len(inner)]
+                lines.insert(k, taken)
+        names = program.result.strip("[]").split(", ")
+        for name in list(names):
+            fewer = [n for n in names if n != name]
+            before, program.result = program.result, "[" + ", ".join(fewer) + "]"
+            if fails(program):
+                names, changed = fewer, True
+            else:
+                program.result = before
+    return program
+
+
+def work(seeds: range, shorten: bool) -> None:
+    """Run programs; a line of JSON before and after each."""
+    from .fuzz_programs import program_of
+
+    def say(**words) -> None:
+        print(json.dumps(words), flush=True)
+
+    for seed in seeds:
+        say(begin=seed)
+        program = program_of(seed)
+        found = verdict(program, seed)
+        if found is not None and shorten:
+            say(failing=seed)
+            shortened(program, lambda p: in_a_child(p, seed) is not None)
+            found = in_a_child(program, seed) or found
+        say(end=seed, found=found, source=program.source() if found else None, statements=len(program.body))
+
+
+def shorten_crash(seed: int) -> None:
+    """Shorten a program that ends its process."""
+    from .fuzz_programs import program_of
+
+    program = program_of(seed)
+    found = in_a_child(program, seed)
+    if found is not None:
+        shortened(program, lambda p: in_a_child(p, seed) is not None)
+    print(json.dumps({"end": seed, "found": found or "crashed, though not again", "source": program.source()}))
+
+
+# -- the command ---------------------------------------------------------------------------------------------
+
+
+class Worker:
+    """A process that runs a range of seeds."""
+
+    def __init__(self, seeds: range, shorten: bool):
+        self.seeds, self.now, self.since = seeds, None, time.monotonic()
+        words = [sys.executable, "-m", "tests.compiler.fuzz", "--worker", str(seeds.start), str(seeds.stop)]
+        if shorten:
+            words.append("--shorten")
+        self.patience = PATIENCE
+        self.process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+
+    def line(self) -> dict | None:
+        text = self.process.stdout.readline()
+        try:
+            words = json.loads(text) if text else None
+        except ValueError:
+            return {}
+        if words and "begin" in words:
+            self.now, self.since, self.patience = words["begin"], time.monotonic(), PATIENCE
+        if words and "failing" in words:
+            self.patience = 40 * PATIENCE
+        if words and "end" in words:
+            self.now = None
+        return words
+
+
+class Campaign:
+    """All programs of one command."""
+
+    def __init__(self, first: int, count: int, jobs: int):
+        self.waiting = [range(s, min(s + AT_ONCE, first + count)) for s in range(first, first + count, AT_ONCE)][::-1]
+        self.jobs, self.clean, self.failed, self.statements = jobs, 0, [], 0
+        self.begun = time.monotonic()
+
+    def run(self) -> int:
+        workers: list[Worker] = []
+        while self.waiting or workers:
+            while self.waiting and len(workers) < self.jobs:
+                workers.append(Worker(self.waiting.pop(), len(self.failed) < SHORTENED))
+            ready, _, _ = select.select([w.process.stdout for w in workers], [], [], 5.0)
+            for worker in list(workers):
+                if worker.process.stdout in ready:
+                    words = worker.line()
+                    if words is None:
+                        self.finished(worker)
+                        workers.remove(worker)
+                    elif "end" in words:
+                        self.note(words)
+                elif worker.now is not None and time.monotonic() - worker.since > worker.patience:
+                    worker.process.kill()
+        seconds = time.monotonic() - self.begun
+        total = self.clean + len(self.failed)
+        print(f"{self.clean} of {total} programs clean ({self.statements} statements, {seconds:.0f} s)")
+        if self.failed:
+            print("failed:", " ".join(map(str, self.failed)))
+        return int(bool(self.failed))
+
+    def note(self, words: dict) -> None:
+        if words["found"] is None:
+            self.clean += 1
+            self.statements += words["statements"]
+            if self.clean % 500 == 0:
+                print(f"{self.clean} clean, {len(self.failed)} failed", flush=True)
+            return
+        self.failed.append(words["end"])
+        print(f"\n# seed {words['end']}: {words['found']}\n{words['source']}", flush=True)
+
+    def finished(self, worker: Worker) -> None:
+        """A worker has ended, perhaps before its time."""
+        code = worker.process.wait()
+        if worker.now is None:
+            return
+        self.waiting.append(range(worker.now + 1, worker.seeds.stop))
+        print(f"\n# seed {worker.now}: the process ended with status {code}", flush=True)
+        words = [sys.executable, "-m", "tests.compiler.fuzz", "--crash", str(worker.now)]
+        found = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        last = (found.stdout.strip().splitlines() or [""])[-1]
+        self.note(json.loads(last) if last else {"end": worker.now, "found": f"status {code}", "source": ""})
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--count", type=int, default=1000, help="programs to run")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the first; the others follow")
+    parser.add_argument("--jobs", type=int, default=1, help="worker processes")
+    parser.add_argument("--show", type=int, help="print the program of a seed, without running it")
+    parser.add_argument("--worker", type=int, nargs=2, help=argparse.SUPPRESS)
+    parser.add_argument("--shorten", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--crash", type=int, help=argparse.SUPPRESS)
+    chosen = parser.parse_args(arguments)
+    if chosen.worker:
+        work(range(*chosen.worker), chosen.shorten)
+    elif chosen.crash is not None:
+        shorten_crash(chosen.crash)
+    elif chosen.show is not None:
+        from .fuzz_programs import program_of
+
+        print(program_of(chosen.show).source())
+    else:
+        with tempfile.TemporaryDirectory() as folder:  # thousands of kernels that no other program needs
+            os.environ.setdefault("FLAMBEAU_CACHE", folder)
+            os.environ.setdefault("FLAMBEAU_NUM_THREADS", "1")
+            return Campaign(chosen.seed, chosen.count, chosen.jobs).run()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
