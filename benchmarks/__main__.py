@@ -13,12 +13,12 @@ import sys
 import warnings
 from typing import Any
 
-from benchmarks import checkpoints, compiled, data, large, processes, recurrent, small, training
+from benchmarks import checkpoints, compiled, data, large, optim, processes, recurrent, small, training
 from benchmarks.measure import Row, measure
 from benchmarks.processes import ProcessRow
 
 TIMED = [
-    *small.ROWS, *large.ROWS, *training.ROWS, *compiled.ROWS, *recurrent.ROWS, *data.ROWS, *checkpoints.ROWS,
+    *small.ROWS, *large.ROWS, *training.ROWS, *compiled.ROWS, *recurrent.ROWS, *optim.ROWS, *data.ROWS, *checkpoints.ROWS,
 ]  # fmt: skip
 
 

@@ -31,6 +31,7 @@ class CompiledFunction:
         self._function = function
         self._fullgraph = fullgraph
         self._recording = recording
+        self._begin, self._end = recording.begin, recording.end
         self._root = recording.Root()
         self._plain = False
         self._freeze = freeze
@@ -41,18 +42,21 @@ class CompiledFunction:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if self._freeze:
             return self._call_frozen(args, kwargs)
-        return self._call_recorded(args, kwargs)
-
-    def _call_recorded(self, args: tuple, kwargs: dict) -> Any:
-        recording = self._recording
-        if self._plain or not recording.begin(self._root):
+        if self._plain or not self._begin(self._root):
             return self._function(*args, **kwargs)
         try:
             return self._function(*args, **kwargs)
         finally:
-            recording.end()
+            self._end()
             if len(self._root.plans) > MOST_PLANS:
                 self._give_up()
+
+    def _call_recorded(self, *args: Any, **kwargs: Any) -> Any:
+        self._freeze = False
+        try:
+            return self(*args, **kwargs)
+        finally:
+            self._freeze = True
 
     def _call_frozen(self, args: tuple, kwargs: dict) -> Any:
         """Repeat a captured call that fits; else record, and from the third call on try to capture."""
@@ -64,11 +68,11 @@ class CompiledFunction:
                     return result
         self._calls += 1
         if self._calls < 3 or len(self._frozen) >= MOST_FROZEN or self._recording.active():
-            return self._call_recorded(args, kwargs)
+            return self._call_recorded(*args, **kwargs)
         from .frozen import Capture, Frozen, Stays
 
         with Capture(self._function, args, kwargs) as capture:
-            result = self._call_recorded(args, kwargs)
+            result = self._call_recorded(*args, **kwargs)
         try:
             self._frozen.insert(0, Frozen(self._function, capture, args, kwargs, result))
         except Stays as reason:

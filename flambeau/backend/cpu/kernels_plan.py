@@ -225,6 +225,37 @@ def py_run_recorded(self: OBJECT, args: OBJECTS, nargs: i64) -> OBJECT:
     return call_c("PyBool_FromLong", OBJECT, done)
 
 
+@native
+def py_begin(self: OBJECT, args: OBJECTS, nargs: i64) -> OBJECT:
+    """begin_recording(entry, limit) -> whether this thread records from here on, after an entry"""
+    recorder = recorder_words()
+    if recorder[0] != 0 or recorder[10] != 0:
+        return call_c("PyBool_FromLong", OBJECT, i64(0))
+    recorder[16] = call_c("PyLong_AsLongLong", i64, args[1])
+    recorder[1] += 1
+    recorder[2] = call_c("PyLong_AsLongLong", i64, args[0])
+    recorder[0] = call_c("pthread_self", i64)
+    return call_c("PyBool_FromLong", OBJECT, i64(1))
+
+
+@native
+def py_end(self: OBJECT, args: OBJECTS, nargs: i64) -> OBJECT:
+    """end_recording() -> True when what was recorded ran and recording ended, None when no plan is known"""
+    recorder = recorder_words()
+    done = i64(1)
+    if recorder[5] == 0:
+        forget_recording(recorder[2])
+    else:
+        plan = find_plan()
+        if bitcast(plan, i64) == 0:
+            return none_object()
+        done = run_known(plan)
+    recorder[0] = 0
+    if done < 0:
+        return bitcast(i64(0), OBJECT)
+    return call_c("PyBool_FromLong", OBJECT, i64(1))
+
+
 # -- repeating a recording without its Python ------------------------------------------------------------------
 
 # words: 0 entry, 1 slots, 2 outside slots, 3 kept slots, 4 scalars, 5 written outside slots, 6 plan, then the numbers of

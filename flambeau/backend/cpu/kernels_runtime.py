@@ -38,7 +38,7 @@ from .kernels_memory import (
     refuse_inference,
     results_of,
 )
-from .kernels_plan import py_repeat, py_run_recorded
+from .kernels_plan import py_begin, py_end, py_repeat, py_run_recorded
 from .kernels_record import bump_versions, record, settle, touched
 from .kernels_team import run_chunks, seat_words, team_run, team_wake, team_words, worker
 from .native import bitcast, call_c, local, native, symbol
@@ -253,7 +253,8 @@ def py_set_version(self: OBJECT, args: OBJECTS, nargs: i64) -> OBJECT:
 EXPORTS = {
     "capsule_destroy": capsule_destroy, "launch": launch, "py_allocate": py_allocate, "py_wrap": py_wrap,
     "py_word": py_word, "py_version": py_version, "py_set_version": py_set_version, "py_give_away": py_give_away,
-    "py_run_recorded": py_run_recorded, "py_repeat": py_repeat, "pool_release": pool_release, "pool_words": pool_words, "team_words": team_words,
+    "py_run_recorded": py_run_recorded, "py_repeat": py_repeat, "py_begin": py_begin, "py_end": py_end,
+    "pool_release": pool_release, "pool_words": pool_words, "team_words": team_words,
     "seat_words": seat_words, "recorder_words": recorder_words, "inference_words": inference_words,
     "error_words": error_words, "worker": worker, "team_wake": team_wake, "team_run": team_run,
 }  # fmt: skip

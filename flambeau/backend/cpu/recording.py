@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -100,8 +101,9 @@ class Root:
         self.address = runtime.address(self.memory)
         self.plans: list = []  # (plan, its words, root of what follows it)
 
-    def __del__(self) -> None:
-        self.free()
+    def __del__(self, ending=sys.is_finalizing) -> None:
+        if not ending():
+            self.free()
 
     def free(self) -> None:
         """Free all entries and plans below."""
@@ -160,18 +162,16 @@ def active() -> bool:
 
 def begin(root: Root) -> bool:
     """Let this thread record from here on; False when that is not possible now."""
-    if _words[0] != 0 or _words[10] != 0:
-        return False
-    _words[16] = LIMIT
-    _words[1] += 1
-    _words[2] = root.address
-    _holder[0] = root
-    _words[0] = threading.get_ident()
-    return True
+    if runtime.begin_recording(root.address, LIMIT):
+        _holder[0] = root
+        return True
+    return False
 
 
 def end() -> None:
     """Run what was recorded, and record no more."""
+    if WATCHER[0] is None and runtime.end_recording() is not None:
+        return
     try:
         if _words[5]:
             settle(at_end=True)
@@ -179,7 +179,6 @@ def end() -> None:
             runtime.run_recorded()
     finally:
         _words[0] = 0
-        _holder[0] = None
 
 
 def settle(at_end: bool = False) -> None:

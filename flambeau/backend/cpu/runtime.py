@@ -77,6 +77,8 @@ set_version = _builtin("py_set_version", "set_version")
 give_away = _builtin("py_give_away", "give_away")
 run_recorded = _builtin("py_run_recorded", "run_recorded")
 repeat = _builtin("py_repeat", "repeat")
+begin_recording = _builtin("py_begin", "begin_recording")
+end_recording = _builtin("py_end", "end_recording")
 _launch = _definition("launch", "program")
 
 
