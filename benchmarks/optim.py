@@ -7,7 +7,7 @@ from collections.abc import Callable
 from benchmarks.measure import Row
 
 GROUP = "optimisers"
-# Weights and biases of 30 layers, from 16 to 98304 elements: 0.66 million together, as in a small network.
+# Weights and biases of 30 layers, from 16 to 98304 elements: 0.58 million together, as in a small network.
 SIZES = (16, 64, 128, 256, 384)
 
 

@@ -42,12 +42,13 @@ class CompiledFunction:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if self._freeze:
             return self._call_frozen(args, kwargs)
-        if self._plain or not self._begin(self._root):
+        root = self._root
+        if self._plain or not self._begin(root):
             return self._function(*args, **kwargs)
         try:
             return self._function(*args, **kwargs)
         finally:
-            self._end()
+            self._end(root)
             if len(self._root.plans) > MOST_PLANS:
                 self._give_up()
 

@@ -134,21 +134,24 @@ class Worker:
         if shorten:
             words.append("--shorten")
         self.patience = PATIENCE
-        self.process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        self.process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        self.pending = b""
 
-    def line(self) -> dict | None:
-        text = self.process.stdout.readline()
-        try:
-            words = json.loads(text) if text else None
-        except ValueError:
-            return {}
-        if words and "begin" in words:
-            self.now, self.since, self.patience = words["begin"], time.monotonic(), PATIENCE
-        if words and "failing" in words:
-            self.patience = 40 * PATIENCE
-        if words and "end" in words:
-            self.now = None
-        return words
+    def lines(self) -> list[dict] | None:
+        """What it has said since; None when it has ended."""
+        data = os.read(self.process.stdout.fileno(), 1 << 16)
+        if not data:
+            return None
+        *whole, self.pending = (self.pending + data).split(b"\n")
+        found = [json.loads(text) for text in whole if text.startswith(b"{")]
+        for words in found:
+            if "begin" in words:
+                self.now, self.since, self.patience = words["begin"], time.monotonic(), PATIENCE
+            if "failing" in words:
+                self.patience = 40 * PATIENCE
+            if "end" in words:
+                self.now = None
+        return found
 
 
 class Campaign:
@@ -167,12 +170,13 @@ class Campaign:
             ready, _, _ = select.select([w.process.stdout for w in workers], [], [], 5.0)
             for worker in list(workers):
                 if worker.process.stdout in ready:
-                    words = worker.line()
-                    if words is None:
+                    said = worker.lines()
+                    if said is None:
                         self.finished(worker)
                         workers.remove(worker)
-                    elif "end" in words:
-                        self.note(words)
+                    for words in said or ():
+                        if "end" in words:
+                            self.note(words)
                 elif worker.now is not None and time.monotonic() - worker.since > worker.patience:
                     worker.process.kill()
         seconds = time.monotonic() - self.begun

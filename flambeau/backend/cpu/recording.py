@@ -168,9 +168,11 @@ def begin(root: Root) -> bool:
     return False
 
 
-def end() -> None:
-    """Run what was recorded, and record no more."""
-    if WATCHER[0] is None and runtime.end_recording() is not None:
+def end(root: Root) -> None:
+    """Run what was recorded since `begin(root)`, and record no more."""
+    if WATCHER[0] is None and runtime.end_recording() is not None:  # another thread may record from here on
+        if _holder[0] is root:
+            _holder[0] = None
         return
     try:
         if _words[5]:
@@ -178,6 +180,7 @@ def end() -> None:
         elif _words[3]:
             runtime.run_recorded()
     finally:
+        _holder[0] = None
         _words[0] = 0
 
 
