@@ -13,12 +13,13 @@ import sys
 import warnings
 from typing import Any
 
-from benchmarks import checkpoints, compiled, data, large, optim, processes, recurrent, small, training
+from benchmarks import checkpoints, compiled, data, large, optim, processes, recurrent, small, training, vision
 from benchmarks.measure import Row, measure
 from benchmarks.processes import ProcessRow
 
 TIMED = [
-    *small.ROWS, *large.ROWS, *training.ROWS, *compiled.ROWS, *recurrent.ROWS, *optim.ROWS, *data.ROWS, *checkpoints.ROWS,
+    *small.ROWS, *large.ROWS, *training.ROWS, *compiled.ROWS, *recurrent.ROWS, *vision.ROWS, *optim.ROWS,
+    *data.ROWS, *checkpoints.ROWS,
 ]  # fmt: skip
 
 

@@ -162,6 +162,15 @@ def __dir__():
     return sorted({*globals(), *_SUBMODULES, *_ELSEWHERE, *_define.names("")})
 
 
+def _space_called(name: str):
+    from . import _ops
+
+    return _ops.space_called(name)
+
+
+ops.SPACES[0] = _space_called
+
+
 def is_tensor(obj) -> bool:
     """Whether `obj` is a tensor."""
     return isinstance(obj, Tensor)

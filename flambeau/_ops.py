@@ -124,3 +124,9 @@ def _no_library(path: str) -> None:
         f"cannot load {path}: it holds operators compiled against PyTorch, which Flambeau cannot call\n"
         "  fix     write the operator in Python with torch.library.custom_op, or as a torch.autograd.Function"
     )
+
+
+def space_called(name: str) -> Any:
+    """The name space of that name; None where there is none."""
+    known = name in KNOWN or any(space == name for space, _ in REGISTERED)
+    return namespaces(name) if known else None

@@ -12,46 +12,11 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "flambeau"
 
 # A layer imports only lower numbers. Layers 6 and 7 are made of peers that use one another's public names.
+# What is not named here belongs to the public layer, under the names that PyTorch gives its modules.
 LAYERS = {
-    "base": 0,
-    "ir": 1,
-    "backend": 2,
-    "ops": 3,
-    "tensor": 4,
-    "autograd": 6,
-    "compiler": 6,
-    "func": 6,
-    "amp": 6,
-    "data": 7,
-    "cli": 7,
-    "distributions": 6,
-    "fft": 6,
-    "hub": 6,
-    "linalg": 6,
-    "masked": 6,
-    "nn": 6,
-    "optim": 6,
-    "serialization": 6,
-    "signal": 6,
-    "special": 6,
-    "testing": 7,
-    "utils": 6,
-    "accelerator": 6,
-    "backends": 6,
-    "cpu": 6,
-    "cuda": 6,
-    "mps": 6,
-    "multiprocessing": 6,
-    "overrides": 6,
-    "random": 6,
-    "settings": 6,
-    "types": 6,
-    "xpu": 6,
-    "return_types": 0,
-    "version": 0,
-    "__future__": 0,
-    "_C": 6,
-}
+    "base": 0, "return_types": 0, "version": 0, "__future__": 0, "ir": 1, "backend": 2, "ops": 3, "tensor": 4,
+    "cli": 7, "compat": 7, "data": 7, "testing": 7, "__main__": 7,
+}  # fmt: skip
 PUBLIC = 6  # `import flambeau` itself means the whole name space
 PEERS = (6, 7)
 # `ops` says what operators mean: it knows neither how they run nor what a tensor is.
@@ -85,6 +50,10 @@ def folder_of(module: str) -> str:
     """``"ops"`` for ``"flambeau.ops.define"``; empty for the package itself."""
     parts = module.split(".")
     return parts[1] if len(parts) > 1 else ""
+
+
+def layer(folder: str) -> int:
+    return LAYERS.get(folder, PUBLIC)
 
 
 def module_of(path: Path) -> str:
@@ -133,7 +102,7 @@ def layer_breaks(path: Path, source: str) -> list[str]:
         if module.split(".")[0] != "flambeau" or own == "" or folder_of(module) == own:
             continue
         other = folder_of(module)
-        mine, theirs = LAYERS[own], LAYERS[other] if other else PUBLIC
+        mine, theirs = layer(own), layer(other)
         allowed = theirs < mine or (theirs == mine and mine in PEERS)
         if not allowed or other in FORBIDDEN.get(own, ()):
             found.append(
@@ -142,9 +111,9 @@ def layer_breaks(path: Path, source: str) -> list[str]:
     return found
 
 
-def test_every_folder_has_a_layer():
+def test_every_layer_has_a_folder():
     folders = {folder_of(module_of(path)) for path in python_files("flambeau")} - {""}
-    assert folders <= LAYERS.keys(), f"name the layer of {sorted(folders - LAYERS.keys())} in LAYERS"
+    assert folders >= LAYERS.keys(), f"no such folder: {sorted(LAYERS.keys() - folders)}"
 
 
 def test_layers_import_only_lower_layers():

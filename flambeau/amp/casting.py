@@ -19,7 +19,7 @@ from ..ops import define
 from ..ops.define import Operator
 from ..tensor import autograd, dispatch, overrides
 from ..tensor.tensor import Tensor
-from .policy import FLOAT32, FLOAT32_WHEN, LOWER, UNTOUCHED, WIDEST
+from .policy import FLOAT32, FLOAT32_WHEN, LOWER, RECURRENT, UNTOUCHED, WIDEST
 from .state import state
 
 _lock = threading.Lock()
@@ -50,7 +50,7 @@ def _watch() -> None:
     if _watching:
         return
     _watching = True
-    for name in (*LOWER, *FLOAT32, *FLOAT32_WHEN, *WIDEST, *UNTOUCHED):
+    for name in (*LOWER, *FLOAT32, *FLOAT32_WHEN, *WIDEST, *UNTOUCHED, RECURRENT):
         operator = define.OPERATORS.get(name)
         for variant, function in operator.compiled.items() if operator else ():
             _enlist(operator, variant, function)
@@ -89,6 +89,8 @@ def kind_of(name: str) -> Callable[[Any, Any], Any] | None:
         return float32
     if name in WIDEST:
         return widest
+    if name == RECURRENT:
+        return recurrent
     return _same if name in UNTOUCHED else None
 
 
@@ -175,6 +177,11 @@ def lower(args: tuple, dtype: Any) -> tuple:
 def float32(args: tuple, dtype: Any) -> tuple:
     """Operands in float32."""
     return tuple(cast(x, dtypes.float32) for x in args)
+
+
+def recurrent(args: tuple, dtype: Any) -> tuple:
+    """Operands of a recurrent layer."""
+    return args if "GRU" in args else lower(args, dtype)
 
 
 def widest(args: tuple, dtype: Any) -> tuple:

@@ -42,6 +42,9 @@ FLOAT32 = frozenset(
 #: operands that must agree, and do so at the widest type among them
 WIDEST = frozenset(("cat", "stack", "index_copy"))
 
+#: in the lower precision unless it is a GRU, which PyTorch leaves alone
+RECURRENT = "recurrent_layer"
+
 #: in float32 for some of their options only: a test of the options, by operator
 FLOAT32_WHEN = {
     "nn.functional.pad": lambda options: (

@@ -32,11 +32,11 @@ class _Explained:
 
     first: str
     full: str
-    #: errors can be pickled: a worker sends them to its parent
-    args: tuple
+    #: what is missing
+    noun = ""
 
     def __str__(self) -> str:
-        return self.first + advice(self.full)
+        return self.first + advice(self.full, self.noun)
 
     def __reduce__(self) -> tuple:
         return _again, (_KINDS.index(type(self)), self.first, self.full)
@@ -65,6 +65,8 @@ class MissingName(_Explained, ImportError):
 class MissingModule(_Explained, ModuleNotFoundError):
     """Raised by ``import torch.name``."""
 
+    noun = "module "
+
     def __init__(self, first: str, full: str, **keywords: Any):
         ModuleNotFoundError.__init__(self, first, **keywords)
         self.first, self.full = first, full
@@ -76,15 +78,15 @@ for _kind in _KINDS:  # a traceback shows the type that the program would catch
     _kind.__module__ = "builtins"
 
 
-def advice(full: str) -> str:
+def advice(full: str, noun: str = "") -> str:
     """The lines that tell what Flambeau has instead of a missing name."""
     for known, text in INSTEAD.items():
         if full == known or full.startswith(known + "."):
-            return f"\n  Flambeau has no {full}. {text}"
+            return f"\n  Flambeau has no {noun}{full}. {text}"
     near = close_names(full)
     if not near:
-        return f"\n  Flambeau has no {full}, and no name close to it."
-    return f"\n  Flambeau has no {full}. Close names that it has: {', '.join(near)}"
+        return f"\n  Flambeau has no {noun}{full}, and no name close to it."
+    return f"\n  Flambeau has no {noun}{full}. Close names that it has: {', '.join(near)}"
 
 
 def close_names(full: str, most: int = 4) -> list[str]:

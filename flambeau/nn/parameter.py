@@ -233,6 +233,6 @@ class UninitializedBuffer(_Uninitialized, Tensor):
         pass
 
 
-def is_lazy(parameter: Any) -> bool:
-    """Whether `parameter` still waits for its shape."""
-    return isinstance(parameter, _Uninitialized)
+def is_lazy(param: Any) -> bool:
+    """Whether `param` still waits for its shape."""
+    return isinstance(param, _Uninitialized)

@@ -67,10 +67,11 @@ from . import (  # noqa: F401
 
 def __getattr__(name: str):
     """``torch.ops.space``: operators that programs registered with `torch.library`, and as ``aten`` those declared here."""
-    if not name.startswith("__"):
-        from importlib import import_module
-
-        spaces = import_module("flambeau._ops")  # an upper layer, which this one must not need
-        if name in spaces.KNOWN or any(space == name for space, _ in spaces.REGISTERED):
-            return spaces.namespaces(name)
+    found = None if name.startswith("__") else SPACES[0](name)
+    if found is not None:
+        return found
     raise AttributeError(f"module 'flambeau.ops' has no attribute '{name}'")
+
+
+#: gives a name space of registered operators, or None; set by the package
+SPACES: list = [lambda name: None]

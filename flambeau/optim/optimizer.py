@@ -14,6 +14,17 @@ import flambeau
 from flambeau.tensor.tensor import Tensor
 from flambeau.utils.hooks import RemovableHandle
 
+from .helpers import (  # noqa: F401  (programs import them from here)
+    _default_to_fused_or_foreach,
+    _disable_dynamo_if_unsupported,
+    _get_scalar_dtype,
+    _get_value,
+    _stack_if_compiling,
+    _to_scalar,
+    _use_grad_for_differentiable,
+    _view_as_real,
+)
+
 __all__ = ["Optimizer", "register_optimizer_step_post_hook", "register_optimizer_step_pre_hook", "required"]
 
 _global_pre_hooks: OrderedDict[int, Callable] = OrderedDict()
@@ -415,11 +426,7 @@ class GroupOptimizer(Optimizer):
 # -------------------------------------------------------------------------- for subclasses
 
 
-def scalar_dtype(fused: bool = False) -> Any:
-    """The dtype of step counts."""
-    if fused or flambeau.get_default_dtype() is not flambeau.float64:
-        return flambeau.float32
-    return flambeau.float64
+scalar_dtype = _get_scalar_dtype
 
 
 def new_step(parameter: Tensor, group: dict[str, Any]) -> Tensor:

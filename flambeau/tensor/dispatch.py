@@ -398,7 +398,7 @@ def _composite(op: Operator, variant: str = "function") -> Callable:
     if tests:
         lines += [f"    if not ({' and '.join(tests)}):", f"        found = overridden(op, ({names},))"]
         lines += ["        if found is not NotImplemented:", "            return found"]
-    if len(operands) > 1:
+    if len(operands) > 1 and len(operands) == len(op.arguments):
         numbers = " or ".join(f"isinstance({n}, Tensor)" for n in operands)
         lines += [f"    if not ({numbers}):", f"        raise not_tensor(op, ({names},))"]
     if op.out:

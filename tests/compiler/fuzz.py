@@ -15,7 +15,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 
 AT_ONCE = 150  # programs of one worker process, whose kernels stay in memory
 PATIENCE = 60  # seconds that one program may take
@@ -36,7 +35,7 @@ def verdict(program, seed: int) -> str | None:
         parts = program.parts()
         found = difference(*parts, spoil=program.spoil)
     except Exception as error:
-        return f"outside the program: {text_of(error)}"
+        return OUTSIDE + text_of(error)
     finally:
         runtime.poison(False)
     if found is None and (runtime.recorder[0] or runtime.recorder[5]):
@@ -63,8 +62,16 @@ def in_a_child(program, seed: int) -> str | None:
     return text or None
 
 
-def shortened(program, fails: Callable) -> object:
-    """The program without statements, results and inputs that the failure does not need."""
+OUTSIDE = "outside the program: "  # a verdict on the test itself
+
+
+def shortened(program, seed: int, known: str) -> None:
+    """Drop statements, results and inputs that a failure does not need."""
+
+    def fails(shorter) -> bool:
+        found = in_a_child(shorter, seed)
+        return found is not None and found.startswith(OUTSIDE) == known.startswith(OUTSIDE)
+
     changed = True
     while changed:
         changed = False
@@ -82,7 +89,7 @@ def shortened(program, fails: Callable) -> object:
                         continue
                     del lines[k : k + len(inner)]
                 lines.insert(k, taken)
-        names = program.result.strip("[]").split(", ")
+        names = [n for n in program.result.strip("[]").split(", ") if n]
         for name in list(names):
             fewer = [n for n in names if n != name]
             before, program.result = program.result, "[" + ", ".join(fewer) + "]"
@@ -90,7 +97,6 @@ def shortened(program, fails: Callable) -> object:
                 names, changed = fewer, True
             else:
                 program.result = before
-    return program
 
 
 def work(seeds: range, shorten: bool) -> None:
@@ -106,7 +112,7 @@ def work(seeds: range, shorten: bool) -> None:
         found = verdict(program, seed)
         if found is not None and shorten:
             say(failing=seed)
-            shortened(program, lambda p: in_a_child(p, seed) is not None)
+            shortened(program, seed, found)
             found = in_a_child(program, seed) or found
         say(end=seed, found=found, source=program.source() if found else None, statements=len(program.body))
 
@@ -118,7 +124,7 @@ def shorten_crash(seed: int) -> None:
     program = program_of(seed)
     found = in_a_child(program, seed)
     if found is not None:
-        shortened(program, lambda p: in_a_child(p, seed) is not None)
+        shortened(program, seed, found)
     print(json.dumps({"end": seed, "found": found or "crashed, though not again", "source": program.source()}))
 
 

@@ -426,3 +426,12 @@ class LogSoftmax(_OverDim):
 
     def extra_repr(self) -> str:
         return f"dim={self.dim}"
+
+
+def __getattr__(name: str):
+    """`MultiheadAttention`, which PyTorch has here, and Flambeau in a file of its own."""
+    if name == "MultiheadAttention":
+        from .attention import MultiheadAttention
+
+        return MultiheadAttention
+    raise AttributeError(f"module '{__name__}' has no attribute '{name}'")

@@ -13,7 +13,7 @@ from flambeau.nn.parameter import Parameter
 from flambeau.tensor.tensor import Tensor
 
 from .module import Module
-from .utils import _ntuple, _reverse_repeat_tuple
+from .utils import _ntuple, _pair, _reverse_repeat_tuple, _single, _triple  # noqa: F401  (programs import them)
 
 __all__ = ["Conv1d", "Conv2d", "Conv3d", "ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d"]
 
@@ -363,3 +363,14 @@ class ConvTranspose3d(_ConvTransposeNd):
         return F.conv_transpose3d(
             input, self.weight, self.bias, self.stride, self.padding, extra, self.groups, self.dilation
         )
+
+
+def __getattr__(name: str) -> Any:
+    """The lazy forms, and types of sizes: PyTorch has them here, Flambeau in files of their own."""
+    from importlib import import_module
+
+    for place in ("flambeau.nn.modules.conv_lazy", "flambeau.nn.common_types"):
+        found = getattr(import_module(place), name, None) if not name.startswith("__") else None
+        if found is not None:
+            return found
+    raise AttributeError(f"module '{__name__}' has no attribute '{name}'")

@@ -23,7 +23,7 @@ from .hooks import (
     register_module_parameter_registration_hook,
 )
 from .registry import Registry, is_owned
-from .state import StateMixin, _IncompatibleKeys  # noqa: F401 (libraries take the type from here)
+from .state import _EXTRA_STATE_KEY_SUFFIX, StateMixin, _IncompatibleKeys  # noqa: F401 (libraries take these here)
 from .trail import extend_trail
 
 __all__ = [

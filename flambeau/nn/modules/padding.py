@@ -140,37 +140,45 @@ class CircularPad3d(_CircularPadNd):
     _spatial = 3
 
 
-class ReflectionPad1d(_PadNd):
+class _ReflectionPadNd(_PadNd):
+    """What paddings by reflection share."""
+
+
+class ReflectionPad1d(_ReflectionPadNd):
     """Mirrors the last dimension at its ends, which are not repeated."""
 
     _spatial, _mode = 1, "reflect"
 
 
-class ReflectionPad2d(_PadNd):
+class ReflectionPad2d(_ReflectionPadNd):
     """Mirrors the last two dimensions at their ends, which are not repeated."""
 
     _spatial, _mode = 2, "reflect"
 
 
-class ReflectionPad3d(_PadNd):
+class ReflectionPad3d(_ReflectionPadNd):
     """Mirrors the last three dimensions at their ends, which are not repeated."""
 
     _spatial, _mode = 3, "reflect"
 
 
-class ReplicationPad1d(_PadNd):
+class _ReplicationPadNd(_PadNd):
+    """What paddings by replication share."""
+
+
+class ReplicationPad1d(_ReplicationPadNd):
     """Repeats the first and last element of the last dimension."""
 
     _spatial, _mode = 1, "replicate"
 
 
-class ReplicationPad2d(_PadNd):
+class ReplicationPad2d(_ReplicationPadNd):
     """Repeats the first and last elements of the last two dimensions."""
 
     _spatial, _mode = 2, "replicate"
 
 
-class ReplicationPad3d(_PadNd):
+class ReplicationPad3d(_ReplicationPadNd):
     """Repeats the first and last elements of the last three dimensions."""
 
     _spatial, _mode = 3, "replicate"
