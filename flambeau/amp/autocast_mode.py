@@ -71,9 +71,7 @@ class autocast:
         self.device = Device(device_type).type
         self.fast_dtype = switches.get_autocast_dtype(self.device) if dtype is None else dtype
         if not is_autocast_available(self.device):
-            raise RuntimeError(
-                f"User specified an unsupported autocast device_type '{self.device}'"
-            )
+            raise RuntimeError(f"User specified an unsupported autocast device_type '{self.device}'")
         self._cache_enabled = state.cache_enabled if cache_enabled is None else cache_enabled
         self._enabled = enabled
         self._outer: list[tuple] = []
@@ -117,7 +115,11 @@ class autocast:
 def _cast(value: Any, device_type: str, dtype: Any) -> Any:
     """A value, or the values of a collection, with float tensors of a kind of device in `dtype` (not those of float64)."""
     if isinstance(value, Tensor):
-        fits = value.is_floating_point() and value.device.type == device_type and value.dtype is not flambeau.float64
+        fits = (
+            value.is_floating_point()
+            and value.device.type == device_type
+            and value.dtype is not flambeau.float64
+        )
         return value.to(dtype) if fits else value
     if isinstance(value, (str, bytes)):
         return value

@@ -142,7 +142,9 @@ def under_autocast(function: Callable, treat: Callable) -> Callable:
 
 def _eligible(x: Tensor) -> bool:
     layout = x._layout
-    return layout.dtype.is_floating_point and layout.dtype is not dtypes.float64 and layout.device.type == "cpu"
+    return (
+        layout.dtype.is_floating_point and layout.dtype is not dtypes.float64 and layout.device.type == "cpu"
+    )
 
 
 def cast(x: Any, dtype: Any) -> Any:
@@ -194,7 +196,9 @@ def widest(args: tuple, dtype: Any) -> tuple:
 
 
 def _is_float(x: Any) -> bool:
-    return isinstance(x, Tensor) and _eligible(x) or isinstance(x, Tensor) and x._layout.dtype is dtypes.float64
+    return (
+        isinstance(x, Tensor) and _eligible(x) or isinstance(x, Tensor) and x._layout.dtype is dtypes.float64
+    )
 
 
 def _same(args: tuple, dtype: Any) -> tuple:

@@ -154,7 +154,9 @@ class GradScaler:
         scale, _ = self._started("unscale_")
         states = self._per_optimizer_states[id(optimizer)]
         if states["stage"] is OptState.UNSCALED:
-            raise RuntimeError("unscale_() has already been called on this optimizer since the last update().")
+            raise RuntimeError(
+                "unscale_() has already been called on this optimizer since the last update()."
+            )
         if states["stage"] is OptState.STEPPED:
             raise RuntimeError("unscale_() is being called after step().")
         inverse = scale.double().reciprocal().float()
@@ -162,7 +164,9 @@ class GradScaler:
         states["found_inf_per_device"] = self._unscale_grads_(optimizer, inverse, found, False)
         states["stage"] = OptState.UNSCALED
 
-    def _maybe_opt_step(self, optimizer: Any, optimizer_state: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+    def _maybe_opt_step(
+        self, optimizer: Any, optimizer_state: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> Any:
         if not sum(mark.item() for mark in optimizer_state["found_inf_per_device"].values()):
             return optimizer.step(*args, **kwargs)
         return None
@@ -193,7 +197,9 @@ class GradScaler:
         states["stage"] = OptState.STEPPED
         return result
 
-    def _step_that_scales(self, optimizer: Any, states: dict, scale: Tensor, args: tuple, kwargs: dict) -> Any:
+    def _step_that_scales(
+        self, optimizer: Any, states: dict, scale: Tensor, args: tuple, kwargs: dict
+    ) -> Any:
         """The step of an optimiser that unscales by itself: it finds `grad_scale` and `found_inf` among its attributes."""
         if "grad_scaler" in inspect.signature(optimizer.step).parameters:
             warnings.warn(
@@ -209,7 +215,9 @@ class GradScaler:
         marks = list(states["found_inf_per_device"].values())
         found = sum(mark.to(scale.device) for mark in marks)
         given = getattr(optimizer, "grad_scale", None)
-        optimizer.grad_scale = None if states["stage"] is OptState.UNSCALED else scale * (1 if given is None else given)
+        optimizer.grad_scale = (
+            None if states["stage"] is OptState.UNSCALED else scale * (1 if given is None else given)
+        )
         optimizer.found_inf = found
         result = optimizer.step(*args, **kwargs)
         del optimizer.grad_scale

@@ -156,7 +156,9 @@ def _old_functions(short: str, kind: str) -> dict[str, Any]:
     }
     for name, function in found.items():
         function.__name__ = function.__qualname__ = name
-        function.__doc__ = f"The deprecated form, for '{kind}' alone, of a function that takes the kind of device."
+        function.__doc__ = (
+            f"The deprecated form, for '{kind}' alone, of a function that takes the kind of device."
+        )
     return found
 
 

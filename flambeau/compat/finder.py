@@ -14,7 +14,7 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
-from .missing import PRIVATE, MissingModule, raise_missing
+from .missing import PRIVATE, MissingModule, is_public, raise_missing
 
 __all__ = ["ROOTS", "Finder", "ours"]
 
@@ -56,7 +56,8 @@ class Finder:
         real = ours(name)
         found = _spec_of(real) if real is not None else None
         if found is None:
-            if name.startswith("torch.") and sys._getframe(2).f_code.co_name != "find_spec":
+            asked = sys._getframe(2).f_code.co_name == "find_spec"
+            if name.startswith("torch.") and not (asked and real is not None):
                 raise MissingModule(f"No module named '{name}'", name, name=name)
             return None
         package = found.submodule_search_locations
@@ -87,7 +88,7 @@ class Loader:
     def exec_module(self, module: ModuleType) -> None:
         """Put Flambeau's module where the import system looks for the result."""
         real = importlib.import_module(self.real)
-        explain_missing(real)
+        explain_loaded()
         sys.modules[module.__spec__.name] = real
 
     def get_filename(self, name: str) -> str | None:
@@ -102,21 +103,32 @@ class Loader:
 _explained: dict[str, tuple[ModuleType, Any]] = {}
 
 
+def explain_loaded() -> None:
+    """Let the public modules that are loaded say, for a name that they lack, what there is instead."""
+    for name, module in list(sys.modules.items()):
+        if name.startswith("flambeau") and name not in _explained and is_public(name):
+            explain_missing(module)
+
+
 def explain_missing(module: ModuleType) -> None:
-    """Let a module say, for a name that it lacks, what there is instead."""
-    if module.__name__ in _explained or not isinstance(module, ModuleType):
+    """Give a module a `__getattr__` that ends in an explanation, after its own."""
+    if not isinstance(module, ModuleType):
         return
     own = module.__dict__.get("__getattr__")
-    _explained[module.__name__] = (module, own)
+    _explained[module.__spec__.name if module.__spec__ else module.__name__] = (module, own)
 
     def __getattr__(name: str) -> Any:
-        if own is not None:
-            try:
-                return own(name)
-            except AttributeError as error:
-                if error.__traceback__ is not None and f"has no attribute '{name}'" not in str(error.args[:1]):
-                    raise
-        return raise_missing(module, name)
+        if own is None:
+            return raise_missing(module, name)
+        try:
+            found = own(name)
+        except AttributeError as error:
+            if f"has no attribute '{name}'" not in str(error.args[:1]):
+                raise
+            return raise_missing(module, name)
+        if isinstance(found, ModuleType):
+            explain_loaded()
+        return found
 
     module.__getattr__ = __getattr__  # type: ignore[method-assign]
 

@@ -110,9 +110,7 @@ def _known() -> dict[str, set[str]]:
     """Public names by the module they are in, over the modules that are loaded."""
     known = {}
     for name, module in list(sys.modules.items()):
-        if name.partition(".")[0] != "flambeau" or "._" in name or module is None:
-            continue
-        if name.split(".")[1:2] and name.split(".")[1] in PRIVATE:
+        if not is_public(name) or module is None:
             continue
         known[public_name(name)] = {n for n in dir(module) if not n.startswith("_")}
     from ..tensor.tensor import Tensor
@@ -123,6 +121,12 @@ def _known() -> dict[str, set[str]]:
 
 #: folders of the package that are no part of the name space of `torch`
 PRIVATE = frozenset(("backend", "base", "cli", "compat", "ir", "ops", "settings", "tensor", "data"))
+
+
+def is_public(module: str) -> bool:
+    """Whether a module of Flambeau is part of the name space of `torch`."""
+    parts = module.split(".")
+    return parts[0] == "flambeau" and not PRIVATE.intersection(parts[1:2]) and "._" not in module
 
 
 def raise_missing(module: Any, name: str, depth: int = 2):

@@ -14,10 +14,24 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
+from ..base.mode import mode
+from ..tensor.gradients import RUNNER
+
 __all__ = ["CompiledFunction", "compile", "reset"]
 
 MOST_FROZEN = 8  # captured calls of one function
 MOST_PLANS = 256  # plans of one function after which it is taken to change with every call
+
+
+class WalkBack:
+    """Records a walk for a compiled function, without keeping that alive."""
+
+    def __init__(self, owner: CompiledFunction):
+        self.owner = weakref.ref(owner)
+
+    def __call__(self, walk: Callable, *args: Any, **kwargs: Any) -> Any:
+        owner = self.owner()
+        return walk(*args, **kwargs) if owner is None else owner._run_backward(walk, *args, **kwargs)
 
 
 class CompiledFunction:
@@ -32,6 +46,8 @@ class CompiledFunction:
         self._fullgraph = fullgraph
         self._recording = recording
         self._begin, self._end = recording.begin, recording.end
+        self._backward: Any = None  # the root of gradients that are asked for outside the function
+        self._walk = WalkBack(self)
         self._root = recording.Root()
         self._plain = False
         self._freeze = freeze
@@ -49,7 +65,23 @@ class CompiledFunction:
             return self._function(*args, **kwargs)
         finally:
             self._end(root)
-            if len(self._root.plans) > MOST_PLANS:
+            if mode.grad:
+                RUNNER[0] = self._walk
+            if len(root.plans) > MOST_PLANS:
+                self._give_up()
+
+    def _run_backward(self, walk: Callable, *args: Any, **kwargs: Any) -> Any:
+        """The walk back through what this function computed is recorded, too."""
+        if self._backward is None:
+            self._backward = self._recording.Root()
+        root = self._backward
+        if self._plain or not self._begin(root):
+            return walk(*args, **kwargs)
+        try:
+            return walk(*args, **kwargs)
+        finally:
+            self._end(root)
+            if len(root.plans) > MOST_PLANS:
                 self._give_up()
 
     def _call_recorded(self, *args: Any, **kwargs: Any) -> Any:
@@ -112,7 +144,7 @@ class CompiledFunction:
     def reset(self) -> None:
         """Forget all plans."""
         self._frozen = []
-        self._root = self._recording.Root()
+        self._root, self._backward = self._recording.Root(), None
 
     def explain(self, source: bool = False) -> Any:
         """What was recorded, fused and planned so far; `source` adds the kernels' code. See `compiler.explain`."""

@@ -17,7 +17,9 @@ class CUDAGraph:
 class graph:
     """Within it, work on a GPU is recorded."""
 
-    def __init__(self, cuda_graph: Any, pool: Any = None, stream: Any = None, capture_error_mode: str = "global"):
+    def __init__(
+        self, cuda_graph: Any, pool: Any = None, stream: Any = None, capture_error_mode: str = "global"
+    ):
         raise AssertionError("Torch not compiled with CUDA enabled")
 
 

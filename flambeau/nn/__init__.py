@@ -1,6 +1,7 @@
 """Neural networks: modules, their parameters, functions, initialisation and tools."""
 
 from . import functional, init, parameter, utils
+from .factory import factory_kwargs
 from .modules import (
     CELU,
     ELU,
@@ -166,7 +167,6 @@ from .modules import (
     ZeroPad2d,
     ZeroPad3d,
 )
-from .factory import factory_kwargs
 from .parameter import Buffer, Parameter, UninitializedBuffer, UninitializedParameter
 
 __all__ = [

@@ -11,7 +11,9 @@ from flambeau.tensor.tensor import Tensor
 __all__ = ["conv1d_input", "conv1d_weight", "conv2d_input", "conv2d_weight", "conv3d_input", "conv3d_weight"]
 
 
-def _gradient(dims: int, input: Tensor, weight: Tensor, grad_output: Tensor, wanted: Tensor, options: dict) -> Tensor:
+def _gradient(
+    dims: int, input: Tensor, weight: Tensor, grad_output: Tensor, wanted: Tensor, options: dict
+) -> Tensor:
     """The gradient of `wanted`, one of input and weight; convolution is linear, so its values do not matter."""
     convolve = getattr(flambeau.nn.functional, f"conv{dims}d")
     with flambeau.enable_grad():
@@ -48,9 +50,7 @@ def _pair(dims: int) -> tuple[Callable[..., Tensor], Callable[..., Tensor]]:
 
     for function, what in ((of_input, "input"), (of_weight, "weight")):
         function.__name__ = function.__qualname__ = f"conv{dims}d_{what}"
-        function.__doc__ = (
-            f"The gradient of ``conv{dims}d`` with respect to its {what}, whose size is given, for a gradient of its result."
-        )
+        function.__doc__ = f"The gradient of ``conv{dims}d`` with respect to its {what}, whose size is given, for a gradient of its result."
     return of_input, of_weight
 
 

@@ -26,7 +26,9 @@ def swap_in_optimizer_params_and_state(
     """
     groups, saved = optimizer.param_groups, swapin_optim_state["param_groups"]
     if len(groups) != len(saved):
-        raise ValueError(f"the optimizer has {len(groups)} parameter groups, the given state has {len(saved)}")
+        raise ValueError(
+            f"the optimizer has {len(groups)} parameter groups, the given state has {len(saved)}"
+        )
     count = sum(len(group["params"]) for group in groups)
     if count != len(swapin_parameters):
         raise ValueError(f"the optimizer has {count} parameters, but {len(swapin_parameters)} were given")

@@ -84,7 +84,13 @@ def test_state_and_pickle():
     scaler = torch.amp.GradScaler("cpu", init_scale=8.0, growth_interval=3)
     trained(scaler, [1.0, 1.0], lr=0.1)
     saved = scaler.state_dict()
-    assert saved == {"scale": 8.0, "growth_factor": 2.0, "backoff_factor": 0.5, "growth_interval": 3, "_growth_tracker": 2}
+    assert saved == {
+        "scale": 8.0,
+        "growth_factor": 2.0,
+        "backoff_factor": 0.5,
+        "growth_interval": 3,
+        "_growth_tracker": 2,
+    }
     fresh = torch.amp.GradScaler("cpu")
     fresh.load_state_dict(saved)
     copied = pickle.loads(pickle.dumps(scaler))
@@ -103,10 +109,18 @@ def test_disabled():
 
 
 @pytest.mark.parametrize(
-    "act, error, text",
+    ("act", "error", "text"),
     [
-        (lambda: torch.amp.GradScaler("cpu", growth_factor=1.0), AssertionError, "growth factor must be > 1.0"),
-        (lambda: torch.amp.GradScaler("cpu", backoff_factor=1.0), AssertionError, "backoff factor must be < 1.0"),
+        (
+            lambda: torch.amp.GradScaler("cpu", growth_factor=1.0),
+            AssertionError,
+            "growth factor must be > 1.0",
+        ),
+        (
+            lambda: torch.amp.GradScaler("cpu", backoff_factor=1.0),
+            AssertionError,
+            "backoff factor must be < 1.0",
+        ),
         (lambda: torch.amp.GradScaler("cpu").update(), AssertionError, "Attempted update but _scale is None"),
         (lambda: torch.amp.GradScaler("cpu").scale(3), ValueError, "outputs must be a Tensor or an iterable"),
         (lambda: torch.amp.GradScaler("cpu").load_state_dict({}), RuntimeError, "source state dict is empty"),

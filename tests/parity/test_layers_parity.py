@@ -74,7 +74,11 @@ EMBEDDING = {
         for name, options, given in [
             ("rows", "", "torch.tensor([[1, 2, 1], [5, 0, 4]])"),
             ("offsets", "", "torch.tensor([1, 2, 1, 5, 0]), torch.tensor([0, 2, 2])"),
-            ("last offset", ", include_last_offset=True", "torch.tensor([1, 2, 1, 5, 0]), torch.tensor([0, 2, 5])"),
+            (
+                "last offset",
+                ", include_last_offset=True",
+                "torch.tensor([1, 2, 1, 5, 0]), torch.tensor([0, 2, 5])",
+            ),
             ("padding", ", padding_idx=1", "torch.tensor([[1, 2, 1], [5, 0, 4]])"),
         ]
     },
@@ -161,7 +165,11 @@ OTHERS = {
     **{
         f"orthogonal {kind} {shape} {trivial}": f"m = nn.utils.parametrizations.orthogonal(nn.Linear{shape}, orthogonal_map='{kind}', use_trivialization={trivial})\n"
         "torch.manual_seed(1); g = torch.randn(m.weight.shape); w = m.weight; (w * g).sum().backward(); r = w.shape, m.parametrizations.weight.original.shape\n"
-        + ("r = (*r, w, m.parametrizations.weight.original.grad)" if kind == "householder" or kind == "cayley" and not trivial else "")
+        + (
+            "r = (*r, w, m.parametrizations.weight.original.grad)"
+            if kind == "householder" or kind == "cayley" and not trivial
+            else ""
+        )
         for kind in ("cayley", "matrix_exp", "householder")
         for shape in ((3, 3), (2, 4), (4, 2))
         for trivial in (True, False)

@@ -83,7 +83,8 @@ def test_training_goes_on_in_the_other_library(oracle, name, options):
 
 
 @pytest.mark.parametrize(
-    "name", ["SGD", "Adam", "AdamW", "Adagrad", "Adadelta", "RMSprop", "Adamax", "NAdam", "RAdam", "ASGD", "Rprop"]
+    "name",
+    ["SGD", "Adam", "AdamW", "Adagrad", "Adadelta", "RMSprop", "Adamax", "NAdam", "RAdam", "ASGD", "Rprop"],
 )
 def test_complex_parameters(oracle, name):
     oracle.manual_seed(0)

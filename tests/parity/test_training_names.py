@@ -80,12 +80,17 @@ def public_names(module) -> list[str]:
     return sorted(
         name
         for name, value in vars(module).items()
-        if not name.startswith("_") and not inspect.ismodule(value) and callable(value) and _defined_here(value)
+        if not name.startswith("_")
+        and not inspect.ismodule(value)
+        and callable(value)
+        and _defined_here(value)
     )
 
 
 def _defined_here(value) -> bool:
-    return str(getattr(value, "__module__", "")).startswith(("torch.nn", "torch.optim", "torch.amp", "torch._C._nn"))
+    return str(getattr(value, "__module__", "")).startswith(
+        ("torch.nn", "torch.optim", "torch.amp", "torch._C._nn")
+    )
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from .jit import vector_bytes
 from .kernels_runtime import WORD
 from .native import add_any, bitcast, fabs, horizontal, load, maximum, mul_any, native, select, splat, sqrt
@@ -9,7 +11,9 @@ from .optimise import CHUNK, elements, number, tensor_at, types_of
 from .schedule import COMPUTE
 from .types import BY_CODE, f64, i64, ptr, vec
 
-BLOCK = 1 << 13  # elements of a partial sum: few enough for float32 to keep its digits, enough to outweigh the rest
+BLOCK = (
+    1 << 13
+)  # elements of a partial sum: few enough for float32 to keep its digits, enough to outweigh the rest
 
 
 @native
@@ -123,7 +127,7 @@ def unscale_all(frame: WORD, params: WORD, begin: i64, end: i64):
 def norm(call) -> None:
     """norm(tensors, p)"""
     code, starts = elements(call.inputs[0])
-    sizes = [b - a for a, b in zip(starts, starts[1:])]
+    sizes = [b - a for a, b in pairwise(starts)]
     blocks = [0]
     for size in sizes:
         blocks.append(blocks[-1] + -(-size // BLOCK))

@@ -726,6 +726,7 @@ def mask_counts(call: Call) -> None:
 
 def mask_find(call: Call) -> None:
     """Inputs: memory for the positions (one more than there are), the mask, its counts."""
+    call.mark_written(0)
     numel = call.inputs[1].numel
     blocks = -(-numel // MASK_BLOCK)
     word = call.contiguous(1)

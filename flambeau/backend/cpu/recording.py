@@ -316,6 +316,8 @@ def read_entry(words: list[int], first_scalar: int) -> Entry:
         else:
             inputs.append((words[k], words[k + 1]))
             k += 2
+    if not n_out and not written:
+        written = (1 << n_in) - 1  # it can only be there for something that it writes
     known = runtime.programs[address][1]
     return Entry(
         address, inputs, words[7], first_scalar, sizes, scratch, scalars, steps, known, written,

@@ -51,7 +51,11 @@ def _type_name(value: Any) -> str:
     if isinstance(value, Tensor):
         return value.type()
     kind = type(value)
-    place = "torch" + kind.__module__.removeprefix("flambeau") if kind.__module__.startswith("flambeau") else kind.__module__
+    place = (
+        "torch" + kind.__module__.removeprefix("flambeau")
+        if kind.__module__.startswith("flambeau")
+        else kind.__module__
+    )
     return kind.__qualname__ if place == "builtins" else f"{place}.{kind.__qualname__}"
 
 

@@ -21,7 +21,9 @@ def scatter(inputs: Any, target_gpus: Sequence[Any], dim: int = 0) -> Any:
     Returns:
         A list (a tuple for a tensor) with one entry a device that got a piece.
     """
-    targets = [flambeau.device(d) if not isinstance(d, int) else flambeau.device("cuda", d) for d in target_gpus]
+    targets = [
+        flambeau.device(d) if not isinstance(d, int) else flambeau.device("cuda", d) for d in target_gpus
+    ]
 
     def split(x: Any) -> list:
         if isinstance(x, Tensor):
@@ -56,7 +58,11 @@ def scatter_kwargs(
 
 def gather(outputs: Any, target_device: Any, dim: int = 0) -> Any:
     """The outputs of all devices joined along `dim` on one of them, container by container."""
-    target = flambeau.device("cuda", target_device) if isinstance(target_device, int) else flambeau.device(target_device)
+    target = (
+        flambeau.device("cuda", target_device)
+        if isinstance(target_device, int)
+        else flambeau.device(target_device)
+    )
 
     def join(parts: Sequence[Any]) -> Any:
         first = parts[0]

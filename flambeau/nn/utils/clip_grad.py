@@ -77,10 +77,9 @@ def clip_grads_with_norm_(
     gradients = [p.grad for p in _as_list(parameters) if p.grad is not None]
     if not gradients:
         return
-    if _one_call(gradients) and total_norm.numel() == 1 and total_norm._node is None:
-        if total_norm.device.type == "cpu":
-            function_of(OPERATORS["gradients.clip_"])(gradients, total_norm, float(max_norm))
-            return
+    if _one_call(gradients) and total_norm.numel() == 1 and _one_call([total_norm]):
+        function_of(OPERATORS["gradients.clip_"])(gradients, total_norm, float(max_norm))
+        return
     # Clamped instead of compared: asking for the value would wait for the device.
     factor = flambeau.clamp(float(max_norm) / (total_norm + 1e-6), max=1.0)
     with flambeau.no_grad():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 from collections.abc import Sequence
 from contextlib import contextmanager
@@ -68,10 +69,9 @@ class ParametrizationList(ModuleList):
         with flambeau.no_grad():
             for module in reversed(self):
                 if hasattr(module, "right_inverse"):
-                    try:
+                    # One that goes one way only begins at the tensor as it is.
+                    with contextlib.suppress(NotImplementedError):
                         start = module.right_inverse(start)
-                    except NotImplementedError:  # it goes one way only: begin at the tensor as it is
-                        pass
         if not isinstance(start, (Tensor, Sequence)):
             raise ValueError(
                 "'right_inverse' must return a Tensor or a Sequence of tensors (list, tuple...). "

@@ -52,7 +52,9 @@ class BasePruningMethod(ABC):
         return mask.to(dtype=original.dtype) * original
 
     @classmethod
-    def apply(cls, module: Any, name: str, *args: Any, importance_scores: Tensor | None = None, **kwargs: Any):
+    def apply(
+        cls, module: Any, name: str, *args: Any, importance_scores: Tensor | None = None, **kwargs: Any
+    ):
         """Prunes a parameter of a module by this method; after others that have pruned it before.
 
         Args:
@@ -74,7 +76,9 @@ class BasePruningMethod(ABC):
             module.register_parameter(name + "_orig", parameter)
             default_mask = flambeau.ones_like(parameter)
         else:
-            default_mask = getattr(module, name + "_mask").detach().clone(memory_format=flambeau.contiguous_format)
+            default_mask = (
+                getattr(module, name + "_mask").detach().clone(memory_format=flambeau.contiguous_format)
+            )
         try:
             mask = method.compute_mask(importance_scores, default_mask=default_mask)
             module.register_buffer(name + "_mask", mask)
@@ -88,7 +92,9 @@ class BasePruningMethod(ABC):
             raise
         return method
 
-    def prune(self, t: Tensor, default_mask: Tensor | None = None, importance_scores: Tensor | None = None) -> Tensor:
+    def prune(
+        self, t: Tensor, default_mask: Tensor | None = None, importance_scores: Tensor | None = None
+    ) -> Tensor:
         """A pruned version of a tensor that is no parameter."""
         if importance_scores is None:
             importance_scores = t
@@ -182,7 +188,7 @@ def _what_is_left(method: BasePruningMethod, mask: Tensor) -> Any:
     if kind == "structured":
         if not hasattr(method, "dim"):
             raise AttributeError(
-                "Pruning methods of PRUNING_TYPE \"structured\" need to have the attribute `dim` defined."
+                'Pruning methods of PRUNING_TYPE "structured" need to have the attribute `dim` defined.'
             )
         dims = mask.dim()
         dim = method.dim if method.dim >= 0 else dims + method.dim
@@ -322,7 +328,13 @@ class LnStructured(_Amount):
 
     @classmethod
     def apply(  # type: ignore[override]
-        cls, module: Any, name: str, amount: int | float, n: Any, dim: int, importance_scores: Tensor | None = None
+        cls,
+        module: Any,
+        name: str,
+        amount: int | float,
+        n: Any,
+        dim: int,
+        importance_scores: Tensor | None = None,
     ):
         """Prunes an amount of the channels of a parameter of a module."""
         return super().apply(module, name, amount=amount, n=n, dim=dim, importance_scores=importance_scores)
@@ -428,7 +440,7 @@ def global_unstructured(
     container.add_pruning_method(method)
     if method.PRUNING_TYPE != "unstructured":
         raise TypeError(
-            "Only \"unstructured\" PRUNING_TYPE supported for the `pruning_method`. Found method "
+            'Only "unstructured" PRUNING_TYPE supported for the `pruning_method`. Found method '
             f"{pruning_method} of type {method.PRUNING_TYPE}"
         )
     joined = flambeau.cat([mask.reshape(-1) for mask in masks])
@@ -472,7 +484,9 @@ def _validate_pruning_amount_init(amount: Any) -> None:
         raise TypeError(f"Invalid type for amount: {amount}. Must be int or float.")
     whole = isinstance(amount, numbers.Integral)
     if (whole and amount < 0) or (not whole and (float(amount) > 1.0 or float(amount) < 0.0)):
-        raise ValueError(f"amount={amount} should either be a float in the range [0, 1] or a non-negative integer")
+        raise ValueError(
+            f"amount={amount} should either be a float in the range [0, 1] or a non-negative integer"
+        )
 
 
 def _validate_pruning_amount(amount: Any, tensor_size: int) -> None:

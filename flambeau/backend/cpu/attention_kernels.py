@@ -1,0 +1,310 @@
+"""Attention in blocks: scores of 64 queries against some keys at a time, which stay in the caches.
+
+`forward`: an item is a block of queries of one batch entry; the softmax runs along the keys, keeping maximum and sum
+of each query so far and rescaling the result where the maximum grows (Dao et al. 2022). `backward`: an item is all of
+one head of keys; it makes the weights again from the scores and the saved sums. Under a causal mask, tiles of keys
+that no query of a register may see are left out.
+"""
+
+from __future__ import annotations
+
+from .attention_tiles import (
+    BATCH,
+    OPERANDS,
+    QUERIES,
+    at,
+    masked_scores,
+    multiply_part,
+    multiply_scaled,
+    multiply_whole,
+    offsets,
+    pack_turned,
+    power,
+    row_products,
+    rows_of_tile,
+)
+from .conv_lanes import first_lanes, lanes_between, load_masked, store_masked
+from .native import bitcast, fill_bytes, load, local, native, select, splat, store, unroll
+from .types import i64, f64, ptr, vec
+
+MOVE = {name: position for position, name in enumerate(OPERANDS)}
+
+
+@native
+def place(S, frame, params, moves, WORD, NAME):
+    """Where an operand's matrix of this batch entry begins."""
+    return bitcast(frame[params[WORD]], ptr(S.T)) + moves[MOVE[NAME]]
+
+
+@native
+def bound(x, low, high):
+    return max(min(x, high), low)
+
+
+@native
+def reach(S, first, i0, keys):
+    """Of `keys` keys from `first` on, for the register of queries i0 ...: all queries may see so many, some so many."""
+    if S.CAUSAL:
+        all_see = bound(i0 + 1 - first, i64(0), keys)
+        return all_see, bound(i0 + S.L - first, i64(0), keys)
+    return keys, keys
+
+
+@native
+def seen(S, x, j, i0, other):
+    """x in the lanes whose query may see key j, `other` elsewhere."""
+    return select(lanes_between(j - i0, i64(S.L), S.L), x, other)
+
+
+# -- forwards ------------------------------------------------------------------------------------------------
+
+
+@native
+def softmax_block(S, params, scores, mask, first, i0, keys, top, total, change):
+    """Weights from a block of scores, register by register; `top`, `total` are brought up to date."""
+    T, L = S.T, S.L
+    W = vec(T, L)
+    low = splat(T(-float("inf")), L)
+    zero = splat(T(0.0), L)
+    mask_row = params[at.mask_row]
+    for v in range(0, min((params[at.length] - i0 + L - 1) // L * L, i64(QUERIES)), L, unroll=None):
+        plain, some = reach(S, first, i0 + v, keys)
+        lanes = first_lanes(params[at.length] - i0 - v, L)
+        here = mask + (i0 + v) if S.MASK == 1 else mask
+        x = scores + v
+        best = load(top + v, W)
+        most = best
+        for j in range(0, plain, unroll=4):
+            one = load(x + j * QUERIES, W)
+            if S.MASK != 0:
+                one = masked_scores(S, one, here, mask_row, first + j, lanes)
+                store(x + j * QUERIES, one)
+            most = select(one > most, one, most)
+        for j in range(plain, some, unroll=None):
+            one = seen(S, load(x + j * QUERIES, W), first + j, i0 + v, low)
+            store(x + j * QUERIES, one)
+            most = select(one > most, one, most)
+        store(top + v, most)
+        safe = select(most == low, zero, most)
+        factor = power(S, best - safe)
+        store(change + v, factor)
+        sum = load(total + v, W) * factor
+        for j in range(0, some, unroll=2):
+            one = power(S, load(x + j * QUERIES, W) - safe)
+            store(x + j * QUERIES, one)
+            sum = sum + one
+        store(total + v, sum)
+        for j in range(some, keys, unroll=None):
+            store(x + j * QUERIES, zero)
+
+
+@native
+def forward(frame: ptr(i64), params: ptr(i64), begin: i64, end: i64):
+    """Program step: blocks of queries [begin, end), ``entry * blocks + block``."""
+    T, L = S.T, S.L
+    W = vec(T, L)
+    packed = local(T, QUERIES * S.ROOM)
+    scores = local(T, QUERIES * S.KEYS)
+    top, total, scales = local(T, QUERIES), local(T, QUERIES), local(T, 2 * QUERIES)
+    moves = local(i64, len(OPERANDS))
+    length, source, width = params[at.length], params[at.source], params[at.width]
+    key_row, value_row, output_row = params[at.key_row], params[at.value_row], params[at.output_row]
+    for item in range(begin, end, unroll=None):
+        entry = item // params[at.blocks]
+        block = item - entry * params[at.blocks]
+        if S.CAUSAL:  # the most work first
+            block = params[at.blocks] - 1 - block
+        offsets(params, entry, moves)
+        i0 = block * QUERIES
+        rows = min(length - i0, i64(QUERIES))
+        panels = (rows + 2 * L - 1) // (2 * L)
+        q = place(S, frame, params, moves, at.query, "query") + i0 * params[at.query_row]
+        key = place(S, frame, params, moves, at.key, "key")
+        value = place(S, frame, params, moves, at.value, "value")
+        output = place(S, frame, params, moves, at.output, "output") + i0 * output_row
+        mask = place(S, frame, params, moves, at.mask, "mask")
+        pack_turned(S, q, params[at.query_row], rows, width, packed, T(bitcast(params[at.factor], f64)))
+        for v in unroll(0, QUERIES, L):
+            store(top + v, splat(T(-float("inf")), L))
+            store(total + v, splat(T(0.0), L))
+            store(scales + QUERIES + v, splat(T(1.0), L))
+        count = source
+        if S.CAUSAL:
+            count = min(source, i0 + rows)
+        for first in range(0, count, S.KEYS, unroll=None):
+            keys = min(count - first, i64(S.KEYS))
+            j = i64(0)
+            while j < keys:
+                tile, choice = rows_of_tile(S, keys - j)
+                skip = (first + j - i0) // L if S.CAUSAL else i64(0)
+                here = key + (first + j) * key_row
+                multiply_whole(S, params, choice, here, key_row, packed, scores + j * QUERIES, width, skip, panels)
+                j += tile
+            softmax_block(S, params, scores, mask, first, i0, keys, top, total, scales)
+            if first + keys == count:
+                for v in unroll(0, QUERIES, L):
+                    sum = load(total + v, W)
+                    store(scales + QUERIES + v, select(sum == 0.0, sum, 1.0 / sum))
+            i = i64(0)
+            while i < rows:
+                tile, choice = rows_of_tile(S, rows - i)
+                k = keys
+                if S.CAUSAL:
+                    k = bound(i0 + i + tile - first, i64(0), keys)
+                multiply_scaled(S, params, choice, scores + i, value + first * value_row, value_row,
+                                output + i * output_row, output_row, k, params[at.value_width],
+                                i64(first != 0), scales + i)  # fmt: skip
+                i += tile
+        sums = place(S, frame, params, moves, at.sums, "sums") + i0
+        for v in unroll(0, QUERIES, L):
+            if v < rows:
+                sum = load(total + v, W)
+                found = load(top + v, W) + S.LOG([sum])[0]
+                found = select(sum == 0.0, sum, found)
+                store_masked(sums + v, found, first_lanes(rows - v, L))
+
+
+# -- backwards -----------------------------------------------------------------------------------------------
+
+
+@native
+def weigh(S, scores, slopes, mask, mask_row, j, lanes, sums, along, scale):
+    """The weight of a score, and the gradient of that score from the gradient of the weight."""
+    W = vec(S.T, S.L)
+    x = masked_scores(S, load(scores, W), mask, mask_row, j, lanes)
+    weight = power(S, x - sums)
+    return weight, weight * (load(slopes, W) - along) * scale
+
+
+@native
+def slope_block(S, params, scores, slopes, mask, first, i0, rows, keys, sums, along):
+    """Scores become weights, gradients of weights become gradients of scores."""
+    T, L = S.T, S.L
+    W = vec(T, L)
+    zero = splat(T(0.0), L)
+    scale = splat(T(bitcast(params[at.scale], f64)), L)
+    mask_row = params[at.mask_row]
+    for v in range(0, rows, L, unroll=None):
+        plain, some = reach(S, first, i0 + v, keys)
+        lanes = first_lanes(rows - v, L)
+        here = mask + (i0 + v) if S.MASK == 1 else mask
+        x, y = scores + v, slopes + v
+        less, mean = load(sums + v, W), load(along + v, W)
+        for j in range(0, plain, unroll=2):
+            weight, slope = weigh(S, x + j * QUERIES, y + j * QUERIES, here, mask_row, first + j, lanes, less, mean,
+                                  scale)  # fmt: skip
+            store(x + j * QUERIES, weight)
+            store(y + j * QUERIES, slope)
+        for j in range(plain, some, unroll=None):
+            weight, slope = weigh(S, x + j * QUERIES, y + j * QUERIES, here, mask_row, first + j, lanes, less, mean,
+                                  scale)  # fmt: skip
+            store(x + j * QUERIES, seen(S, weight, first + j, i0 + v, zero))
+            store(y + j * QUERIES, seen(S, slope, first + j, i0 + v, zero))
+        for j in range(some, keys, unroll=None):
+            store(x + j * QUERIES, zero)
+            store(y + j * QUERIES, zero)
+
+
+@native
+def clear_rows(S, to, row, rows, width):
+    for _ in range(rows, unroll=None):
+        fill_bytes(to, 0, width * S.T.bytes)
+        to = to + row
+
+
+@native
+def add_to_keys(S, params, scores, slopes, q, gradient, to_key, to_value, first, i0, rows, keys, started):
+    """Shares of a block of queries in the gradients of keys and values."""
+    query_row, gradient_row = params[at.query_row], params[at.gradient_row]
+    to_key_row, to_value_row = params[at.to_key_row], params[at.to_value_row]
+    known = keys if started else i64(0)  # keys whose gradients have been begun
+    if S.CAUSAL:
+        known = max(known, bound(i0 - first, i64(0), keys))
+    elif i0 > 0:
+        known = keys
+    j = i64(0)
+    while j < keys:
+        add = i64(j < known)
+        tile, choice = rows_of_tile(S, select(j < known, known, keys) - j)
+        skip = bound(first + j - i0, i64(0), rows) if S.CAUSAL else i64(0)
+        a = j * QUERIES + skip
+        multiply_part(S, params, choice, scores + a, i64(QUERIES), i64(1), gradient + skip * gradient_row, gradient_row,
+                      to_value + (first + j) * to_value_row, to_value_row, rows - skip, params[at.value_width], add)  # fmt: skip
+        multiply_part(S, params, choice, slopes + a, i64(QUERIES), i64(1), q + skip * query_row, query_row,
+                      to_key + (first + j) * to_key_row, to_key_row, rows - skip, params[at.width], add)  # fmt: skip
+        j += tile
+
+
+@native
+def add_to_queries(S, params, slopes, key, to_query, first, i0, rows, keys):
+    """Share of a block of keys in the gradient of queries."""
+    key_row, to_query_row = params[at.key_row], params[at.to_query_row]
+    i = i64(0)
+    while i < rows:
+        tile, choice = rows_of_tile(S, rows - i)
+        k = keys
+        if S.CAUSAL:
+            k = bound(i0 + i + tile - first, i64(0), keys)
+        if k > 0:
+            multiply_part(S, params, choice, slopes + i, i64(1), i64(QUERIES), key + first * key_row, key_row,
+                          to_query + i * to_query_row, to_query_row, k, params[at.width], i64(first != 0))  # fmt: skip
+        i += tile
+
+
+@native
+def backward(frame: ptr(i64), params: ptr(i64), begin: i64, end: i64):
+    """Program step: heads of keys [begin, end), each with the `group` heads of queries that share it."""
+    T, L = S.T, S.L
+    W = vec(T, L)
+    packed, turned = local(T, QUERIES * S.ROOM), local(T, QUERIES * S.ROOM)
+    scores, slopes = local(T, QUERIES * S.KEYS), local(T, QUERIES * S.KEYS)
+    sums, along = local(T, QUERIES), local(T, QUERIES)
+    moves = local(i64, len(OPERANDS))
+    length, source, width, value_width = params[at.length], params[at.source], params[at.width], params[at.value_width]
+    key_row, value_row, gradient_row = params[at.key_row], params[at.value_row], params[at.gradient_row]
+    group = params[at.group]
+    for item in range(begin * group, end * group, unroll=None):
+        started = item % group != 0
+        offsets(params, item, moves)
+        key = place(S, frame, params, moves, at.key, "key")
+        value = place(S, frame, params, moves, at.value, "value")
+        mask = place(S, frame, params, moves, at.mask, "mask")
+        to_key = place(S, frame, params, moves, at.to_key, "to_key")
+        to_value = place(S, frame, params, moves, at.to_value, "to_value")
+        if S.CAUSAL and source > length:
+            clear_rows(S, to_key + length * params[at.to_key_row], params[at.to_key_row], source - length, width)
+            clear_rows(S, to_value + length * params[at.to_value_row], params[at.to_value_row], source - length,
+                       value_width)  # fmt: skip
+        for i0 in range(0, length, QUERIES, unroll=None):
+            rows = min(length - i0, i64(QUERIES))
+            panels = (rows + 2 * L - 1) // (2 * L)
+            q = place(S, frame, params, moves, at.query, "query") + i0 * params[at.query_row]
+            gradient = place(S, frame, params, moves, at.gradient, "gradient") + i0 * gradient_row
+            output = place(S, frame, params, moves, at.output, "output") + i0 * params[at.output_row]
+            to_query = place(S, frame, params, moves, at.to_query, "to_query") + i0 * params[at.to_query_row]
+            pack_turned(S, q, params[at.query_row], rows, width, packed, T(bitcast(params[at.factor], f64)))
+            pack_turned(S, gradient, gradient_row, rows, value_width, turned, T(1.0))
+            row_products(S, gradient, gradient_row, output, params[at.output_row], rows, value_width, along)
+            known = place(S, frame, params, moves, at.sums, "sums") + i0
+            for v in unroll(0, QUERIES, L):
+                store(sums + v, load_masked(known + v, W, first_lanes(rows - v, L)))
+            count = source
+            if S.CAUSAL:
+                count = min(source, i0 + rows)
+            for first in range(0, count, S.KEYS, unroll=None):
+                keys = min(count - first, i64(S.KEYS))
+                j = i64(0)
+                while j < keys:
+                    tile, choice = rows_of_tile(S, keys - j)
+                    skip = (first + j - i0) // L if S.CAUSAL else i64(0)
+                    multiply_whole(S, params, choice, key + (first + j) * key_row, key_row, packed,
+                                   scores + j * QUERIES, width, skip, panels)  # fmt: skip
+                    multiply_whole(S, params, choice, value + (first + j) * value_row, value_row, turned,
+                                   slopes + j * QUERIES, value_width, skip, panels)  # fmt: skip
+                    j += tile
+                slope_block(S, params, scores, slopes, mask, first, i0, rows, keys, sums, along)
+                add_to_keys(S, params, scores, slopes, q, gradient, to_key, to_value, first, i0, rows, keys, started)
+                add_to_queries(S, params, slopes, key, to_query, first, i0, rows, keys)
+
+
+_ = BATCH
