@@ -65,12 +65,12 @@ globals().update(dict(_DTYPES.items()), **_ALIASES)
 install_methods()
 
 _SUBMODULES = {
-    "_C", "_VF", "__config__", "__future__", "_dynamo", "_jit_internal", "_symbolic", "_subclasses", "_tensor", "_tensor_str", "_utils", "_lowrank",
-    "accelerator", "amp", "ao", "audio", "autograd", "backends", "compat", "compiler", "cpu", "cuda", "distributed",
-    "distributions", "fft", "func", "functional", "futures", "fx", "hub", "jit", "learn", "lens", "library", "linalg",
-    "masked", "mps", "mtia", "multiprocessing", "nn", "onnx", "optim", "overrides", "profiler", "random",
-    "return_types", "serialization", "signal", "special", "storage", "testing", "torch_version", "types", "utils",
-    "version", "vision", "xpu",
+    "_C", "_VF", "__config__", "__future__", "_dynamo", "_jit_internal", "_lowrank", "_subclasses", "_symbolic",
+    "_tensor", "_tensor_str", "_utils", "accelerator", "amp", "ao", "audio", "autograd", "backends", "compat",
+    "compiler", "cpu", "cuda", "distributed", "distributions", "fft", "func", "functional", "futures", "fx", "hub",
+    "jit", "learn", "lens", "library", "linalg", "masked", "mps", "mtia", "multiprocessing", "nn", "onnx", "optim",
+    "overrides", "profiler", "random", "return_types", "serialization", "signal", "special", "storage", "testing",
+    "torch_version", "types", "utils", "version", "vision", "xpu",
 }  # fmt: skip
 #: public names that a module of theirs makes on first use
 _ELSEWHERE = {

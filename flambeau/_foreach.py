@@ -15,7 +15,6 @@ from .tensor.tensor import Tensor
 __all__: list[str] = []
 
 
-
 def _column(x: Any, count: int) -> list:
     """An argument for each tensor: the items of a list, or one value for all."""
     if isinstance(x, (list, tuple)):
@@ -55,7 +54,8 @@ def find(name: str) -> Callable:
             scale = keywords.pop("value", args[2] if len(args) > 2 else keywords.pop("scalars", 1))
             columns = [_column(a, count) for a in args[:2]]
             found = [
-                _scaled(what, t, a, b, v) for t, a, b, v in zip(tensors, *columns, _column(scale, count), strict=True)
+                _scaled(what, t, a, b, v)
+                for t, a, b, v in zip(tensors, *columns, _column(scale, count), strict=True)
             ]
         else:
             columns = [_column(a, count) for a in args]

@@ -6,8 +6,7 @@ from collections.abc import Callable
 from typing import Any, Dict, Final, List, Optional, Tuple, Union  # noqa: UP035
 
 from .futures import Future
-from .jit import export, ignore, is_scripting, unused
-from .jit import _overload, _overload_method
+from .jit import _overload, _overload_method, export, ignore, is_scripting, unused
 from .jit.annotations import BroadcastingList1, BroadcastingList2, BroadcastingList3
 
 __all__ = [

@@ -106,7 +106,9 @@ _later("istft", "The signal of the spectra of its stretches: see `flambeau.istft
 def module_load(self, other, assign=False):
     """What `Module.load_state_dict` makes of this parameter and the tensor that is loaded for it."""
     if assign:
-        return other if isinstance(other, type(self)) or not hasattr(type(self), "_mark") else type(self)(other)
+        return (
+            other if isinstance(other, type(self)) or not hasattr(type(self), "_mark") else type(self)(other)
+        )
     return self.copy_(other).detach()
 
 
@@ -180,13 +182,23 @@ _only_sparse("row_indices", "sparse column compressed")
 
 def _no_sparse(name: str) -> None:
     def refuse(self, *args: Any, **kwargs: Any) -> NoReturn:
-        raise NotImplementedError(f"Tensor.{name}: Flambeau has no sparse tensors\n  fix     use dense tensors, and masks for what is left out")
+        raise NotImplementedError(
+            f"Tensor.{name}: Flambeau has no sparse tensors\n  fix     use dense tensors, and masks for what is left out"
+        )
 
     refuse.__name__, refuse.__doc__ = name, "Not supported: there are no sparse tensors."
     method(refuse)
 
 
-for _name in ("to_sparse", "to_sparse_coo", "to_sparse_csr", "to_sparse_csc", "to_sparse_bsr", "to_sparse_bsc", "sparse_mask"):
+for _name in (
+    "to_sparse",
+    "to_sparse_coo",
+    "to_sparse_csr",
+    "to_sparse_csc",
+    "to_sparse_bsr",
+    "to_sparse_bsc",
+    "sparse_mask",
+):
     _no_sparse(_name)
 
 for _name in ("is_xla", "is_ipu", "is_mtia", "is_vulkan", "is_maia"):

@@ -30,7 +30,9 @@ def instance_norm(
 
 def kl_div(input: Tensor, target: Tensor, reduction: int = 1, *, log_target: bool = False) -> Tensor:
     """`nn.functional.kl_div`; reduction: 0 none, 1 mean, 2 sum."""
-    return flambeau.nn.functional.kl_div(input, target, reduction=_REDUCTIONS[reduction], log_target=log_target)
+    return flambeau.nn.functional.kl_div(
+        input, target, reduction=_REDUCTIONS[reduction], log_target=log_target
+    )
 
 
 def binary_cross_entropy_with_logits(
@@ -99,7 +101,9 @@ def frobenius_norm(input: Tensor, dim: Any, keepdim: bool = False, *, out: Tenso
     return flambeau.linalg.vector_norm(input, 2, dim or None, keepdim, out=out)
 
 
-def nuclear_norm(input: Tensor, dim: Any = None, keepdim: bool = False, *, out: Tensor | None = None) -> Tensor:
+def nuclear_norm(
+    input: Tensor, dim: Any = None, keepdim: bool = False, *, out: Tensor | None = None
+) -> Tensor:
     """The sum of the singular values of a matrix."""
     return flambeau.linalg.matrix_norm(input, "nuc", (-2, -1) if dim is None else dim, keepdim, out=out)
 

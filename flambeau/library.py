@@ -109,9 +109,7 @@ class CustomOpDef:
 
     register_impl_abstract = register_fake
 
-    def register_autograd(
-        self, backward: Callable, /, *, setup_context: Callable | None = None
-    ) -> None:
+    def register_autograd(self, backward: Callable, /, *, setup_context: Callable | None = None) -> None:
         """Give the gradient: ``backward(ctx, *grads)``, with what ``setup_context(ctx, inputs, output)`` saved."""
         self._backward, self._setup = backward, setup_context
 
@@ -240,7 +238,9 @@ def impl(
     """Implement an operator for types of devices ("default" for all)."""
     op = _operator(qualname)
     names = [types] if isinstance(types, str) else list(types)
-    return op.register_kernel([None if t in ("default", "CompositeExplicitAutograd") else t.lower() for t in names], func)
+    return op.register_kernel(
+        [None if t in ("default", "CompositeExplicitAutograd") else t.lower() for t in names], func
+    )
 
 
 def register_kernel(
@@ -295,9 +295,7 @@ def fallthrough_kernel() -> None:
     raise NotImplementedError("fallthrough_kernel() should never be called.")
 
 
-def infer_schema(
-    prototype_function: Callable, /, *, mutates_args: Any, op_name: str | None = None
-) -> str:
+def infer_schema(prototype_function: Callable, /, *, mutates_args: Any, op_name: str | None = None) -> str:
     """The schema of a function, from its annotations: ``"(Tensor x, int n=1) -> Tensor"``."""
     import inspect
     import typing

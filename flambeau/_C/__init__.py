@@ -87,7 +87,9 @@ class _ExcludeDispatchKeyGuard(contextlib.nullcontext):
         super().__init__()
 
 
-_IncludeDispatchKeyGuard = _AutoDispatchBelowAutograd = _AutoDispatchBelowADInplaceOrView = _ExcludeDispatchKeyGuard
+_IncludeDispatchKeyGuard = _AutoDispatchBelowAutograd = _AutoDispatchBelowADInplaceOrView = (
+    _ExcludeDispatchKeyGuard
+)
 _DisableAutocast = _ExcludeDispatchKeyGuard
 
 
@@ -127,6 +129,7 @@ def _is_tracing() -> bool:
 def _get_accelerator() -> device:
     """The accelerator, or the CPU where there is none."""
     return device("cpu")
+
 
 __all__ = [
     "DisableTorchFunction", "DisableTorchFunctionSubclass", "Generator", "OutOfMemoryError", "Size", "TensorBase", "device",

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["get_unwrapped", "is_batchedtensor", "is_functorch_wrapped_tensor", "is_gradtrackingtensor", "maybe_get_bdim"]
+__all__ = [
+    "get_unwrapped",
+    "is_batchedtensor",
+    "is_functorch_wrapped_tensor",
+    "is_gradtrackingtensor",
+    "maybe_get_bdim",
+]
 
 
 def is_batchedtensor(tensor: Any) -> bool:

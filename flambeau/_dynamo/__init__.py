@@ -5,7 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from ..compiler.marks import (
-    allow_in_graph, assume_constant_result, disable, is_compiling, list_backends, substitute_in_graph,
+    allow_in_graph,
+    assume_constant_result,
+    disable,
+    is_compiling,
+    list_backends,
+    substitute_in_graph,
 )  # fmt: skip
 from . import config, utils
 from .eval_frame import OptimizedModule

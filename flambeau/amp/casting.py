@@ -19,7 +19,7 @@ from ..ops import define
 from ..ops.define import Operator
 from ..tensor import autograd, dispatch, overrides
 from ..tensor.tensor import Tensor
-from .policy import FLOAT32, FLOAT32_WHEN, LOWER, RECURRENT, UNTOUCHED, WIDEST
+from .policy import FLOAT32, LOWER, ONLY_WHEN, RECURRENT, UNTOUCHED, WIDEST
 from .state import state
 
 _lock = threading.Lock()
@@ -50,7 +50,7 @@ def _watch() -> None:
     if _watching:
         return
     _watching = True
-    for name in (*LOWER, *FLOAT32, *FLOAT32_WHEN, *WIDEST, *UNTOUCHED, RECURRENT):
+    for name in (*LOWER, *FLOAT32, *WIDEST, *UNTOUCHED, RECURRENT):
         operator = define.OPERATORS.get(name)
         for variant, function in operator.compiled.items() if operator else ():
             _enlist(operator, variant, function)
@@ -85,7 +85,7 @@ def kind_of(name: str) -> Callable[[Any, Any], Any] | None:
     """How autocast treats the operands of an operator: a function of them and the lower precision; None if it does not."""
     if name in LOWER:
         return lower
-    if name in FLOAT32 or name in FLOAT32_WHEN:
+    if name in FLOAT32:
         return float32
     if name in WIDEST:
         return widest
@@ -115,7 +115,7 @@ def casting_invoke_operator(op: Operator, args: tuple, out: Any = None) -> Any:
 
 def _casting_body(op: Operator, body: Callable) -> Callable:
     casting = under_autocast(body, kind_of(op.full_name))
-    applies = FLOAT32_WHEN.get(op.full_name)
+    applies = ONLY_WHEN.get(op.full_name)
     if applies is None:
         return casting
     return lambda **options: casting(**options) if applies(options) else body(**options)

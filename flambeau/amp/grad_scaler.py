@@ -86,7 +86,7 @@ class GradScaler:
             self._growth_tracker: Tensor | None = None
             self._per_optimizer_states: dict[int, dict[str, Any]] = defaultdict(_fresh_state)
 
-    def _started(self, funcname: str) -> tuple[Tensor, Tensor]:
+    def _started(self, funcname: str) -> tuple[Any, Any]:
         hint = "This may indicate your script did not use scaler.scale(loss or outputs) earlier in the iteration."
         for name, tensor in (("_scale", self._scale), ("_growth_tracker", self._growth_tracker)):
             if tensor is None:

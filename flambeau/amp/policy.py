@@ -35,7 +35,7 @@ FLOAT32 = frozenset(
     nn.functional.adaptive_avg_pool3d nn.functional.adaptive_max_pool3d nn.functional.avg_pool3d
     nn.functional.fractional_max_pool2d nn.functional.fractional_max_pool3d
     nn.functional.max_unpool1d nn.functional.max_unpool2d nn.functional.max_unpool3d
-    nn.functional.grid_sample
+    nn.functional.grid_sample nn.functional.pad nn.functional.max_pool3d
     """.split()
 )
 
@@ -45,13 +45,16 @@ WIDEST = frozenset(("cat", "stack", "index_copy"))
 #: in the lower precision unless it is a GRU, which PyTorch leaves alone
 RECURRENT = "recurrent_layer"
 
-#: in float32 for some of their options only: a test of the options, by operator
-FLOAT32_WHEN = {
+#: listed for some of their arguments only: a test of the arguments, by operator
+ONLY_WHEN = {
     "nn.functional.pad": lambda options: (
         options["mode"] == "replicate" or options["mode"] == "reflect" and len(options["pad"]) < 6
     ),
+    "inner": lambda options: options["input"].dim() < 2,
     "nn.functional.max_pool3d": lambda options: not options["return_indices"],
 }
 
 #: written here with products, but operators of their own to PyTorch's autocast, which leaves them alone
-UNTOUCHED = frozenset(("mv", "addmv", "dot", "vdot", "inner", "ger", "outer", "addr", "linalg.pinv"))
+UNTOUCHED = frozenset(
+    ("mv", "addmv", "dot", "vdot", "inner", "nn.functional.bilinear", "ger", "outer", "addr", "linalg.pinv")
+)

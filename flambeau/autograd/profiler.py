@@ -60,10 +60,18 @@ class profile:
         return self._inner._events
 
     def __repr__(self) -> str:
-        return "<unfinished torch.autograd.profile>" if self._inner._events is None else repr(self.function_events)
+        return (
+            "<unfinished torch.autograd.profile>"
+            if self._inner._events is None
+            else repr(self.function_events)
+        )
 
     def __str__(self) -> str:
-        return "<unfinished torch.autograd.profile>" if self._inner._events is None else str(self.function_events)
+        return (
+            "<unfinished torch.autograd.profile>"
+            if self._inner._events is None
+            else str(self.function_events)
+        )
 
     def table(self, *args: Any, **kwargs: Any) -> str:
         """The calls as text."""

@@ -89,7 +89,9 @@ def _module(words: list[str]) -> tuple[ModuleType, CodeType]:
     if spec.submodule_search_locations is not None:
         inner = f"{spec.name}.__main__"
         if importlib.util.find_spec(inner) is None:
-            raise _Problem(f"No module named {inner}; {spec.name!r} is a package and cannot be directly executed")
+            raise _Problem(
+                f"No module named {inner}; {spec.name!r} is a package and cannot be directly executed"
+            )
         spec = _find(inner)
     code = spec.loader.get_code(spec.name) if hasattr(spec.loader, "get_code") else None
     if code is None:

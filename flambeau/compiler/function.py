@@ -9,6 +9,7 @@ without `compile`, and there is nothing to guard.
 from __future__ import annotations
 
 import functools
+import os
 import warnings
 import weakref
 from collections.abc import Callable
@@ -42,6 +43,10 @@ class CompiledFunction:
         from ..backend.cpu import recording
 
         functools.update_wrapper(self, function)
+        if "compile" in os.environ.get("FLAMBEAU_LOG", "").split(","):
+            from .explain import log_plan, with_lines
+
+            recording.LOG[:], function = [log_plan], with_lines(function)
         self._function = function
         self._fullgraph = fullgraph
         self._recording = recording

@@ -72,7 +72,14 @@ class set_stance(contextlib.ContextDecorator):
         skip_guard_eval_unsafe: bool = False,
         force_backend: Any = None,
     ):
-        known = ("default", "eager_then_compile", "aot_eager_then_compile", "force_eager", "eager_on_recompile", "fail_on_recompile")
+        known = (
+            "default",
+            "eager_then_compile",
+            "aot_eager_then_compile",
+            "force_eager",
+            "eager_on_recompile",
+            "fail_on_recompile",
+        )
         if stance not in known:
             raise RuntimeError(f"invalid torch.compile stance '{stance}', must be one of {known}")
         self.stance = stance

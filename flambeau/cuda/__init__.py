@@ -13,9 +13,10 @@ from ..base.device import device as Device
 from ..tensor.legacy import CUDA_CLASSES
 
 __all__ = [
-    "CUDAGraph", "Event", "Stream", "current_device", "current_stream", "device", "device_count", "device_of", "empty_cache",
-    "get_device_capability", "get_device_name", "get_device_properties", "get_rng_state", "get_rng_state_all", "graph", "graph_pool_handle",
-    "initial_seed", "ipc_collect", "is_available", "is_bf16_supported", "is_initialized", "make_graphed_callables", "manual_seed", "manual_seed_all",
+    "CUDAGraph", "Event", "Stream", "current_device", "current_stream", "device", "device_count", "device_of",
+    "empty_cache", "get_device_capability", "get_device_name", "get_device_properties", "get_rng_state",
+    "get_rng_state_all", "graph", "graph_pool_handle", "initial_seed", "ipc_collect", "is_available",
+    "is_bf16_supported", "is_initialized", "make_graphed_callables", "manual_seed", "manual_seed_all",
     "max_memory_allocated", "max_memory_reserved", "memory_allocated", "memory_reserved", "memory_stats",
     "memory_summary", "reset_max_memory_allocated", "reset_peak_memory_stats", "seed", "seed_all", "set_device",
     "set_rng_state", "set_rng_state_all", "stream", "synchronize",

@@ -106,7 +106,9 @@ def destroy_process_group(group: Any = None) -> None:
 
 def _no_group(name: str):
     def communicate(*arguments: Any, **keywords: Any) -> NoReturn:
-        raise ValueError("Default process group has not been initialized, please make sure to call init_process_group.")
+        raise ValueError(
+            "Default process group has not been initialized, please make sure to call init_process_group."
+        )
 
     communicate.__name__ = communicate.__qualname__ = name
     communicate.__doc__ = "Needs a process group, and there is none."

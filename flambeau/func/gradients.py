@@ -68,7 +68,9 @@ def _own(leaves: list[Tensor]) -> set[int]:
     return {id(v._node) for v in leaves if type(v._node) is AccumulateGrad}
 
 
-def _walk(output: Tensor, leaves: list[Tensor], seed: Tensor | None = None, keep: bool = True) -> list[Tensor]:
+def _walk(
+    output: Tensor, leaves: list[Tensor], seed: Tensor | None = None, keep: bool = True
+) -> list[Tensor]:
     if output._node is None:
         return [v.new_zeros(v.shape) for v in leaves]
     found = gradients.grad(output, leaves, seed, retain_graph=keep, create_graph=True, materialize_grads=True)

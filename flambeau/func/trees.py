@@ -20,7 +20,10 @@ def flatten(tree: Any) -> tuple[list, Any]:
 
 
 def _joined(parts: list, make: Callable) -> tuple[list, Any]:
-    return [leaf for leaves, _ in parts for leaf in leaves], (make, [(len(leaves), spec) for leaves, spec in parts])
+    return [leaf for leaves, _ in parts for leaf in leaves], (
+        make,
+        [(len(leaves), spec) for leaves, spec in parts],
+    )
 
 
 def rebuild(leaves: list, spec: Any) -> Any:

@@ -56,9 +56,7 @@ class Transformer(_Absent):
 def wrap(fn_or_name: str | Callable) -> str | Callable:
     """Mark a function as one statement of a graph: nothing changes."""
     if not callable(fn_or_name) and not isinstance(fn_or_name, str):
-        raise RuntimeError(
-            "Unsupported type for global function! Must be either a callable or string name"
-        )
+        raise RuntimeError("Unsupported type for global function! Must be either a callable or string name")
     return fn_or_name
 
 

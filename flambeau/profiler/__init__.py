@@ -10,7 +10,13 @@
 from __future__ import annotations
 
 from .profiler import (
-    ProfilerAction, ProfilerActivity, profile, record_function, schedule, supported_activities, tensorboard_trace_handler,
+    ProfilerAction,
+    ProfilerActivity,
+    profile,
+    record_function,
+    schedule,
+    supported_activities,
+    tensorboard_trace_handler,
 )  # fmt: skip
 
 DeviceType = ProfilerActivity

@@ -140,7 +140,13 @@ class FunctionEventAvg(_Times):
             self.key, self.input_shapes, self.stack = other.key, other.input_shapes, other.stack
             self.is_user_annotation, self.scope = other.is_user_annotation, other.scope
         self.count += other.count
-        for name in ("cpu_time_total", "self_cpu_time_total", "cpu_memory_usage", "self_cpu_memory_usage", "flops"):
+        for name in (
+            "cpu_time_total",
+            "self_cpu_time_total",
+            "cpu_memory_usage",
+            "self_cpu_memory_usage",
+            "flops",
+        ):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         return self
 
@@ -163,7 +169,7 @@ class EventList(list):
         super().__init__(*args)
         self._profile_memory = facts.get("profile_memory", False)
         self._with_flops = facts.get("with_flops", False)
-        self._metadata = facts.get("metadata") or {}
+        self._metadata = facts.get("metadata", {})
 
     def __str__(self) -> str:
         return self.table()
@@ -195,7 +201,10 @@ class EventList(list):
         )  # fmt: skip
 
     def key_averages(
-        self, group_by_input_shapes: bool = False, group_by_stack_n: int = 0, group_by_overload_name: bool = False
+        self,
+        group_by_input_shapes: bool = False,
+        group_by_stack_n: int = 0,
+        group_by_overload_name: bool = False,
     ) -> EventList:
         """The events of one name (and input shapes, and nearest callers) added up."""
         groups: dict[tuple, FunctionEventAvg] = defaultdict(FunctionEventAvg)

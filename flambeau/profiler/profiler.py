@@ -239,7 +239,11 @@ class profile:
         records = RECORDER.stop()
         self._recording = False
         found = events_of(
-            records, origin, profile_memory=self.profile_memory, with_flops=self.with_flops, metadata=self._metadata
+            records,
+            origin,
+            profile_memory=self.profile_memory,
+            with_flops=self.with_flops,
+            metadata=self._metadata,
         )
         if self.acc_events and self._events is not None:
             found[:0] = self._events
@@ -261,7 +265,10 @@ class profile:
         return self._events
 
     def key_averages(
-        self, group_by_input_shape: bool = False, group_by_stack_n: int = 0, group_by_overload_name: bool = False
+        self,
+        group_by_input_shape: bool = False,
+        group_by_stack_n: int = 0,
+        group_by_overload_name: bool = False,
     ) -> EventList:
         """The calls of one name (and input shapes, and nearest callers) added up."""
         return self.events().key_averages(group_by_input_shape, group_by_stack_n)

@@ -138,9 +138,13 @@ class Recorder:
     def _swap(self, operator: Any, variant: str, function: Callable) -> None:
         if not isinstance(function, FunctionType) or function.__code__.co_freevars:
             return
-        original = FunctionType(function.__code__, function.__globals__, function.__name__, function.__defaults__)
+        original = FunctionType(
+            function.__code__, function.__globals__, function.__name__, function.__defaults__
+        )
         original.__kwdefaults__ = function.__kwdefaults__
-        name = f"aten::{operator.name}{'_' if variant == 'inplace' and not operator.name.endswith('_') else ''}"
+        name = (
+            f"aten::{operator.name}{'_' if variant == 'inplace' and not operator.name.endswith('_') else ''}"
+        )
 
         def watched(*args: Any, **kwargs: Any) -> Any:
             given = (*args, *kwargs.values()) if kwargs else args
@@ -245,7 +249,9 @@ def _callers() -> list[str]:
     frame: Any = sys._getframe(2)
     while frame is not None:
         code = frame.f_code
-        if "/" + _PACKAGE not in code.co_filename.replace("\\", "/") and not code.co_filename.startswith("<operator"):
+        if "/" + _PACKAGE not in code.co_filename.replace("\\", "/") and not code.co_filename.startswith(
+            "<operator"
+        ):
             found.append(f"{code.co_filename}({frame.f_lineno}): {code.co_name}")
         frame = frame.f_back
     return found

@@ -64,7 +64,9 @@ def _columns(rows: list, total: float, limits: tuple, memory: bool, flops: bool,
     if any(row.input_shapes for row in rows):
         columns.append(("Input Shapes", lambda e: _cut(str(e.input_shapes or "[]"), limits[1]), True))
     if any(row.stack for row in rows):
-        columns.append(("Source Location", lambda e: _cut_left(e.stack[0] if e.stack else "", limits[2]), True))
+        columns.append(
+            ("Source Location", lambda e: _cut_left(e.stack[0] if e.stack else "", limits[2]), True)
+        )
     if flops:
         size, name = _flops_unit(rows)
         columns.append((f"Total {name}", lambda e: f"{e.flops / size:.3f}" if e.flops else "--", False))
@@ -92,7 +94,9 @@ def table(
     rule = "  ".join("-" * (w + 2) for w in widths)
 
     def line(parts: list[str]) -> str:
-        aligned = [p.ljust(w + 2) if left else p.rjust(w + 2) for p, w, (_, _, left) in zip(parts, widths, columns)]
+        aligned = [
+            p.ljust(w + 2) if left else p.rjust(w + 2) for p, w, (_, _, left) in zip(parts, widths, columns)
+        ]
         return "  ".join(aligned).rstrip()
 
     lines = [header.center(len(rule))] if header else []

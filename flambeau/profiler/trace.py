@@ -43,7 +43,13 @@ def write(events: list, path: Any, metadata: dict[str, Any]) -> None:
     ]
     for thread in sorted({event.thread for event in events}):
         entries.append(
-            {"ph": "M", "name": "thread_name", "pid": process, "tid": thread, "args": {"name": f"thread {thread}"}}
+            {
+                "ph": "M",
+                "name": "thread_name",
+                "pid": process,
+                "tid": thread,
+                "args": {"name": f"thread {thread}"},
+            }
         )
     entries += [_entry(event) for event in events]
     whole = {"schemaVersion": 1, "displayTimeUnit": "ms", **metadata, "traceEvents": entries}

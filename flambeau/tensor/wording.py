@@ -9,16 +9,22 @@ from .tensor import Tensor
 
 def title(op: Operator) -> str:
     """The name that messages give an operator: ``special_zeta`` for special.zeta."""
+    if op.name in _WITHIN:
+        return _WITHIN[op.name]
     return op.name if op.namespace in ("", "nn.functional") else f"{op.namespace}.{op.name}".replace(".", "_")
 
 
 #: operators of several forms whose signature does not show them
 _SEVERAL_FORMS = frozenset(("max", "min"))
+#: operators that PyTorch describes by one form, in which a number stands for a tensor
+_ONE_FORM = frozenset(("add", "sub", "mul", "div"))
+_WITHIN = {"power": "pow", "power_of": "pow", "rpow": "pow"}  # operators that serve another one
 
 
 def argument_error(op: Operator, p, expected: str, x, args: tuple = ()) -> TypeError:
     """The error of an argument of the wrong type; `args`, all of them, where the operator has several forms."""
-    if args and (any(q.type == "Operand" for q in op.arguments) or op.full_name in _SEVERAL_FORMS):
+    operands = any(q.type == "Operand" for q in op.arguments) and op.full_name not in _ONE_FORM
+    if args and (operands or op.full_name in _SEVERAL_FORMS):
         return invalid_combination(op, args)
     place = op.names.index(p.name) + 1
     where = f" (position {place})" if not p.keyword_only else ""

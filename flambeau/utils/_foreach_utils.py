@@ -15,7 +15,9 @@ def _get_fused_kernels_supported_devices() -> list[str]:
     return ["cpu"]
 
 
-def _group_tensors_by_device_and_dtype(tensorlistlist: list[list], with_indices: bool = False) -> dict[Any, Any]:
+def _group_tensors_by_device_and_dtype(
+    tensorlistlist: list[list], with_indices: bool = False
+) -> dict[Any, Any]:
     """Lists of tensors split by the device and type of the first list's."""
     groups: dict[Any, Any] = {}
     for at, first in enumerate(tensorlistlist[0]):
@@ -25,7 +27,8 @@ def _group_tensors_by_device_and_dtype(tensorlistlist: list[list], with_indices:
                 part.append(whole[at])
         indices.append(at)
     return {
-        key: (lists, indices if with_indices else list(range(len(indices)))) for key, (lists, indices) in groups.items()
+        key: (lists, indices if with_indices else list(range(len(indices))))
+        for key, (lists, indices) in groups.items()
     }
 
 

@@ -190,7 +190,12 @@ def _node_type(x: Any) -> Any:
         from ..return_types import Structure
 
         if isinstance(x, Structure):
-            _register_pytree_node(kind, lambda r: (list(r), None), lambda c, _: kind(tuple(c)), flatten_with_keys_fn=_with_indices)
+            _register_pytree_node(
+                kind,
+                lambda r: (list(r), None),
+                lambda c, _: kind(tuple(c)),
+                flatten_with_keys_fn=_with_indices,
+            )
             return kind
     return None
 
@@ -286,7 +291,9 @@ class TreeSpec:
         return self._build(iter(leaves))
 
     def _build(self, leaves: Iterator) -> Any:
-        return SUPPORTED_NODES[self.type].unflatten_fn([c._build(leaves) for c in self._children], self._context)
+        return SUPPORTED_NODES[self.type].unflatten_fn(
+            [c._build(leaves) for c in self._children], self._context
+        )
 
 
 _DICTS = (dict, OrderedDict, defaultdict)
@@ -410,12 +417,16 @@ def map_only(type_or_types_or_pred: Any, /) -> Callable[[Callable], Callable]:
     return lambda func: lambda x: func(x) if fits(x) else x
 
 
-def tree_map_only(which: Any, /, func: Callable, tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> Any:
+def tree_map_only(
+    which: Any, /, func: Callable, tree: Any, is_leaf: Callable[[Any], bool] | None = None
+) -> Any:
     """`tree_map` over the leaves of a type (or that a test accepts)."""
     return tree_map(map_only(which)(func), tree, is_leaf=is_leaf)
 
 
-def tree_map_only_(which: Any, /, func: Callable, tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> Any:
+def tree_map_only_(
+    which: Any, /, func: Callable, tree: Any, is_leaf: Callable[[Any], bool] | None = None
+) -> Any:
     """`tree_map_` over the leaves of a type (or that a test accepts)."""
     return tree_map_(map_only(which)(func), tree, is_leaf=is_leaf)
 
@@ -430,12 +441,16 @@ def tree_any(pred: Callable, tree: Any, is_leaf: Callable[[Any], bool] | None = 
     return any(map(pred, tree_iter(tree, is_leaf)))
 
 
-def tree_all_only(which: Any, /, pred: Callable, tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> bool:
+def tree_all_only(
+    which: Any, /, pred: Callable, tree: Any, is_leaf: Callable[[Any], bool] | None = None
+) -> bool:
     """Whether a test accepts all leaves of a type."""
     return all(pred(x) for x in tree_iter(tree, is_leaf) if isinstance(x, which))
 
 
-def tree_any_only(which: Any, /, pred: Callable, tree: Any, is_leaf: Callable[[Any], bool] | None = None) -> bool:
+def tree_any_only(
+    which: Any, /, pred: Callable, tree: Any, is_leaf: Callable[[Any], bool] | None = None
+) -> bool:
     """Whether a test accepts any leaf of a type."""
     return any(pred(x) for x in tree_iter(tree, is_leaf) if isinstance(x, which))
 
@@ -491,7 +506,9 @@ def tree_leaves_with_path(tree: Any, is_leaf: Callable[[Any], bool] | None = Non
     return list(_with_path(tree, (), is_leaf))
 
 
-def tree_map_with_path(func: Callable, tree: Any, *rests: Any, is_leaf: Callable[[Any], bool] | None = None) -> Any:
+def tree_map_with_path(
+    func: Callable, tree: Any, *rests: Any, is_leaf: Callable[[Any], bool] | None = None
+) -> Any:
     """`tree_map` with ``func(path, leaf, ...)``.
 
     >>> tree_map_with_path(lambda path, x: keystr(path), {"a": [1, 2]})

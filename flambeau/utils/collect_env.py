@@ -31,9 +31,7 @@ def get_env_info() -> SystemEnv:
     from .. import cuda, version
 
     wanted = ("numpy", "llvmlite", "scipy-openblas32", "flambeau", "torchmetrics", "einops", "safetensors")
-    packages = sorted(
-        f"{d.name}=={d.version}" for d in distributions() if (d.name or "").lower() in wanted
-    )
+    packages = sorted(f"{d.name}=={d.version}" for d in distributions() if (d.name or "").lower() in wanted)
     return SystemEnv(
         torch_version=f"{version.__version__} (Flambeau, after PyTorch {version.torch_version})",
         is_debug_build="False",
@@ -56,7 +54,9 @@ def _processor() -> str:
     name = platform.processor() or "unknown"
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as file:
-            name = next((line.partition(":")[2].strip() for line in file if line.startswith("model name")), name)
+            name = next(
+                (line.partition(":")[2].strip() for line in file if line.startswith("model name")), name
+            )
     except OSError:
         pass
     return f"{name}, {os.cpu_count()} processors, vectors: {cpu.get_cpu_capability()}"

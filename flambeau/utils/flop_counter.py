@@ -22,7 +22,9 @@ class FlopCounterMode:
     48
     """
 
-    def __init__(self, mods: Any = None, depth: int = 2, display: bool = True, custom_mapping: dict | None = None):
+    def __init__(
+        self, mods: Any = None, depth: int = 2, display: bool = True, custom_mapping: dict | None = None
+    ):
         self.depth, self.display = depth, display
         self.flop_counts: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
 
@@ -59,8 +61,12 @@ class FlopCounterMode:
             if level > depth:
                 continue
             whole = sum(counts.values())
-            rows.append(("  " * level + module.rpartition(".")[2], f"{whole:,}", f"{100 * whole / total:.2f}%"))
-            rows += [("  " * level + " - " + n, f"{c:,}", f"{100 * c / total:.2f}%") for n, c in counts.items()]
+            rows.append(
+                ("  " * level + module.rpartition(".")[2], f"{whole:,}", f"{100 * whole / total:.2f}%")
+            )
+            rows += [
+                ("  " * level + " - " + n, f"{c:,}", f"{100 * c / total:.2f}%") for n, c in counts.items()
+            ]
         widths = [max(len(row[k]) for row in rows) for k in range(3)]
         lines = [f"{a.ljust(widths[0])}  {b.rjust(widths[1])}  {c.rjust(widths[2])}" for a, b, c in rows]
         return "\n".join([lines[0], "  ".join("-" * w for w in widths), *lines[1:]])

@@ -98,7 +98,9 @@ def test_too_late_beside_pytorch(launch, tmp_path):
     assert result.returncode == 1
     assert "RuntimeError: flambeau.compat.install() comes too late" in result.stderr
     assert str(tmp_path / "torch.py") in result.stderr
-    hidden = launch("-c", "import flambeau.compat; flambeau.compat.install(); import torch; print(torch.ones(1).item())")
+    hidden = launch(
+        "-c", "import flambeau.compat; flambeau.compat.install(); import torch; print(torch.ones(1).item())"
+    )
     assert hidden.stdout == "1.0\n", hidden.stderr
 
 
@@ -135,7 +137,9 @@ def test_doctest_of_the_package(launch):
     assert launch("-c", code).stdout == "0 True\n"
 
 
-@pytest.mark.parametrize("name", ["1.0", "1.0.post1", "2.1.0a0+git12", "2.0.0rc1", "2.0.0.dev3", "2.13.0+cu118"])
+@pytest.mark.parametrize(
+    "name", ["1.0", "1.0.post1", "2.1.0a0+git12", "2.0.0rc1", "2.0.0.dev3", "2.13.0+cu118"]
+)
 def test_versions_order_as_versions(name):
     from flambeau.torch_version import TorchVersion
 

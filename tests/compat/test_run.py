@@ -108,7 +108,9 @@ def test_errors_in_syntax_and_in_the_hook_of_the_program(program, tmp_path):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
 def test_ctrl_c_ends_a_program_as_under_python(program):
-    result = program("import os, signal, torch\nos.kill(os.getpid(), signal.SIGINT)\nimport time; time.sleep(5)\n")
+    result = program(
+        "import os, signal, torch\nos.kill(os.getpid(), signal.SIGINT)\nimport time; time.sleep(5)\n"
+    )
     assert result.returncode == -signal.SIGINT
     assert result.stderr.splitlines()[-1] == "KeyboardInterrupt"
 
@@ -118,9 +120,15 @@ def test_what_cannot_be_run(launch, tmp_path):
     (tmp_path / "plain").mkdir()
     (tmp_path / "plain" / "__init__.py").write_text("")
     for arguments, text in (
-        (["trian.py"], "cannot open 'trian.py': No such file or directory\n  close names in the folder: train.py"),
+        (
+            ["trian.py"],
+            "cannot open 'trian.py': No such file or directory\n  close names in the folder: train.py",
+        ),
         (["-m", "absent.part"], "No module named absent.part"),
-        (["-m", "plain"], "No module named plain.__main__; 'plain' is a package and cannot be directly executed"),
+        (
+            ["-m", "plain"],
+            "No module named plain.__main__; 'plain' is a package and cannot be directly executed",
+        ),
         (["-m", "train.py"], "No module named train.py; to run the file, leave out -m"),
         (["--lr", "1"], "--lr is no option of flambeau run"),
         ([], "usage: flambeau run script.py"),

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 
 AT_ONCE = 150  # programs of one worker process, whose kernels stay in memory
 PATIENCE = 60  # seconds that one program may take
@@ -108,7 +109,11 @@ def work(seeds: range, shorten: bool) -> None:
 
     for seed in seeds:
         say(begin=seed)
-        program = program_of(seed)
+        try:
+            program = program_of(seed)
+        except Exception:
+            say(end=seed, found="it could not be written", source=traceback.format_exc())
+            continue
         found = verdict(program, seed)
         if found is not None and shorten:
             say(failing=seed)
@@ -125,7 +130,9 @@ def shorten_crash(seed: int) -> None:
     found = in_a_child(program, seed)
     if found is not None:
         shortened(program, seed, found)
-    print(json.dumps({"end": seed, "found": found or "crashed, though not again", "source": program.source()}))
+    print(
+        json.dumps({"end": seed, "found": found or "crashed, though not again", "source": program.source()})
+    )
 
 
 # -- the command ---------------------------------------------------------------------------------------------
@@ -164,7 +171,9 @@ class Campaign:
     """All programs of one command."""
 
     def __init__(self, first: int, count: int, jobs: int):
-        self.waiting = [range(s, min(s + AT_ONCE, first + count)) for s in range(first, first + count, AT_ONCE)][::-1]
+        self.waiting = [
+            range(s, min(s + AT_ONCE, first + count)) for s in range(first, first + count, AT_ONCE)
+        ][::-1]
         self.jobs, self.clean, self.failed, self.statements = jobs, 0, [], 0
         self.begun = time.monotonic()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import warnings
 from dataclasses import dataclass, field
 
@@ -57,7 +58,7 @@ a.index_add_(0,torch.tensor([0]),a[:1].clone()) a.transpose_(0,-1) a.unsqueeze_(
 a.t().add_(b) a[0].mul_(3) a.view(-1)[::2].add_(1) a.diagonal().fill_(1) a[1:].copy_(a[:-1]) a[:-1].add_(a[1:]) a.sqrt_()
 a.scatter_(0,b,0.5) a.scatter_add_(0,b,b) a.cumsum_(0) a.tril_() a.pow_(2) a.reciprocal_() a.data.mul_(2) a.detach().add_(1)
 a.data=a.data*2 a.logical_not_() a.bitwise_xor_(b) a.floor_() a.round_() a.sign_() a.eq_(b) a.fmod_(2) a.fill_diagonal_(1)
-a.resize_(2) a.set_(b) a.index_put_((torch.tensor([0,0]),),b,accumulate=True) a.put_(b,b) torch.add(b,1,out=a) a.addmm_(b,b)
+a.set_(b) a.index_put_((torch.tensor([0,0]),),b,accumulate=True) a.put_(b,b) torch.add(b,1,out=a) a.addmm_(b,b)
 torch.mul(b,b,out=a) torch.exp(b,out=a) torch.sum(b,0,out=a) torch._foreach_add_([a,a],1) torch._foreach_mul_([a],b)
 a.expand(2,*a.shape)[0].add_(1) a.T[0].zero_() a.copy_(a.flip(0)) a.swapdims_(0,-1) a.squeeze_(0).add_(1)""".split()
 RANDOM = """F.dropout(a,0.4) torch.rand_like(a) torch.randn_like(a) torch.randn(3) torch.rand(a.shape) torch.randint(0,5,(4,))
@@ -96,7 +97,9 @@ BLOCKS = (
     "torch.no_grad()", "torch.no_grad()", "torch.inference_mode()", "torch.enable_grad()", "torch.set_grad_enabled(k % 2 == 0)",
     "torch.autocast('cpu', dtype=torch.bfloat16)", "torch.autograd.set_grad_enabled(False)",
 )  # fmt: skip
-DTYPES = ("float32",) * 9 + ("float64",) * 2 + ("bfloat16", "int64", "int64", "bool", "float16", "int32", "uint8")
+DTYPES = (
+    ("float32",) * 9 + ("float64",) * 2 + ("bfloat16", "int64", "int64", "bool", "float16", "int32", "uint8")
+)
 SHAPES = [
     (3,), (2, 3), (2, 3), (3, 2), (3, 3), (1, 3), (2, 1), (4,), (), (1,), (2, 3, 4), (2, 1, 3), (0,), (0, 3), (2, 0), (5, 4),
     (17,), (33, 7), (40, 70), (3, 700), (2, 2, 3, 5), (64,), (8, 16), (1, 1), (130,), (16, 3, 3),
@@ -121,7 +124,11 @@ class Program:
 
     def source(self) -> str:
         def block(lines: list[str]) -> str:
-            return "\n".join("    " + part for line in lines for part in line.split("\n")) + "\n" if lines else ""
+            return (
+                "\n".join("    " + part for line in lines for part in line.split("\n")) + "\n"
+                if lines
+                else ""
+            )
 
         def given(lines: list[str]) -> str:
             return "    return {" + ", ".join(f"{n!r}: {n}" for n in self.names(lines)) + "}\n\n\n"
@@ -253,11 +260,13 @@ class Writer:
         before = dict(self.env)
         try:
             exec(compile(line, "<statement>", "exec"), self.env)
-        except Exception:
+        except Exception as error:
             self.env = before
-            if self.r.random() < 0.01:
+            if self.r.random() < 0.01 and not isinstance(error, SyntaxError):
                 inner = "\n".join("    " + part for part in line.split("\n"))
-                self.lines.append(f"try:\n{inner}\nexcept Exception as error:\n    log.append(text_of(error))")
+                self.lines.append(
+                    f"try:\n{inner}\nexcept Exception as error:\n    log.append(text_of(error))"
+                )
                 return True
             return False
         for name, value in list(self.env.items()):
@@ -281,11 +290,11 @@ class Writer:
 
     def fill(self, text: str) -> str:
         """A template with its letters a and b replaced by tensors."""
-        import re
-
         a, b = self.pair()
         number = self.r.choice(NUMBERS) if self.r.random() < 0.12 else b
-        return re.sub(r"\b[ab]\b(?!=)|\b[ab]\b(?===)|\ba\b(?==)", lambda m: a if m[0] == "a" else number, text)
+        return re.sub(
+            r"\b[ab]\b(?!=)|\b[ab]\b(?===)|\ba\b(?==)", lambda m: a if m[0] == "a" else number, text
+        )
 
     def unary(self) -> bool:
         if self.r.random() < 0.35:
@@ -320,8 +329,9 @@ class Writer:
         """Several pointwise operators in one expression, whose parts nobody keeps."""
         text = self.pick()
         for _ in range(self.r.randrange(2, 6)):
-            part = self.r.choice(BINARY[:24] + [f.replace("(", "(") for f in FUNCTIONS[:12]])
-            text = self.fill(part.replace("a", "\0", 1)).replace("\0", f"({text})", 1) if "a" in part else text
+            b = self.pair()[1]
+            part = self.r.choice(BINARY[:24] + FUNCTIONS[:12])
+            text = re.sub(r"\b[ab]\b", lambda m: f"({text})" if m[0] == "a" else b, part)
         return self.keep_line(f"{self.new()} = {text}")
 
     def branch(self) -> bool:
@@ -456,7 +466,11 @@ class Writer:
         given = []
         for j, one in enumerate(args):
             if isinstance(one, torch.Tensor):
-                like = [n for n in self.tensors() if self.env[n].shape == one.shape and self.env[n].dtype is one.dtype]
+                like = [
+                    n
+                    for n in self.tensors()
+                    if self.env[n].shape == one.shape and self.env[n].dtype is one.dtype
+                ]
                 if like and self.r.random() < 0.7:
                     given.append(f"{j}: {self.r.choice(like)}")
         variant = ", variant='inplace'" if OPERATORS[name].inplace and self.r.random() < 0.25 else ""
@@ -473,7 +487,9 @@ class Writer:
 
 
 NAMES = sorted(
-    n for n in OPERATORS if not any(part in n for part in SKIPPED) and not n.startswith(("multiprocessing", "save", "load"))
+    n
+    for n in OPERATORS
+    if not any(part in n for part in SKIPPED) and not n.startswith(("multiprocessing", "save", "load"))
 )
 
 

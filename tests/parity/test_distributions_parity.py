@@ -354,7 +354,7 @@ CONSTRAINTS = (
     "c.multinomial(2)", "c.unit_interval", "c.interval(-1.0, 2.0)", "c.half_open_interval(0.0, 1.0)", "c.simplex",
     "c.lower_triangular", "c.lower_cholesky", "c.corr_cholesky", "c.square", "c.symmetric", "c.positive_semidefinite",
     "c.positive_definite", "c.independent(c.positive, 1)", "c.cat([c.real, c.positive], -1, [1, 1])",
-    "c.stack([c.real, c.positive], -1)", "c.dependent", "c._IntegerLessThan(1)",
+    "c.stack([c.real, c.positive], -1)", "c.dependent",
     "c.MixtureSameFamilyConstraint(c.positive)",
 )  # fmt: skip
 

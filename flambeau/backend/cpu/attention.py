@@ -10,7 +10,7 @@ from types import SimpleNamespace
 from ...base.layout import broadcast_strides, contiguous_strides
 from ...ir import expr
 from . import attention_kernels, attention_tiles, conv_lanes, gemm_pack, gemm_tiles, jit, rows
-from .attention_tiles import BATCH, KINDS, OPERANDS, QUERIES, ROW_CHOICES, TILES, WORDS, at
+from .attention_tiles import BATCH, KINDS, OPERANDS, QUERIES, ROW_CHOICES, TILES, at
 from .builder import Module
 from .gemm import ALONE
 from .native import define
@@ -49,7 +49,9 @@ def tiles(code: str) -> list[int]:
                 define(module, f"{kind}_{count}", tile, {**static, **more})
         return module.text()
 
-    found = iter(jit.build(f"attention tiles {(code, names)!r} {jit.vector_bytes()} {_source_key()}", text, names, 1))
+    found = iter(
+        jit.build(f"attention tiles {(code, names)!r} {jit.vector_bytes()} {_source_key()}", text, names, 1)
+    )
     return [next(found) if x < len(counts) else 0 for _ in KINDS for x in range(ROW_CHOICES)]
 
 
@@ -68,7 +70,9 @@ def kernel(name: str, code: str, room: int, causal: bool, mask: int) -> int:
         return module.text()
 
     prints = (static.POWER.fingerprint(), static.LOG.fingerprint(), static.KEYS)
-    key = f"attention {(name, code, room, causal, mask, counts, prints)!r} {jit.vector_bytes()} {_source_key()}"
+    key = (
+        f"attention {(name, code, room, causal, mask, counts, prints)!r} {jit.vector_bytes()} {_source_key()}"
+    )
     return jit.build(key, text, [name], 2)[0]
 
 
@@ -82,11 +86,9 @@ class _Plan:
         self.group = self.heads[-1] // key.shape[-3] if call.values["enable_gqa"] else 1
         self.code = compute_code(query.dtype.code)
         self.causal = call.values["is_causal"]
-        shapes = [x.shape[:-2] for x in (query, key, value)]
+        self.dims = tuple(self.heads)
         if self.group > 1:  # heads of queries as (heads of keys, group)
-            shapes[0] = (*shapes[0][:-1], shapes[1][-1], self.group)
-            shapes[1:] = [(*shape, 1) for shape in shapes[1:]]
-        self.dims = broadcast(*shapes)
+            self.dims = (*self.heads[:-1], key.shape[-3], self.group)
         self.words: list = [0] * (BATCH + (1 + len(OPERANDS)) * len(self.dims))
         self.strides = {name: [0] * len(self.dims) for name in OPERANDS}
         for name in OPERANDS[:4]:
@@ -98,6 +100,8 @@ class _Plan:
                  group=self.group, dims=len(self.dims))  # fmt: skip
         self.put(sums=call.out(0), mask=call.out(0), gradient=call.out(0))
         self.mask = 0
+        #: results to be converted: (layout, frame word, strides and frame word of what was computed)
+        self.after: list[tuple] = []
         addresses = tiles(self.code)
         self.words[TILES : TILES + len(addresses)] = addresses
 
@@ -115,7 +119,7 @@ class _Plan:
         """Strides along the batch; `split`: the last dimension counts heads of queries."""
         shape, strides = tuple(shape), tuple(strides)
         if self.group > 1:
-            if split:
+            if split and shape[-1] > 1:
                 shape = (*shape[:-1], shape[-1] // self.group, self.group)
                 strides = (*strides[:-1], strides[-1] * self.group, strides[-1])
             else:
@@ -159,17 +163,20 @@ class _Plan:
         strides = (*strides[:-2], strides[-1], strides[-2])
         place = call.scratch(prod(own) * item_bytes(self.code))
         steps = contiguous_strides(own)
-        call.pointwise([(self.code, steps, place)], [(where.dtype.code, strides, call.input(k))], added(self.code), own)
+        call.pointwise(
+            [(self.code, steps, place)], [(where.dtype.code, strides, call.input(k))], added(self.code), own
+        )
         self.put(mask=place, mask_row=own[-1])
         self.batch("mask", own[:-2], steps[:-2], True)
-
-    after: list
 
     def finished(self) -> list:
         words = self.words
         at_word = BATCH
         for d in reversed(range(len(self.dims))):
-            words[at_word : at_word + 1 + len(OPERANDS)] = [self.dims[d], *(self.strides[o][d] for o in OPERANDS)]
+            words[at_word : at_word + 1 + len(OPERANDS)] = [
+                self.dims[d],
+                *(self.strides[o][d] for o in OPERANDS),
+            ]
             at_word += 1 + len(OPERANDS)
         return words
 
@@ -183,12 +190,6 @@ class _Plan:
         for where, out, strides, word in self.after:
             self.call.pointwise([(where.dtype.code, where.strides, out)], [(self.code, strides, word)], lambda x: x,
                                 where.shape)  # fmt: skip
-
-
-def broadcast(*shapes) -> tuple[int, ...]:
-    from ...base.layout import broadcast_shapes
-
-    return broadcast_shapes(*shapes)
 
 
 def added(code: str):
@@ -211,7 +212,6 @@ def forward(call) -> None:
     if query.numel == 0 or value.numel == 0:
         return
     plan = _Plan(call, query, key, value)
-    plan.after = []
     for k, name in enumerate(("query", "key", "value")):
         plan.read(name, k, k == 0)
     plan.write("output", 0, True)
@@ -227,7 +227,6 @@ def forward(call) -> None:
 def backward(call) -> None:
     gradient, query, key, value, mask, output, sums = call.inputs
     plan = _Plan(call, query, key, value)
-    plan.after = []
     for k, name in ((1, "query"), (2, "key"), (3, "value"), (0, "gradient"), (5, "output")):
         plan.read(name, k, name not in ("key", "value"))
     for k, name in enumerate(("to_query", "to_key", "to_value")):

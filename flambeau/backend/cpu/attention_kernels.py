@@ -9,10 +9,11 @@ that no query of a register may see are left out.
 from __future__ import annotations
 
 from .attention_tiles import (
-    BATCH,
+    FEW,
     OPERANDS,
     QUERIES,
     at,
+    few_scores,
     masked_scores,
     multiply_part,
     multiply_scaled,
@@ -25,7 +26,7 @@ from .attention_tiles import (
 )
 from .conv_lanes import first_lanes, lanes_between, load_masked, store_masked
 from .native import bitcast, fill_bytes, load, local, native, select, splat, store, unroll
-from .types import i64, f64, ptr, vec
+from .types import f64, i64, ptr, vec
 
 MOVE = {name: position for position, name in enumerate(OPERANDS)}
 
@@ -117,13 +118,15 @@ def forward(frame: ptr(i64), params: ptr(i64), begin: i64, end: i64):
         offsets(params, entry, moves)
         i0 = block * QUERIES
         rows = min(length - i0, i64(QUERIES))
-        panels = (rows + 2 * L - 1) // (2 * L)
+        registers = (rows + L - 1) // L
         q = place(S, frame, params, moves, at.query, "query") + i0 * params[at.query_row]
         key = place(S, frame, params, moves, at.key, "key")
         value = place(S, frame, params, moves, at.value, "value")
         output = place(S, frame, params, moves, at.output, "output") + i0 * output_row
         mask = place(S, frame, params, moves, at.mask, "mask")
-        pack_turned(S, q, params[at.query_row], rows, width, packed, T(bitcast(params[at.factor], f64)))
+        factor = T(bitcast(params[at.factor], f64))
+        if rows > FEW:
+            pack_turned(S, q, params[at.query_row], rows, width, packed, factor)
         for v in unroll(0, QUERIES, L):
             store(top + v, splat(T(-float("inf")), L))
             store(total + v, splat(T(0.0), L))
@@ -133,13 +136,27 @@ def forward(frame: ptr(i64), params: ptr(i64), begin: i64, end: i64):
             count = min(source, i0 + rows)
         for first in range(0, count, S.KEYS, unroll=None):
             keys = min(count - first, i64(S.KEYS))
-            j = i64(0)
-            while j < keys:
-                tile, choice = rows_of_tile(S, keys - j)
-                skip = (first + j - i0) // L if S.CAUSAL else i64(0)
-                here = key + (first + j) * key_row
-                multiply_whole(S, params, choice, here, key_row, packed, scores + j * QUERIES, width, skip, panels)
-                j += tile
+            if rows <= FEW:
+                few_scores(
+                    S,
+                    q,
+                    params[at.query_row],
+                    rows,
+                    key + first * key_row,
+                    key_row,
+                    keys,
+                    width,
+                    scores,
+                    factor,
+                )
+            else:
+                j = i64(0)
+                while j < keys:
+                    tile, choice = rows_of_tile(S, keys - j)
+                    skip = (first + j - i0) // L if S.CAUSAL else i64(0)
+                    multiply_whole(S, params, choice, key + (first + j) * key_row, key_row, packed,
+                                   scores + j * QUERIES, width, skip, registers)  # fmt: skip
+                    j += tile
             softmax_block(S, params, scores, mask, first, i0, keys, top, total, scales)
             if first + keys == count:
                 for v in unroll(0, QUERIES, L):
@@ -260,7 +277,12 @@ def backward(frame: ptr(i64), params: ptr(i64), begin: i64, end: i64):
     scores, slopes = local(T, QUERIES * S.KEYS), local(T, QUERIES * S.KEYS)
     sums, along = local(T, QUERIES), local(T, QUERIES)
     moves = local(i64, len(OPERANDS))
-    length, source, width, value_width = params[at.length], params[at.source], params[at.width], params[at.value_width]
+    length, source, width, value_width = (
+        params[at.length],
+        params[at.source],
+        params[at.width],
+        params[at.value_width],
+    )
     key_row, value_row, gradient_row = params[at.key_row], params[at.value_row], params[at.gradient_row]
     group = params[at.group]
     for item in range(begin * group, end * group, unroll=None):
@@ -272,12 +294,14 @@ def backward(frame: ptr(i64), params: ptr(i64), begin: i64, end: i64):
         to_key = place(S, frame, params, moves, at.to_key, "to_key")
         to_value = place(S, frame, params, moves, at.to_value, "to_value")
         if S.CAUSAL and source > length:
-            clear_rows(S, to_key + length * params[at.to_key_row], params[at.to_key_row], source - length, width)
+            clear_rows(
+                S, to_key + length * params[at.to_key_row], params[at.to_key_row], source - length, width
+            )
             clear_rows(S, to_value + length * params[at.to_value_row], params[at.to_value_row], source - length,
                        value_width)  # fmt: skip
         for i0 in range(0, length, QUERIES, unroll=None):
             rows = min(length - i0, i64(QUERIES))
-            panels = (rows + 2 * L - 1) // (2 * L)
+            registers = (rows + L - 1) // L
             q = place(S, frame, params, moves, at.query, "query") + i0 * params[at.query_row]
             gradient = place(S, frame, params, moves, at.gradient, "gradient") + i0 * gradient_row
             output = place(S, frame, params, moves, at.output, "output") + i0 * params[at.output_row]
@@ -298,13 +322,12 @@ def backward(frame: ptr(i64), params: ptr(i64), begin: i64, end: i64):
                     tile, choice = rows_of_tile(S, keys - j)
                     skip = (first + j - i0) // L if S.CAUSAL else i64(0)
                     multiply_whole(S, params, choice, key + (first + j) * key_row, key_row, packed,
-                                   scores + j * QUERIES, width, skip, panels)  # fmt: skip
+                                   scores + j * QUERIES, width, skip, registers)  # fmt: skip
                     multiply_whole(S, params, choice, value + (first + j) * value_row, value_row, turned,
-                                   slopes + j * QUERIES, value_width, skip, panels)  # fmt: skip
+                                   slopes + j * QUERIES, value_width, skip, registers)  # fmt: skip
                     j += tile
                 slope_block(S, params, scores, slopes, mask, first, i0, rows, keys, sums, along)
-                add_to_keys(S, params, scores, slopes, q, gradient, to_key, to_value, first, i0, rows, keys, started)
+                add_to_keys(
+                    S, params, scores, slopes, q, gradient, to_key, to_value, first, i0, rows, keys, started
+                )
                 add_to_queries(S, params, slopes, key, to_query, first, i0, rows, keys)
-
-
-_ = BATCH

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
-from .conv_lanes import first_lanes, lanes_between, load_masked, store_masked, sum_lanes
+from .conv_lanes import first_lanes, load_masked, store_masked, sum_lanes
 from .gemm_pack import transposed
 from .gemm_tiles import multiply_add
 from .native import (
@@ -18,7 +18,6 @@ from .native import (
     load,
     local,
     native,
-    rint,
     select,
     splat,
     store,
@@ -28,6 +27,8 @@ from .types import f32, i8, i32, i64, ptr, vec, void
 
 #: queries of one block: the width of a block of scores
 QUERIES = 64
+#: so few queries of a block are multiplied with keys in another way
+FEW = 6
 #: words of the parameters: frame words of buffers, sizes and row strides in elements, addresses of tiles
 WORDS = (
     "query", "key", "value", "output", "sums", "mask", "query_row", "key_row", "value_row", "output_row", "mask_row",
@@ -105,7 +106,7 @@ def power(S, x):
 
 @native
 def pack_turned(S, source, row, rows, count, to, factor):
-    """`rows` rows of `count` elements as panels ``[panel][element][2 L]``, times a factor; zeros after the last row."""
+    """`rows` rows of `count` elements as panels ``[panel][element][2 L]``, times a factor; zeros up to whole registers."""
     T, L = S.T, S.L
     W = vec(T, L)
     by = splat(factor, L)
@@ -127,12 +128,6 @@ def pack_turned(S, source, row, rows, count, to, factor):
                 for x in transposed(lines):
                     store(goal, x)
                     goal = goal + 2 * L
-    done = (rows + L - 1) // L * L
-    if done % (2 * L) != 0:  # the other half of the last panel
-        goal = to + (done // (2 * L) * panel + L)
-        for _ in range(count, unroll=None):
-            store(goal, splat(T(0), L))
-            goal = goal + 2 * L
 
 
 @native
@@ -161,7 +156,7 @@ def row_products(S, a, a_row, b, b_row, rows, count, to):
 def rows_of_tile(S, left):
     """Rows of the next tile where so many are left, and the number of that choice."""
     rows, choice = i64(1), i64(len(S.ROW_COUNTS) - 1)
-    for x in range(len(S.ROW_COUNTS) - 2, -1, -1):
+    for x in unroll(len(S.ROW_COUNTS) - 2, -1, -1):
         fits = left >= S.ROW_COUNTS[x]
         rows = select(fits, i64(S.ROW_COUNTS[x]), rows)
         choice = select(fits, i64(x), choice)
@@ -175,19 +170,19 @@ def tile_at(params, KIND, choice):
 
 
 @native
-def multiply_whole(S, params, choice, a, a_row, b, c, k, first, panels):
-    """Rows of c, blocks of scores, from rows of a and packed panels of b; registers before `first` are left out."""
+def multiply_whole(S, params, choice, a, a_row, b, c, k, first, registers):
+    """Rows of c, a block of scores, from rows of a and packed panels of b; registers before `first` are left out."""
     L = S.L
     panel = (k + L - 1) // L * L * 2 * L
     one = i64(1)
-    for p in range(max(first, i64(0)) // 2, panels, unroll=None):
-        here, to = b + p * panel, c + p * 2 * L
-        if 2 * p >= first:
-            call_pointer(tile_at(params, 0, choice), void, a, a_row, one, here, i64(2 * L), to, i64(QUERIES), k,
-                         i64(2 * L), i64(0))  # fmt: skip
-        else:
-            call_pointer(tile_at(params, 1, choice), void, a, a_row, one, here + L, i64(2 * L), to + L, i64(QUERIES), k,
-                         i64(L), i64(0))  # fmt: skip
+    v = max(first, i64(0))
+    while v < registers:
+        here, to = b + (v // 2 * panel + v % 2 * L), c + v * L
+        pair = (v % 2 == 0) & (v + 1 < registers)
+        fn = select(pair, tile_at(params, 0, choice), tile_at(params, 1, choice))
+        count = select(pair, i64(2), one)
+        call_pointer(fn, void, a, a_row, one, here, i64(2 * L), to, i64(QUERIES), k, count * L, i64(0))
+        v += count
 
 
 @native
@@ -209,7 +204,9 @@ def multiply_scaled(S, params, choice, a, b, b_row, c, c_row, k, columns, add, s
         left = columns - j
         fn = select(left > S.L, tile_at(params, 5, choice), tile_at(params, 6, choice))
         fn = select(left >= W, tile_at(params, 4, choice), fn)
-        call_pointer(fn, void, a, i64(1), i64(QUERIES), b + j, b_row, c + j, c_row, k, min(left, i64(W)), add, scales)
+        call_pointer(
+            fn, void, a, i64(1), i64(QUERIES), b + j, b_row, c + j, c_row, k, min(left, i64(W)), add, scales
+        )
 
 
 @native
@@ -231,6 +228,36 @@ def offsets(params: ptr(i64), item: i64, moves: ptr(i64)):
 
 
 @native
+def few_scores(S, q, q_row, rows, key, key_row, keys, width, scores, factor):
+    """Scores of so few queries that the lanes of a register serve better as places within a row."""
+    T, L = S.T, S.L
+    W = vec(T, L)
+    found = local(T, L)
+    for j in range(keys, unroll=None):
+        store(scores + j * QUERIES, splat(T(0), L))
+    for r in range(rows, unroll=None):
+        for j in range(0, keys, L, unroll=None):
+            sums = local(W, L)
+            for c in unroll(L):
+                sums[c] = splat(T(0), L)
+            left = keys - j
+            for e in range(0, width, L, unroll=None):
+                line, here = q + (r * q_row + e), key + (j * key_row + e)
+                if min(left, width - e) >= L:
+                    x = load(line, W)
+                    for c in unroll(L):
+                        sums[c] = multiply_add(x, load(here + c * key_row, W), sums[c])
+                else:
+                    x = load_masked(line, W, first_lanes(width - e, L))
+                    for c in unroll(L):
+                        mask = first_lanes(select(left > c, width - e, i64(0)), L)
+                        sums[c] = multiply_add(x, load_masked(here + c * key_row, W, mask), sums[c])
+            store(found, sum_lanes([sums[c] for c in unroll(L)]) * factor)
+            for c in range(min(left, i64(L)), unroll=None):
+                scores[(j + c) * QUERIES + r] = found[c]
+
+
+@native
 def masked_scores(S, x, mask, mask_row, j, lanes):
     """Scores plus the mask's entries of key j."""
     if S.MASK == 1:
@@ -238,6 +265,3 @@ def masked_scores(S, x, mask, mask_row, j, lanes):
     if S.MASK == 2:
         return x + splat(mask[j], S.L)
     return x
-
-
-_ = (lanes_between, rint)

@@ -147,7 +147,8 @@ def one_dimension(call, kind, shape, strides, targets, dim: int, words, flip: bo
     n, step, to = shape[dim], strides[dim], targets[dim]
     rest = [d for d in range(len(shape)) if d != dim]
     first, second = halves(n) or (1, n)
-    few = math.prod(shape) < 8 * n and first >= 8  # too few transforms to fill the lanes: those of the halves do
+    # Too few transforms to fill the lanes: those of the halves do.
+    few = math.prod(shape) < 8 * n and first >= 8
     if n <= LONGEST and not few:
         lane, dims = lanes_first([(shape[d], strides[d], targets[d]) for d in rest])
         along(call, kind, n, (step, to), lane, dims, words, flip, scale)

@@ -78,6 +78,8 @@ def loop_of(entry: Entry) -> Loop | None:
     for code, strides, word in known.operands:
         slot, start = places[word - first]
         accesses.append(Access(slot, start, code, tuple(strides[d] for d in keep)))
+    if any(meets_twice(shape, a.strides) for a in accesses[: known.outputs]):
+        return None
     loop = Loop(shape, members=[entry], cost=known.cost)
     n_out = known.outputs
     leaves = [loop.reads.setdefault(a, leaf("input", k, compute_code(a.code))) for k, a in enumerate(accesses[n_out:])]
@@ -90,6 +92,16 @@ def loop_of(entry: Entry) -> Loop | None:
         if a.slot == b.slot and a != b:
             return None
     return loop
+
+
+def meets_twice(shape: Sequence[int], strides: Sequence[int]) -> bool:
+    """Whether a loop may come to one element at several points, as in overlapping views."""
+    reach = 0  # distance between the ends of what the smaller strides cover
+    for step, n in sorted((abs(s), n) for s, n in zip(strides, shape)):
+        if step <= reach:
+            return True
+        reach += step * (n - 1)
+    return False
 
 
 def pairs(a: Sequence, b: Sequence):

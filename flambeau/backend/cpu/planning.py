@@ -181,7 +181,7 @@ def add_entry(plan: Plan, entry: Entry, scratch: list[int]) -> None:
 
 def add_loop(plan: Plan, loop: Loop, stored: set[int]) -> None:
     """Append the kernel of a loop and its frame: addresses of outputs and inputs, then numbers."""
-    if len(loop.members) == 1:
+    if len(loop.members) == 1 and loop.slots_written <= stored:
         add_entry(plan, loop.members[0], [])
         return
     function, outputs, inputs, numbers = fusion.function_of(loop, stored)

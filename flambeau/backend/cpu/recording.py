@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from . import runtime
+from . import jit, runtime
 from .kernels_memory import FOREIGN
 from .kernels_plan import STEP
 from .kernels_record import ENTRY
@@ -31,6 +31,8 @@ _BUSY = 1  # stands for a recording thread while its plan is being made: no thre
 
 #: makes the plan of a trace: PLANNER[0](trace) -> Plan; set by the compiler
 PLANNER: list[Callable] = []
+#: what is told of each plan that is made: LOG[0](attached, those before it)
+LOG: list[Callable] = []
 
 
 @dataclass
@@ -48,6 +50,7 @@ class Entry:
     known: tuple  # what is known of each step
     written: int  # mask of the inputs that are written
     refuses: bool
+    above: int = 0  # address of the entry before it
 
     @property
     def outputs(self) -> range:
@@ -85,6 +88,8 @@ class Plan:
     nodes: list = field(default_factory=list)  # what runs, for `explain`
     node_of_step: list[int] = field(default_factory=list)
     keep: list = field(default_factory=list)  # native memory that lives as long as the plan
+    seconds: float = 0.0  # that it took to make
+    compiled: int = 0  # kernels that were compiled for it
 
     def add_step(self, function: int, parameters: list[int], n: int, chunk: int, start: int) -> None:
         """Append a step of the plan's own, with its parameters."""
@@ -282,6 +287,7 @@ def _trace() -> tuple[Trace, int]:
     entries, scalars = [], 0
     for words in path:
         entry = read_entry(words, scalars)
+        entry.above = words[3]
         scalars += len(entry.scalars)
         entries.append(entry)
     slots = _read(_words[6], 3 * _words[3]) if _words[3] else []
@@ -330,7 +336,9 @@ def read_entry(words: list[int], first_scalar: int) -> Entry:
 
 def attach(trace: Trace, last: int) -> None:
     """Make the plan of a trace and hang it on its last entry."""
+    begun, compiled = time.perf_counter(), jit.counts["compiled"]
     plan = PLANNER[0](trace)
+    plan.seconds, plan.compiled = time.perf_counter() - begun, jit.counts["compiled"] - compiled
     following = Root()
     moves = [(word, trace.slots if slot == ARENA else slot, by) for word, slot, by in plan.moves]
     flat = {
@@ -355,4 +363,7 @@ def attach(trace: Trace, last: int) -> None:
     memory = runtime.words(words)
     _write(last, 4, runtime.address(memory))
     assert len(plan.steps[0]) == STEP if plan.steps else True
-    _holder[0].plans.append(Attached(plan, trace, memory, keep, following))
+    known, made = _holder[0].plans, Attached(plan, trace, memory, keep, following)
+    if LOG:
+        LOG[0](made, known)
+    known.append(made)

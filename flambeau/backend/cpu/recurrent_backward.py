@@ -8,7 +8,18 @@ from __future__ import annotations
 
 from .conv_lanes import first_lanes, load_masked, store_masked
 from .native import bitcast, load, local, native, select, splat, store, unroll
-from .recurrent_kernels import alive, at, blocks_of, buffer, read_rows, slice_of, table_of, turn, write_rows, zero
+from .recurrent_kernels import (
+    alive,
+    at,
+    blocks_of,
+    buffer,
+    read_rows,
+    slice_of,
+    table_of,
+    turn,
+    write_rows,
+    zero,
+)
 from .recurrent_tiles import ROWS, sums
 from .types import i64, ptr, vec
 
@@ -61,42 +72,54 @@ def relu_deltas(S, x, hidden, mask, dh, kept, before, output, carry, product):
 
 
 @native
-def step_deltas(S, hidden, rows, had, x, dh, dh_row, gradient, output, output_row, kept, kept_before, first_cell,
-                before, carry, product, deltas, hidden_deltas, turned, bias):  # fmt: skip
-    """All units of one step: the gates' gradients in rows, transposed, and summed over the rows."""
+def padded(hidden):
+    """The units of a gate with padding to whole pieces of `ROWS`."""
+    return (hidden + (ROWS - 1)) // ROWS * ROWS
+
+
+@native
+def step_deltas(S, params, here, rows, had, x, dh, dh_row, gradient, output, output_row, kept, kept_before,
+                first_cell, before, carry, product, deltas, turned, bias):  # fmt: skip
+    """All units of one step: the gates' gradients where products over all steps want them, transposed, and summed.
+
+    Transposed, the last gate of a GRU as the state's share sees it comes first, then all as the input's does.
+    """
     T, L = S.T, S.L
-    W = vec(T, L)
+    W, SLOTS = vec(T, L), S.GATES + S.APART
+    hidden = params[at.hidden]
     x_row, width = S.GATES * hidden, blocks_of(S, hidden) * L
-    found = local(T, S.GATES * ROWS * L)
-    total = local(W, S.GATES + S.APART)
+    found, total = local(T, SLOTS * ROWS * L), local(W, SLOTS)
+    paneled = params[at.paneled] != 0
     for unit in range(0, hidden, L, unroll=None):
         mask = first_lanes(hidden - unit, L)
-        for g in unroll(S.GATES + S.APART):
+        for g in unroll(SLOTS):
             total[g] = load(bias + (g * width + unit), W)
+        place, delta_row, slot_step = deltas + unit, SLOTS * hidden, hidden
+        earlier_states, before_row = before + unit, params[at.state]
+        if paneled:
+            place = deltas + (unit // ROWS * ROWS * params[at.rows] + unit % ROWS)
+            delta_row, slot_step = i64(ROWS), padded(hidden) * params[at.rows]
+            earlier_states, before_row = before + unit * params[at.rows], i64(L)
+        place = place + here * delta_row
+        earlier_states = earlier_states + here * before_row
         for r in range(rows, unroll=None):
             g_h = load(dh + (r * dh_row + unit), W)
             if not S.PROJECTED:
                 g_h = g_h + load_masked(gradient + (r * output_row + unit), W, mask)
-            earlier = before + (r * hidden + unit)
+            earlier = earlier_states + r * before_row
             if S.GATES == 4:
                 earlier = select(r < had, kept_before + r * hidden, first_cell + r * width) + unit
-            here = r * x_row + unit
             DELTAS = S.DELTAS(
-                S, x + here, hidden, mask, g_h, kept + (r * hidden + unit), earlier,
+                S, x + (r * x_row + unit), hidden, mask, g_h, kept + (r * hidden + unit), earlier,
                 output + (r * output_row + unit), carry + (r * width + unit), product + (r * hidden + unit),
             )  # fmt: skip
-            for g in unroll(S.GATES + S.APART):
+            for g in unroll(SLOTS):
                 total[g] = total[g] + DELTAS[g]
-            for g in unroll(S.GATES):
-                store_masked(deltas + (here + g * hidden), DELTAS[g], mask)
-                THROUGH = DELTAS[3] if S.APART and g == 2 else DELTAS[g]
-                store(found + (g * ROWS + r) * L, THROUGH)
-                if S.APART:
-                    store_masked(hidden_deltas + (here + g * hidden), THROUGH, mask)
-        for g in unroll(S.GATES + S.APART):
+                store(found + (g * ROWS + r) * L, DELTAS[g])
+                store_masked(place + (g * slot_step + r * delta_row), DELTAS[g], mask)
+        for g in unroll(SLOTS):
             store(bias + (g * width + unit), total[g])
-        for g in unroll(S.GATES):
-            to = turned + (g * hidden + unit) * ROWS
+            to = turned + ((g + S.APART) % SLOTS * hidden + unit) * ROWS
             turn(S, found + g * ROWS * L, i64(L), to, rows, min(hidden - unit, i64(L)))
 
 
@@ -115,45 +138,106 @@ def through_projection(
             store(dh + (r * dh_row + unit), g_h)
             store_masked(projected + (r * k + unit), g_h, mask)
     turn(S, dh, dh_row, turned, rows, k)
-    sums(S, table_of(params), turned, matrix, k, blocks_of(S, params[at.hidden]), to, to_row, rows)
+    sums(S, table_of(params), turned, matrix, k * L, k, blocks_of(S, params[at.hidden]), to, to_row, rows)
 
 
 @native
-def copy_before(S, output, output_row, had, first, to, rows, k):
-    """The states before a step, in rows; those of sequences that begin with it are the first state, or zero."""
-    write_rows(S, output, output_row, to, k, had, k)
-    if bitcast(first, i64) != 0:
-        write_rows(S, first + had * k, k, to + had * k, k, rows - had, k)
-    else:
-        zero(S.T, to + had * k, (rows - had) * k)
+def copy_before(S, params, output, had, first, before, here, rows):
+    """The states before a step, as the weights' gradient wants them; a sequence begins with the first state."""
+    W, k, output_row = vec(S.T, S.L), params[at.state], params[at.output_row]
+    for c in range(0, k, S.L, unroll=None):
+        mask = first_lanes(k - c, S.L)
+        to, row = before + c, k
+        if params[at.paneled] != 0:
+            to, row = before + c * params[at.rows], i64(S.L)
+        to = to + here * row
+        for r in range(had, unroll=None):
+            store_masked(to + r * row, load_masked(output + (r * output_row + c), W, mask), mask)
+        for r in range(had, rows, unroll=None):
+            value = splat(S.T(0), S.L)
+            if bitcast(first, i64) != 0:
+                value = load_masked(first + (r * k + c), W, mask)
+            store_masked(to + r * row, value, mask)
 
 
-def scratch_backward(lanes: int, gates: int, hidden: int, state: int, projected: bool) -> int:
+@native
+def step_back(S, params, weights, input_weights, turned, dh, wide, carry, width, input_gradient, here, rows,
+              onward, AHEAD):  # fmt: skip
+    """What the gates' gradients give to the state before the step (where `onward`), and to the input."""
+    T, L = S.T, S.L
+    hidden, features = params[at.hidden], params[at.features]
+    k = S.GATES * hidden
+    if onward:
+        sums(
+            S,
+            table_of(params),
+            turned,
+            weights,
+            k * L,
+            k,
+            blocks_of(S, params[at.state]),
+            dh,
+            wide,
+            rows,
+            AHEAD,
+        )
+        if S.APART:
+            for r in range(rows, unroll=None):
+                for c in range(0, width, L, unroll=None):
+                    place = dh + (r * wide + c)
+                    store(place, load(place, vec(T, L)) + load(carry + (r * width + c), vec(T, L)))
+    if features > 0:
+        GROUP = S.SHAPES[0] * L
+        part = local(T, ROWS * GROUP)
+        from_gates = turned + S.APART * hidden * ROWS
+        for c in range(0, features, GROUP, unroll=None):
+            columns = min(features - c, i64(GROUP))
+            panels = input_weights + c * k
+            sums(
+                S,
+                table_of(params),
+                from_gates,
+                panels,
+                k * L,
+                k,
+                blocks_of(S, columns),
+                part,
+                i64(GROUP),
+                rows,
+            )
+            write_rows(S, part, i64(GROUP), input_gradient + (here * features + c), features, rows, columns)
+
+
+# -- the sequence --------------------------------------------------------------------------------------------
+
+
+def scratch_backward(lanes: int, slots: int, hidden: int, state: int, projected: bool) -> int:
     """Elements of scratch memory of an item: as `backward` cuts them."""
     width, wide = -(-hidden // lanes) * lanes, -(-state // lanes) * lanes
-    return ROWS * (wide + 2 * width + gates * hidden + ((width + wide) if projected else 0))
+    return ROWS * (wide + 2 * width + slots * hidden + ((width + wide) if projected else 0))
 
 
 @native
 def backward(frame: ptr(i64), params: ptr(i64), begin: i64, end: i64):
     """Program step: item ``direction * slices + slice`` of the batch from the last step to the first."""
     T, L = S.T, S.L
+    SLOTS = S.GATES + S.APART
     hidden, k, batch, steps = params[at.hidden], params[at.state], params[at.batch], params[at.steps]
     width, wide = blocks_of(S, hidden) * L, blocks_of(S, k) * L
-    room = ROWS * (wide + 2 * width + S.GATES * hidden + ((width + wide) if S.PROJECTED else i64(0)))
+    room = ROWS * (wide + 2 * width + SLOTS * hidden + ((width + wide) if S.PROJECTED else i64(0)))
     sizes = buffer(i64, frame, params[at.sizes])
-    output_row, total_rows = params[at.output_row], params[at.rows]
+    output_row, total_rows, features = params[at.output_row], params[at.rows], params[at.features]
     for item in range(begin, end, unroll=None):
         side, back, n0, n1 = slice_of(params, item)
         dh = buffer(T, frame, params[at.scratch]) + item * room
         carry = dh + ROWS * wide
         first_cell = carry + ROWS * width
         turned = first_cell + ROWS * width
-        at_product = turned + ROWS * S.GATES * hidden
+        at_product = turned + ROWS * SLOTS * hidden
         turned_state = at_product + ROWS * width
         zero(T, dh, room)
-        bias = buffer(T, frame, params[at.bias]) + item * (S.GATES + S.APART) * width
-        zero(T, bias, (S.GATES + S.APART) * width)
+        bias = buffer(T, frame, params[at.bias]) + item * SLOTS * width
+        zero(T, bias, SLOTS * width)
         at_row = side * batch + n0
         last = buffer(T, frame, params[at.last_gradient]) + at_row * k
         read_rows(S, last, dh, wide, n1 - n0, k)
@@ -170,12 +254,16 @@ def backward(frame: ptr(i64), params: ptr(i64), begin: i64, end: i64):
         gates = gates + side * total_rows * S.GATES * hidden
         kept = bitcast(frame[params[at.kept]] + params[at.kept_offset], ptr(T)) + side * total_rows * hidden
         weights = buffer(T, frame, params[at.weights]) + side * wide * S.GATES * hidden
+        input_weights = buffer(T, frame, params[at.input_weights])
+        input_weights = input_weights + side * blocks_of(S, features) * L * S.GATES * hidden
+        input_gradient = buffer(T, frame, params[at.input_gradient])
+        if back:
+            input_gradient = buffer(T, frame, params[at.other_gradient])
         matrix = buffer(T, frame, params[at.projection]) + side * width * k
         output = buffer(T, frame, params[at.output]) + side * k
         gradient = buffer(T, frame, params[at.gradient]) + side * k
-        deltas = buffer(T, frame, params[at.deltas]) + side * total_rows * S.GATES * hidden
-        hidden_deltas = buffer(T, frame, params[at.hidden_deltas]) + side * total_rows * S.GATES * hidden
-        before = buffer(T, frame, params[at.before]) + side * total_rows * k
+        deltas = buffer(T, frame, params[at.deltas]) + side * total_rows * SLOTS * padded(hidden)
+        before = buffer(T, frame, params[at.before]) + side * total_rows * wide
         projected = buffer(T, frame, params[at.projected]) + side * total_rows * k
         product = buffer(T, frame, params[at.unprojected]) + side * total_rows * hidden
         row = total_rows
@@ -198,33 +286,26 @@ def backward(frame: ptr(i64), params: ptr(i64), begin: i64, end: i64):
                 there = row + n0 + size
             if rows > 0:
                 if params[at.before] != 0:
-                    copy_before(S, output + there * output_row, output_row, had, first,
-                                before + here * k, rows, k)  # fmt: skip
+                    copy_before(S, params, output + there * output_row, had, first, before, here, rows)
                 source, source_row = dh, wide
                 if S.PROJECTED:
                     through_projection(S, params, matrix, dh, wide, gradient + here * output_row, output_row,
                                        projected + here * k, turned_state, at_product, width, rows)  # fmt: skip
                     source, source_row = at_product, width
                 step_deltas(
-                    S, hidden, rows, had, gates + here * S.GATES * hidden, source, source_row,
+                    S, params, here, rows, had, gates + here * S.GATES * hidden, source, source_row,
                     gradient + here * output_row, output + here * output_row, output_row, kept + here * hidden,
-                    kept + there * hidden, first_cell, before + here * k, carry, product + here * hidden,
-                    deltas + here * S.GATES * hidden, hidden_deltas + here * S.GATES * hidden, turned, bias,
+                    kept + there * hidden, first_cell, before, carry, product + here * hidden, deltas, turned, bias,
                 )  # fmt: skip
-                if had > 0 or params[at.first_gradient] != 0:
-                    next_x, x_row = gates + there * S.GATES * hidden, S.GATES * hidden
-                    ahead = [(gradient + there * output_row, output_row, L)]
-                    if S.GATES > 1:
-                        AHEAD = ahead + [(next_x + g * hidden, x_row, L) for g in unroll(S.GATES)]
-                    else:
-                        AHEAD = ahead
-                    sums(S, table_of(params), turned, weights, S.GATES * hidden, blocks_of(S, k), dh, wide, rows, AHEAD)
-                    if S.APART:
-                        for r in range(rows, unroll=None):
-                            for c in range(0, width, L, unroll=None):
-                                place = dh + (r * wide + c)
-                                passed = load(carry + (r * width + c), vec(T, L))
-                                store(place, load(place, vec(T, L)) + passed)
+                AHEAD = [(gradient + there * output_row, output_row, L)]
+                if S.GATES > 1:
+                    x_row = S.GATES * hidden
+                    AHEAD = AHEAD + [
+                        (gates + (there * x_row + g * hidden), x_row, L) for g in unroll(S.GATES)
+                    ]
+                onward = had > 0 or params[at.first_gradient] != 0
+                step_back(S, params, weights, input_weights, turned, dh, wide, carry, width, input_gradient, here,
+                          rows, onward, AHEAD)  # fmt: skip
             if back:
                 row += size
         if params[at.first_gradient] != 0:

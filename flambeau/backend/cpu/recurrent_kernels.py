@@ -19,10 +19,10 @@ from .types import i64, ptr, vec
 WORDS = (
     "steps", "batch", "rows", "slices", "hidden", "state", "weights", "projection", "gates",
     "gates_offset", "bias", "first", "first_cell", "output", "output_row", "last", "last_cell", "kept",
-    "kept_offset", "sizes", "scratch", "tiles",
+    "kept_offset", "sizes", "scratch", "tiles", "input", "features", "input_weights",
     # backwards only
-    "gradient", "last_gradient", "last_cell_gradient", "deltas", "hidden_deltas", "before", "first_gradient",
-    "first_cell_gradient", "projected", "unprojected",
+    "gradient", "last_gradient", "last_cell_gradient", "deltas", "before", "first_gradient",
+    "first_cell_gradient", "projected", "unprojected", "input_gradient", "other_gradient", "paneled",
 )  # fmt: skip
 at = SimpleNamespace(**{name: position for position, name in enumerate(WORDS)})
 #: error code of sizes that cannot be
@@ -114,14 +114,17 @@ def turn(S, source, source_row, to, rows, width):
 
 
 # -- gates of L units of one row -----------------------------------------------------------------------------
+#
+# share: what the state gives to the gates; given: what the input gives, `step` from gate to gate; x, kept_here:
+# where gates and cells are kept for the backward pass, if they are.
 
 
 @native
-def lstm_units(S, share, x, hidden, mask, bias, cell, kept, kept_here):
+def lstm_units(S, share, given, step, x, hidden, mask, bias, cell, kept, kept_here):
     """The new output of an LSTM; `cell` is updated."""
     T, L = S.T, S.L
     W = vec(T, L)
-    total = [load(share + g * L, W) + load_masked(x + g * hidden, W, mask) + bias[g] for g in unroll(4)]
+    total = [load(share + g * L, W) + load_masked(given + g * step, W, mask) + bias[g] for g in unroll(4)]
     enter, forget = S.SIGMOID([total[0]])[0], S.SIGMOID([total[1]])[0]
     new, leave = S.TANH([total[2]])[0], S.SIGMOID([total[3]])[0]
     c = forget * load(cell, W) + enter * new
@@ -136,15 +139,15 @@ def lstm_units(S, share, x, hidden, mask, bias, cell, kept, kept_here):
 
 
 @native
-def gru_units(S, share, x, hidden, mask, bias, state, kept, kept_here):
+def gru_units(S, share, given, step, x, hidden, mask, bias, state, kept, kept_here):
     """The new output of gated units; `state` is updated to it."""
     T, L = S.T, S.L
     W = vec(T, L)
-    given = [load_masked(x + g * hidden, W, mask) + bias[g] for g in unroll(3)]
-    reset = S.SIGMOID([given[0] + load(share, W)])[0]
-    update = S.SIGMOID([given[1] + load(share + L, W)])[0]
+    total = [load_masked(given + g * step, W, mask) + bias[g] for g in unroll(3)]
+    reset = S.SIGMOID([total[0] + load(share, W)])[0]
+    update = S.SIGMOID([total[1] + load(share + L, W)])[0]
     inner = load(share + 2 * L, W) + bias[3]
-    new = S.TANH([given[2] + reset * inner])[0]
+    new = S.TANH([total[2] + reset * inner])[0]
     h = (load(state, W) - new) * update + new
     store(state, h)
     if kept:
@@ -156,10 +159,10 @@ def gru_units(S, share, x, hidden, mask, bias, state, kept, kept_here):
 
 
 @native
-def plain_units(S, share, x, hidden, mask, bias, state, kept, kept_here):
+def plain_units(S, share, given, step, x, hidden, mask, bias, state, kept, kept_here):
     """The new output of a plain network."""
     W = vec(S.T, S.L)
-    return S.ACTIVATION([load(share, W) + load_masked(x, W, mask) + bias[0]])[0]
+    return S.ACTIVATION([load(share, W) + load_masked(given, W, mask) + bias[0]])[0]
 
 
 # -- the sequence --------------------------------------------------------------------------------------------
@@ -173,29 +176,62 @@ def blocks_of(S, count):
 
 @native
 def step_units(S, params, weights, state, next_state, share, rows, x, bias, carry, output, output_row, kept,
-               keeps, empty):  # fmt: skip
-    """All units of one step: products, gates, and the new state in rows (output) and transposed."""
+               keeps, empty, inputs, input_weights):  # fmt: skip
+    """All units of one step: products, gates, and the new state in rows (output) and transposed.
+
+    With `input_weights` the input's share is computed here, from the transposed `inputs`; else x holds it.
+    """
     T, L = S.T, S.L
-    hidden, k = params[at.hidden], params[at.state]
+    hidden, k, features = params[at.hidden], params[at.state], params[at.features]
     blocks = blocks_of(S, hidden)
     x_row, width = S.GATES * hidden, blocks * L
     share_row = S.GATES * S.GROUP * L
-    found = local(T, ROWS * L)
+    found, input_share = local(T, ROWS * L), local(T, S.SHARE)
+    fused = params[at.input_weights] != 0
     for first in range(0, blocks, S.GROUP, unroll=None):
         count = min(blocks - first, i64(S.GROUP))
+        ahead = ((x + first * L, x_row, hidden if S.GATES > 1 else i64(L)),)
+        if fused:
+            panels = input_weights + first * S.GATES * features * L
+            sums(
+                S,
+                table_of(params),
+                inputs,
+                panels,
+                features * L,
+                features,
+                count * S.GATES,
+                input_share,
+                i64(share_row),
+                rows,
+            )
         if empty == 0:
-            ahead = ((x + first * L, x_row, hidden if S.GATES > 1 else i64(L)),)
             panels = weights + first * S.GATES * k * L
-            sums(S, table_of(params), state, panels, k, count * S.GATES, share, i64(share_row), rows, ahead)
+            sums(
+                S,
+                table_of(params),
+                state,
+                panels,
+                k * L,
+                k,
+                count * S.GATES,
+                share,
+                i64(share_row),
+                rows,
+                ahead,
+            )
         for block in range(first, first + count, unroll=None):
             unit = block * L
             mask = first_lanes(hidden - unit, L)
             offsets = [load(bias + (g * width + unit), vec(T, L)) for g in unroll(S.GATES + S.APART)]
-            part = share + (block - first) * S.GATES * L
+            within = (block - first) * S.GATES * L
+            given, given_row, step = x + unit, x_row, hidden
+            if fused:
+                given, given_row, step = input_share + within, i64(share_row), i64(L)
             for r in range(rows, unroll=None):
                 h = S.UNITS(
-                    S, part + r * share_row, x + (r * x_row + unit), hidden, mask, offsets,
-                    carry + (r * width + unit), keeps, kept + (r * hidden + unit),
+                    S, share + (within + r * share_row), given + r * given_row, step, x + (r * x_row + unit), hidden,
+                    mask, offsets, carry + (r * width + unit), keeps, kept + (r * hidden + unit),
                 )  # fmt: skip
                 store(found + r * L, h)
                 if not S.PROJECTED:
@@ -210,7 +246,8 @@ def project_rows(S, params, matrix, source, share, rows, output, output_row, nex
     WIDE = S.SHAPES[0] * S.L
     for unit in range(0, width, WIDE, unroll=None):
         columns = min(width - unit, i64(WIDE))
-        sums(S, table_of(params), source, matrix + unit * k, k, blocks_of(S, columns), share, i64(WIDE), rows)
+        sums(S, table_of(params), source, matrix + unit * k, k * S.L, k, blocks_of(S, columns), share, i64(WIDE),
+             rows)  # fmt: skip
         write_rows(S, share, i64(WIDE), output + unit, output_row, rows, columns)
         turn(S, share, i64(WIDE), next_state + unit * ROWS, rows, columns)
 
@@ -243,10 +280,10 @@ def begin_rows(S, first, state, k, had, rows):
             state[c * ROWS + r] = first[r * k + c]
 
 
-def scratch_forward(lanes: int, hidden: int, state: int, projected: bool) -> int:
-    """Elements of scratch memory of an item: two transposed states, cells in rows, the projection's operand."""
+def scratch_forward(lanes: int, hidden: int, state: int, features: int, projected: bool) -> int:
+    """Elements of scratch memory of an item: transposed states and inputs, cells, the projection's operand."""
     width = -(-hidden // lanes) * lanes
-    return ROWS * (2 * state + width + (hidden if projected else 0))
+    return ROWS * (2 * state + features + width + (hidden if projected else 0))
 
 
 @native
@@ -256,14 +293,16 @@ def forward(frame: ptr(i64), params: ptr(i64), begin: i64, end: i64):
     hidden, k, batch, steps = params[at.hidden], params[at.state], params[at.batch], params[at.steps]
     width = blocks_of(S, hidden) * L
     share = local(T, S.SHARE)
-    room = ROWS * (2 * k + width + (hidden if S.PROJECTED else i64(0)))
+    features = params[at.features]
+    room = ROWS * (2 * k + features + width + (hidden if S.PROJECTED else i64(0)))
     sizes = buffer(i64, frame, params[at.sizes])
     for item in range(begin, end, unroll=None):
         turned, back, n0, n1 = slice_of(params, item)
         state = buffer(T, frame, params[at.scratch]) + item * room
         next_state = state + ROWS * k
         carry = next_state + ROWS * k
-        product = carry + ROWS * width
+        inputs = carry + ROWS * width
+        product = inputs + ROWS * features
         zero(T, state, room)
         at_row = turned * batch + n0  # of what has a row for each direction and element of the batch
         from_first = buffer(T, frame, params[at.first]) + at_row * k
@@ -277,6 +316,7 @@ def forward(frame: ptr(i64), params: ptr(i64), begin: i64, end: i64):
         kept = bitcast(frame[params[at.kept]] + params[at.kept_offset], ptr(T))
         kept = kept + turned * params[at.rows] * hidden
         weights = buffer(T, frame, params[at.weights]) + turned * S.GATES * width * k
+        input_weights = buffer(T, frame, params[at.input_weights]) + turned * S.GATES * width * features
         matrix = buffer(T, frame, params[at.projection]) + turned * blocks_of(S, k) * L * hidden
         bias = buffer(T, frame, params[at.bias]) + turned * (S.GATES + S.APART) * width
         output = buffer(T, frame, params[at.output]) + turned * k
@@ -300,10 +340,14 @@ def forward(frame: ptr(i64), params: ptr(i64), begin: i64, end: i64):
                     zero(T, share, S.SHARE)
                 had = max(had, rows)
                 here = row + n0
+                if params[at.input_weights] != 0:
+                    given = buffer(T, frame, params[at.input]) + here * features
+                    turn(S, given, features, inputs, rows, features)
                 target = product if S.PROJECTED else next_state
                 out = output + here * output_row
                 step_units(S, params, weights, state, target, share, rows, gates + here * S.GATES * hidden, bias,
-                           carry, out, output_row, kept + here * hidden, params[at.kept] != 0, empty)  # fmt: skip
+                           carry, out, output_row, kept + here * hidden, params[at.kept] != 0, empty,
+                           inputs, input_weights)  # fmt: skip
                 if S.PROJECTED:
                     project_rows(S, params, matrix, product, share, rows, out, output_row, next_state)
                 left = i64(0)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import platform
 
-from .conv_lanes import first_lanes, load_masked
+from .conv_lanes import first_lanes, load_masked, store_masked
 from .gemm_pack import transpose_block
 from .gemm_tiles import multiply_add
 from .native import (
@@ -78,10 +78,12 @@ def fetch(AHEAD, p, rows):
 
 
 @native
-def sums(S, tiles, a, b, k, panels, c, c_row, rows, AHEAD=()):
-    """c[rows, panels * L] = a @ b, with the widest tiles that the rows allow; `tiles` holds their addresses."""
+def sums(S, tiles, a, b, panel, k, panels, c, c_row, rows, AHEAD=()):
+    """c[rows, panels * L] = a @ b, with the widest tiles that the rows allow; `tiles` holds their addresses.
+
+    panel: elements from one panel of b to the next.
+    """
     WIDE, WIDE_ROWS, NARROW_ROWS = S.SHAPES
-    panel = k * S.L
     first = i64(0)
     while first < rows:
         left = rows - first
@@ -121,12 +123,58 @@ def pack_turned(frame: ptr(i64), params: ptr(i64), begin: i64, end: i64):
 
 @native
 def pack_plain(frame: ptr(i64), params: ptr(i64), begin: i64, end: i64):
-    """Panels of a matrix of k rows; an item is one row."""
+    """Panels of a matrix of k rows, of which the row `rotated` comes first; an item is one row."""
     source = bitcast(frame[params[0]], ptr(T))
     goal = bitcast(frame[params[1]], ptr(T)) + params[2]
-    columns, k = params[3], params[4]
+    columns, k, rotated = params[3], params[4], params[5]
     for p in range(begin, end, unroll=None):
-        here, to = source + p * columns, goal + p * L
+        here, to = source + (p + rotated) % k * columns, goal + p * L
         for c in range(0, columns, L, unroll=None):
             store(to, load_masked(here + c, vec(T, L), first_lanes(columns - c, L)))
             to = to + k * L
+
+
+# -- gradients of weights ------------------------------------------------------------------------------------
+
+#: steps that are summed at a time: what both operands need of them stays in the caches
+SLICE = 256
+
+
+@native
+def weight_gradient(frame: ptr(i64), params: ptr(i64), begin: i64, end: i64):
+    """Rows of a weight's gradient, `ROWS` an item: the gates' gradients times what they were multiplied with.
+
+    Both operands lie in panels, of the gates' units and of columns, as ``[panel][step and sequence][lane]``.
+    Parameters: words and offsets of both, word of the result, rows summed over, columns, units of a gate, the
+    same with padding, the gate that stands in for the last, and the address of the tiles.
+    """
+    T, L = S.T, S.L
+    GROUP = S.SHAPES[0]
+    part = local(T, ROWS * GROUP * L)
+    deltas = bitcast(frame[params[0]], ptr(T)) + params[1]
+    factors = bitcast(frame[params[2]], ptr(T)) + params[3]
+    out = bitcast(frame[params[4]], ptr(T))
+    k, columns, hidden, padded, last = params[5], params[6], params[7], params[8], params[9]
+    tiles = bitcast(params[10], ptr(i64))
+    panels = (columns + (L - 1)) // L
+    for start in range(0, k, SLICE, unroll=None):
+        count = min(k - start, i64(SLICE))
+        for item in range(begin, end, unroll=None):
+            gate = item * ROWS // padded
+            unit = item * ROWS - gate * padded
+            slot = select(gate == S.GATES - 1, last, gate)
+            a = deltas + ((slot * padded + unit) * k + start * ROWS)
+            rows = min(hidden - unit, i64(ROWS))
+            to = out + (gate * hidden + unit) * columns
+            for p in range(0, panels, GROUP, unroll=None):
+                b = factors + (p * k + start) * L
+                these = min(panels - p, i64(GROUP))
+                sums(S, tiles, a, b, k * L, count, these, part, i64(GROUP * L), rows)
+                for r in range(rows, unroll=None):
+                    for v in range(these, unroll=None):
+                        place = to + (r * columns + (p + v) * L)
+                        mask = first_lanes(columns - (p + v) * L, L)
+                        value = load(part + (r * GROUP + v) * L, vec(T, L))
+                        if start > 0:
+                            value = value + load_masked(place, vec(T, L), mask)
+                        store_masked(place, value, mask)

@@ -34,4 +34,6 @@ class Shard(Placement):
 
 def distribute_tensor(tensor: Tensor, *arguments: Any, **keywords: Any) -> Tensor:
     """Not in this version: there is one machine."""
-    raise ValueError("Default process group has not been initialized, please make sure to call init_process_group.")
+    raise ValueError(
+        "Default process group has not been initialized, please make sure to call init_process_group."
+    )

@@ -11,7 +11,6 @@ __all__ = ["get_proxy_mode", "is_fake", "make_fx"]
 
 def get_proxy_mode() -> None:
     """The tracer at work: none."""
-    return None
 
 
 def make_fx(f: Any, *arguments: Any, **keywords: Any) -> Any:

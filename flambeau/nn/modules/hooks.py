@@ -70,10 +70,14 @@ def register_module_parameter_registration_hook(hook: Callable) -> RemovableHand
     return _add(parameter_registration_hooks, hook)
 
 
-def _every_module_has_hooks() -> None:
+def _every_module_has_hooks(there_are: bool = True) -> None:
     from .module import Module
 
-    Module._has_hooks = True
+    Module._has_hooks = there_are
+
+
+def _global_hooks_exist() -> bool:
+    return bool(forward_pre_hooks or forward_hooks or backward_pre_hooks or backward_hooks)
 
 
 def register_module_forward_pre_hook(hook: Callable) -> RemovableHandle:
@@ -307,6 +311,9 @@ def _run_always_called(module: Any, args: tuple, kwargs: dict, result: Any, done
 
 def call_with_hooks(module: Any, args: tuple, kwargs: dict) -> Any:
     """``forward`` surrounded by all hooks, global ones first."""
+    if "_has_hooks" not in module.__dict__ and not _global_hooks_exist():
+        _every_module_has_hooks(False)  # the last global hook was taken off: calls are plain again
+        return module.forward(*args, **kwargs)
     done: set[int] = set()
     result = None
     try:

@@ -236,7 +236,8 @@ class RandomUnstructured(_Amount):
     def compute_mask(self, t: Tensor, default_mask: Tensor) -> Tensor:
         """The mask so far without entries drawn at random."""
         count = self._count(t.nelement())
-        return _without_least(flambeau.rand_like(t) if count else t, default_mask, count)
+        drawn = flambeau.rand_like(t) if count else t
+        return _without_least(-drawn, default_mask, count)  # those with the largest draws, as in PyTorch
 
     @classmethod
     def apply(cls, module: Any, name: str, amount: int | float):  # type: ignore[override]

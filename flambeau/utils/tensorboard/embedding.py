@@ -12,9 +12,7 @@ from .summary import _bytes_of, _pillow
 __all__ = ["write"]
 
 
-def write(
-    folder: Path, points: Any, labels: Any, pictures: Any, step: Any, tag: str, header: Any
-) -> None:
+def write(folder: Path, points: Any, labels: Any, pictures: Any, step: Any, tag: str, header: Any) -> None:
     """Write a table of the points, one of the labels, one big picture, and an entry in the projector's list."""
     if points.ndim != 2:
         raise AssertionError("mat should be 2D, where mat.size(0) is the number of data points")
@@ -22,7 +20,7 @@ def write(
     subfolder = f"{name}/{_file_name(tag)}"
     place = folder / subfolder
     place.mkdir(parents=True, exist_ok=True)
-    lines = [f'embeddings {{', f'tensor_name: "{tag}:{name}"', f'tensor_path: "{subfolder}/tensors.tsv"']
+    lines = ["embeddings {", f'tensor_name: "{tag}:{name}"', f'tensor_path: "{subfolder}/tensors.tsv"']
     rows = ("\t".join(repr(float(x)) for x in row) for row in points)
     (place / "tensors.tsv").write_text("\n".join(rows) + "\n", encoding="utf-8")
     if labels is not None:
@@ -53,9 +51,9 @@ def _file_name(tag: str) -> str:
 
 def _write_sprite(pictures: Any, path: Path) -> None:
     """All pictures (count, channel, height, width) in one square."""
-    from .summary import _grid
-
     import numpy as np
+
+    from .summary import _grid
 
     side = math.ceil(math.sqrt(pictures.shape[0]))
     short = side * side - pictures.shape[0]

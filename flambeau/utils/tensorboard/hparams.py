@@ -14,7 +14,9 @@ def summaries(hparams: dict[str, Any], metrics: dict[str, Any], domains: dict[st
     from google.protobuf.struct_pb2 import ListValue, Value
     from tensorboard.plugins.hparams.api_pb2 import Experiment, HParamInfo, MetricInfo, MetricName, Status
     from tensorboard.plugins.hparams.plugin_data_pb2 import (
-        HParamsPluginData, SessionEndInfo, SessionStartInfo,
+        HParamsPluginData,
+        SessionEndInfo,
+        SessionStartInfo,
     )  # fmt: skip
 
     from ...tensor.tensor import Tensor
@@ -36,7 +38,9 @@ def summaries(hparams: dict[str, Any], metrics: dict[str, Any], domains: dict[st
             raise ValueError("value should be one of int, float, str, bool, or torch.Tensor")
         choices = None
         if name in domains:
-            field = {"DATA_TYPE_BOOL": "bool_value", "DATA_TYPE_STRING": "string_value"}.get(kind, "number_value")
+            field = {"DATA_TYPE_BOOL": "bool_value", "DATA_TYPE_STRING": "string_value"}.get(
+                kind, "number_value"
+            )
             choices = ListValue(values=[Value(**{field: choice}) for choice in domains[name]])
         infos.append(HParamInfo(name=name, type=kind, domain_discrete=choices))
     results = [MetricInfo(name=MetricName(tag=tag)) for tag in metrics]

@@ -33,7 +33,9 @@ def scalar(name: str, value: Any, new_style: bool = False, double_precision: boo
     p = protocol()
     found = array(value).squeeze()
     if found.ndim != 0:
-        raise AssertionError(f"Tensor should contain one element (0 dimensions). Was given size: {found.size} and {found.ndim} dimensions.")
+        raise AssertionError(
+            f"Tensor should contain one element (0 dimensions). Was given size: {found.size} and {found.ndim} dimensions."
+        )
     number = float(found)
     if not new_style:
         return _value(tag=name, simple_value=number)
@@ -55,9 +57,13 @@ def custom_scalars(layout: dict) -> Any:
         for title, (kind, tags) in charts.items():
             if kind == "Margin":
                 series = layout_pb2.MarginChartContent.Series(value=tags[0], lower=tags[1], upper=tags[2])
-                made.append(layout_pb2.Chart(title=title, margin=layout_pb2.MarginChartContent(series=[series])))
+                made.append(
+                    layout_pb2.Chart(title=title, margin=layout_pb2.MarginChartContent(series=[series]))
+                )
             else:
-                made.append(layout_pb2.Chart(title=title, multiline=layout_pb2.MultilineChartContent(tag=list(tags))))
+                made.append(
+                    layout_pb2.Chart(title=title, multiline=layout_pb2.MultilineChartContent(tag=list(tags)))
+                )
         categories.append(layout_pb2.Category(title=name, chart=made))
     content = layout_pb2.Layout(category=categories).SerializeToString()
     tensor = p.TensorProto(dtype="DT_STRING", string_val=[content], tensor_shape=p.TensorShapeProto())
@@ -101,7 +107,13 @@ def histogram(name: str, values: Any, bins: Any, max_bins: int | None = None) ->
     first, last = filled[0], filled[-1] + 1
     counts = counts[first - 1 : last] if first > 0 else np.concatenate([[0], counts[:last]])
     limits = limits[first : last + 1]
-    facts = dict(min=values.min(), max=values.max(), num=len(values), sum=values.sum(), sum_squares=values.dot(values))
+    facts = {
+        "min": values.min(),
+        "max": values.max(),
+        "num": len(values),
+        "sum": values.sum(),
+        "sum_squares": values.dot(values),
+    }
     return _histogram(name, facts, limits, counts)
 
 
@@ -193,7 +205,9 @@ def to_pixels(picture: Any, dataformats: str) -> Any:
 
     letters = dataformats.upper()
     if len(set(letters)) != len(letters):
-        raise AssertionError(f"You can not use the same dimension shordhand twice.         input_format: {dataformats}")
+        raise AssertionError(
+            f"You can not use the same dimension shordhand twice.         input_format: {dataformats}"
+        )
     if picture.ndim != len(letters):
         raise AssertionError(
             f"size of input tensor and input format are different.         tensor shape: {picture.shape}, input_format: {dataformats}"

@@ -104,7 +104,11 @@ class SummaryWriter:
         self._get_file_writer().add_summary(made, global_step, walltime)
 
     def add_scalars(
-        self, main_tag: str, tag_scalar_dict: dict[str, Any], global_step: Any = None, walltime: float | None = None
+        self,
+        main_tag: str,
+        tag_scalar_dict: dict[str, Any],
+        global_step: Any = None,
+        walltime: float | None = None,
     ) -> None:
         """Several numbers in one chart; each gets a folder of its own beside the log."""
         walltime = time.time() if walltime is None else walltime
@@ -207,7 +211,12 @@ class SummaryWriter:
         self._get_file_writer().add_summary(made, global_step, walltime)
 
     def add_figure(
-        self, tag: str, figure: Any, global_step: Any = None, close: bool = True, walltime: float | None = None
+        self,
+        tag: str,
+        figure: Any,
+        global_step: Any = None,
+        close: bool = True,
+        walltime: float | None = None,
     ) -> None:
         """A Matplotlib figure, or several."""
         pixels = summary.figure_pixels(figure, close)
@@ -217,7 +226,9 @@ class SummaryWriter:
         self, tag: str, snd_tensor: Any, global_step: Any = None, sample_rate: int = 44100, walltime: float | None = None
     ) -> None:  # fmt: skip
         """A mono sound with values in [-1, 1]."""
-        self._get_file_writer().add_summary(summary.audio(tag, snd_tensor, sample_rate), global_step, walltime)
+        self._get_file_writer().add_summary(
+            summary.audio(tag, snd_tensor, sample_rate), global_step, walltime
+        )
 
     def add_text(
         self, tag: str, text_string: str, global_step: Any = None, walltime: float | None = None
