@@ -86,6 +86,7 @@ _ELSEWHERE = {
             "set_warn_always typename use_deterministic_algorithms"
         ),
         "amp.autocast_mode": "autocast",
+        "amp.grad_scaler": "GradScaler",
         "amp.state": (
             "autocast_decrement_nesting autocast_increment_nesting clear_autocast_cache get_autocast_cpu_dtype "
             "get_autocast_dtype get_autocast_gpu_dtype get_autocast_ipu_dtype get_autocast_xla_dtype "

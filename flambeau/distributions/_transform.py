@@ -1,9 +1,16 @@
-"""What a transform of samples is: a map, its inverse, and the logarithm of its Jacobian's determinant."""
+"""What a transform of samples is: a map, its inverse, and the logarithm of its Jacobian's determinant.
+
+A class of transforms says what its constructor takes (`takes`) and by which attributes two of them are equal
+(`equal_by`); copies with a cache and comparisons follow from that. Maps of single numbers are a `Rule` (`ByRule`).
+"""
 
 from __future__ import annotations
 
 import weakref
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import prod
+from typing import Any, ClassVar
 
 import flambeau
 from flambeau.base.layout import Size
@@ -13,7 +20,33 @@ from . import constraints
 from .utils import _sum_rightmost
 
 
-class Transform:
+def _unsaid_sign(transform: Transform) -> Any:
+    """1 where the map rises, -1 where it falls."""
+    raise NotImplementedError
+
+
+class Remembering:
+    """Keeps the last point and its image, and gives them back by identity, in either direction.
+
+    `_cached_x_y` is the pair; libraries with transforms of their own read and clear it.
+    """
+
+    _cache_size = 0
+    _cached_x_y: tuple[Any, Any] = (None, None)
+
+    def _recalled(self, given: Tensor, side: int, compute: Callable[[Tensor], Tensor]) -> Tensor:
+        """What belongs to the point (side 0) or image (side 1) `given`: remembered, or computed now."""
+        if not self._cache_size:
+            return compute(given)
+        last = self._cached_x_y
+        if last[side] is given:
+            return last[1 - side]
+        found = compute(given)
+        self._cached_x_y = (found, given) if side else (given, found)
+        return found
+
+
+class Transform(Remembering):
     """A map from `domain` to `codomain`, with an inverse where it has one.
 
     A subclass says `domain`, `codomain`, ``_call(x)``, ``_inverse(y)`` and ``log_abs_det_jacobian(x, y)``; `bijective` says
@@ -22,83 +55,26 @@ class Transform:
     cache_size: with 1 the last pair is kept, so that ``t.inv(t(x))`` is x itself, which no rounding has touched.
     """
 
-    bijective = False
     domain: Any
     codomain: Any
+    sign: Any = property(_unsaid_sign)
+    bijective: Any = False
+    #: attributes that hold the constructor's arguments, in order
+    takes: ClassVar[tuple[str, ...]] = ()
+    #: attributes that make two transforms of a class equal; None: a transform equals itself alone
+    equal_by: ClassVar[tuple[str, ...] | None] = None
+
+    # an inverse has what it inverts; the other way the reference is weak, so that the two are no cycle
+    _inverts: Transform | None = None
+    _inverter: Any = None
 
     def __init__(self, cache_size: int = 0):
         if cache_size not in (0, 1):
             raise ValueError("cache_size must be 0 or 1")
         self._cache_size = cache_size
-        self._inv: Any = None
-        if cache_size:
-            self._cached_x_y: tuple = (None, None)
-        super().__init__()
+        super().__init__()  # a module, where a transform is one too
 
-    def __getstate__(self):
-        # a weak reference cannot be pickled; the inverse is made again
-        return self.__dict__ | {"_inv": None}
-
-    @property
-    def event_dim(self) -> int:
-        """Dimensions of one event, before and after."""
-        if self.domain.event_dim != self.codomain.event_dim:
-            raise ValueError("Please use either .domain.event_dim or .codomain.event_dim")
-        return self.domain.event_dim
-
-    @property
-    def inv(self) -> Transform:
-        """The inverse; its own inverse is this transform."""
-        found = None if self._inv is None else self._inv()
-        if found is None:
-            found = _InverseTransform(self)
-            self._inv = weakref.ref(found)
-        return found
-
-    def _unsaid_sign(self):
-        """1 where the map rises, -1 where it falls."""
-        raise NotImplementedError
-
-    sign: Any = property(_unsaid_sign)
-
-    def with_cache(self, cache_size: int = 1) -> Transform:
-        """The same transform with this `cache_size`."""
-        if self._cache_size == cache_size:
-            return self
-        if type(self).__init__ is Transform.__init__:
-            return type(self)(cache_size=cache_size)
-        raise NotImplementedError(f"{type(self)}.with_cache is not implemented")
-
-    def __eq__(self, other) -> bool:
-        return self is other
-
-    def __ne__(self, other) -> bool:
-        return not self == other
-
-    __hash__ = None  # type: ignore[assignment]
-
-    def __call__(self, x: Tensor) -> Tensor:
-        """The image of `x`."""
-        if not self._cache_size:
-            return self._call(x)
-        known_x, known_y = self._cached_x_y
-        if x is known_x:
-            return known_y
-        y = self._call(x)
-        self._cached_x_y = x, y
-        return y
-
-    def _inv_call(self, y: Tensor) -> Tensor:
-        """The inverse image of `y`."""
-        if not self._cache_size:
-            return self._inverse(y)
-        known_x, known_y = self._cached_x_y
-        if y is known_y:
-            return known_x
-        x = self._inverse(y)
-        self._cached_x_y = x, y
-        return x
-
+    # -- what a subclass says --
     def _call(self, x: Tensor) -> Tensor:
         raise NotImplementedError
 
@@ -117,17 +93,79 @@ class Transform:
         """Shape of the inverse image of something of this shape."""
         return shape
 
+    # -- what follows --
+    def __call__(self, x: Tensor) -> Tensor:
+        """The image of `x`."""
+        return self._recalled(x, 0, self._call)
+
+    def _inv_call(self, y: Tensor) -> Tensor:
+        """The inverse image of `y`."""
+        return self._recalled(y, 1, self._inverse)
+
+    @property
+    def inv(self) -> Transform:
+        """The inverse; its own inverse is this transform."""
+        if self._inverts is not None:
+            return self._inverts
+        alive = self._inverter and self._inverter()
+        if alive is None:
+            alive = self._turned()
+            alive._inverts = self
+            self._inverter = weakref.ref(alive)
+        return alive
+
+    def _turned(self) -> Transform:
+        """A new inverse."""
+        return _InverseTransform(self)
+
+    @property
+    def event_dim(self) -> int:
+        """Dimensions of one event, before and after."""
+        before, after = self.domain.event_dim, self.codomain.event_dim
+        if before == after:
+            return before
+        raise ValueError("Please use either .domain.event_dim or .codomain.event_dim")
+
+    def with_cache(self, cache_size: int = 1) -> Transform:
+        """The same transform with this `cache_size`."""
+        if cache_size == self._cache_size:
+            return self
+        kind = type(self)
+        known = next(k for k in kind.__mro__ if "takes" in vars(k))
+        if kind.__init__ is not known.__init__:
+            # what a constructor of its own takes is not known; a class below may still know
+            if known is Transform:
+                raise NotImplementedError(f"{kind}.with_cache is not implemented")
+            kind = known
+        return kind(*[getattr(self, name) for name in known.takes], cache_size=cache_size)
+
+    def __eq__(self, other) -> bool:
+        names = self.equal_by
+        if names is None or other is self:
+            return other is self
+        return isinstance(other, _stated(type(self))) and all(
+            _alike(getattr(self, name), getattr(other, name)) for name in names
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __getstate__(self):
+        # a weak reference cannot be pickled; the inverse is made again
+        return {name: held for name, held in self.__dict__.items() if name != "_inverter"}
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}()"
 
 
-class Alike(Transform):
-    """Base of transforms without parameters: all of one class are equal."""
+def _stated(kind: type[Transform]) -> type:
+    """The class that says by what a transform is equal."""
+    return next(k for k in kind.__mro__ if "equal_by" in vars(k))
 
-    def __eq__(self, other) -> bool:
-        return type(other) is type(self)
 
-    __hash__ = None  # type: ignore[assignment]
+def _alike(a: Any, b: Any) -> bool:
+    """Whether two attributes are equal, everywhere if they are tensors."""
+    same = a == b
+    return bool(same.all()) if isinstance(same, Tensor) else bool(same)
 
 
 def need_dims(shape, dims: int) -> None:
@@ -136,141 +174,162 @@ def need_dims(shape, dims: int) -> None:
         raise ValueError("Too few dimensions on input")
 
 
-class _InverseTransform(Transform):
+# -- maps of single numbers, and others without parameters -----------------------------------------------------------
+
+
+class Fixed(Transform):
+    """Base of transforms without parameters: all of one class are equal.
+
+    The arguments of a subclass: both ends (`between`), and whether it is a bijection; of numbers, with its `sign`.
+    """
+
+    def __init_subclass__(cls, between: tuple | None = None, bijective: bool = False, sign: int = 0):
+        super().__init_subclass__()
+        cls.equal_by = ()
+        if between is not None:
+            cls.domain, cls.codomain = between
+            cls.bijective = bijective or sign != 0
+        if sign:
+            cls.sign = sign
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A map of single numbers, its inverse, and the logarithm of its slope at (x, y)."""
+
+    there: Callable[[Tensor], Tensor]
+    back: Callable[[Tensor], Tensor]
+    log_slope: Callable[[Tensor, Tensor], Tensor] | None = None
+
+
+class ByRule(Fixed):
+    """Base of the transforms that a `Rule` describes."""
+
+    rule: ClassVar[Rule]
+
+    def _call(self, x):
+        return self.rule.there(x)
+
+    def _inverse(self, y):
+        return self.rule.back(y)
+
+    def log_abs_det_jacobian(self, x, y):
+        known = self.rule.log_slope
+        return super().log_abs_det_jacobian(x, y) if known is None else known(x, y)
+
+
+# -- transforms made of transforms -----------------------------------------------------------------------------------
+
+
+class Derived(Transform):
+    """Base of transforms whose ends follow from what they hold: `_end` gives either."""
+
+    def _end(self, which: str) -> Any:
+        """The constraint of "domain" or "codomain"."""
+        raise NotImplementedError
+
+    domain: Any = constraints.dependent_property(lambda self: self._end("domain"), is_discrete=False)
+    codomain: Any = constraints.dependent_property(lambda self: self._end("codomain"), is_discrete=False)
+
+
+class _OfOthers(Derived):
+    """Base of transforms that other transforms make up; a bijection if all are."""
+
+    def _others(self) -> list[Transform]:
+        raise NotImplementedError
+
+    sign: Any = property(lambda self: prod((t.sign for t in self._others()), start=1))
+    bijective: Any = property(lambda self: all(t.bijective for t in self._others()))
+
+
+_OPPOSITE = {"domain": "codomain", "codomain": "domain"}
+
+
+class _InverseTransform(_OfOthers):
     """A transform the other way round; it holds the transform, which holds it weakly."""
+
+    equal_by = ("_inverts",)
+    _inverts: Transform
 
     def __init__(self, transform: Transform):
         super().__init__(cache_size=transform._cache_size)
-        self._inv = transform
+        self._inverts = transform
 
-    def __getstate__(self):
-        return dict(self.__dict__)
+    def _others(self):
+        return [self._inverts]
 
-    @constraints.dependent_property(is_discrete=False)
-    def domain(self):
-        return self._inv.codomain
-
-    @constraints.dependent_property(is_discrete=False)
-    def codomain(self):
-        return self._inv.domain
-
-    @property
-    def bijective(self) -> bool:  # type: ignore[override]
-        return self._inv.bijective
-
-    @property
-    def sign(self):
-        return self._inv.sign
-
-    @property
-    def inv(self) -> Transform:
-        return self._inv
+    def _end(self, which):
+        return getattr(self._inverts, _OPPOSITE[which])
 
     def with_cache(self, cache_size: int = 1) -> Transform:
-        return self._inv.with_cache(cache_size).inv
-
-    def __eq__(self, other) -> bool:
-        return isinstance(other, _InverseTransform) and self._inv == other._inv
-
-    __hash__ = None  # type: ignore[assignment]
+        return self._inverts.with_cache(cache_size).inv
 
     def __call__(self, x: Tensor) -> Tensor:
-        return self._inv._inv_call(x)
+        # the transform itself remembers
+        return self._inverts._inv_call(x)
 
     def log_abs_det_jacobian(self, x: Tensor, y: Tensor) -> Tensor:
-        return -self._inv.log_abs_det_jacobian(y, x)
+        return self._inverts.log_abs_det_jacobian(y, x).neg()
 
     def forward_shape(self, shape):
-        return self._inv.inverse_shape(shape)
+        return self._inverts.inverse_shape(shape)
 
     def inverse_shape(self, shape):
-        return self._inv.forward_shape(shape)
+        return self._inverts.forward_shape(shape)
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self._inv!r})"
+        return f"{type(self).__name__}({self._inverts!r})"
 
 
-def _widened(constraint, dims: int):
-    """A constraint whose events have at least so many dimensions."""
-    more = dims - constraint.event_dim
-    return constraints.independent(constraint, more) if more > 0 else constraint
-
-
-class ComposeTransform(Transform):
+class ComposeTransform(_OfOthers):
     """Transforms one after the other, the first of the list first."""
 
+    takes = equal_by = ("parts",)
+
     def __init__(self, parts: list[Transform], cache_size: int = 0):
-        self.parts = [part.with_cache(cache_size) for part in parts] if cache_size else parts
         super().__init__(cache_size=cache_size)
+        self.parts = [part.with_cache(cache_size) for part in parts] if cache_size else parts
 
-    def __eq__(self, other) -> bool:
-        return isinstance(other, ComposeTransform) and self.parts == other.parts
+    def _others(self):
+        return self.parts
 
-    __hash__ = None  # type: ignore[assignment]
+    def _end(self, which):
+        """The first part's domain or the last part's codomain, with dimensions enough for every part."""
+        if not self.parts:
+            return constraints.real
+        first = which == "domain"
+        outermost = getattr(self.parts[0 if first else -1], which)
+        # from the far end, through all parts, to this one
+        dims = 0
+        for part in reversed(self.parts) if first else self.parts:
+            near, far = getattr(part, which).event_dim, getattr(part, _OPPOSITE[which]).event_dim
+            dims = near + max(dims - far, 0)
+        more = dims - outermost.event_dim
+        return constraints.independent(outermost, more) if more > 0 else outermost
 
-    def _dims_before(self) -> int:
-        """Dimensions of an event that enters the first part: enough for every part."""
-        dims = self.parts[-1].codomain.event_dim
-        for part in reversed(self.parts):
-            dims = max(dims + part.domain.event_dim - part.codomain.event_dim, part.domain.event_dim)
-        return dims
-
-    def _dims_after(self) -> int:
-        """Dimensions of an event that leaves the last part."""
-        dims = self.parts[0].domain.event_dim
-        for part in self.parts:
-            dims = max(dims + part.codomain.event_dim - part.domain.event_dim, part.codomain.event_dim)
-        return dims
-
-    @constraints.dependent_property(is_discrete=False)
-    def domain(self):
-        return _widened(self.parts[0].domain, self._dims_before()) if self.parts else constraints.real
-
-    @constraints.dependent_property(is_discrete=False)
-    def codomain(self):
-        return _widened(self.parts[-1].codomain, self._dims_after()) if self.parts else constraints.real
-
-    @property
-    def bijective(self) -> bool:  # type: ignore[override]
-        return all(part.bijective for part in self.parts)
-
-    @property
-    def sign(self):
-        sign: Any = 1
-        for part in self.parts:
-            sign = sign * part.sign
-        return sign
-
-    @property
-    def inv(self) -> Transform:
-        found = None if self._inv is None else self._inv()
-        if found is None:
-            found = ComposeTransform([part.inv for part in reversed(self.parts)])
-            self._inv, found._inv = weakref.ref(found), weakref.ref(self)
-        return found
-
-    def with_cache(self, cache_size: int = 1) -> Transform:
-        return self if self._cache_size == cache_size else ComposeTransform(self.parts, cache_size=cache_size)
+    def _turned(self) -> Transform:
+        return ComposeTransform([part.inv for part in self.parts[::-1]])
 
     def __call__(self, x: Tensor) -> Tensor:
+        return self._points(x)[-1]
+
+    def _points(self, x: Tensor) -> list[Tensor]:
+        """`x` and what each part makes of it."""
+        points = [x]
         for part in self.parts:
-            x = part(x)
-        return x
+            points.append(part(points[-1]))
+        return points
 
     def log_abs_det_jacobian(self, x: Tensor, y: Tensor) -> Tensor:
         if not self.parts:
             return flambeau.zeros_like(x)
-        points = [x]
-        for part in self.parts[:-1]:
-            points.append(part(points[-1]))
-        points.append(y)
-        dims, total = self.domain.event_dim, None
-        for part, before, after in zip(self.parts, points, points[1:]):
-            share = _sum_rightmost(part.log_abs_det_jacobian(before, after), dims - part.domain.event_dim)
-            total = share if total is None else total + share
-            dims += part.codomain.event_dim - part.domain.event_dim
-        assert total is not None
-        return total
+        points = [*ComposeTransform(self.parts[:-1])._points(x), y]
+        dims, shares = self.domain.event_dim, []
+        for k, part in enumerate(self.parts):
+            taken = part.domain.event_dim
+            shares.append(_sum_rightmost(part.log_abs_det_jacobian(*points[k : k + 2]), dims - taken))
+            dims += part.codomain.event_dim - taken
+        return sum(shares[1:], shares[0])
 
     def forward_shape(self, shape):
         for part in self.parts:
@@ -278,48 +337,33 @@ class ComposeTransform(Transform):
         return shape
 
     def inverse_shape(self, shape):
-        for part in reversed(self.parts):
+        for part in self.parts[::-1]:
             shape = part.inverse_shape(shape)
         return shape
 
     def __repr__(self) -> str:
-        listed = ",\n    ".join(repr(part) for part in self.parts)
-        return f"{type(self).__name__}(\n    {listed}\n)"
+        indented = ",".join(f"\n    {part!r}" for part in self.parts) or "\n    "
+        return f"{type(self).__name__}({indented}\n)"
 
 
 identity_transform = ComposeTransform([])
 
 
-class IndependentTransform(Transform):
+class IndependentTransform(_OfOthers):
     """A transform whose last batch dimensions count as event dimensions: the Jacobian's logarithm sums over them."""
+
+    takes = ("base_transform", "reinterpreted_batch_ndims")
 
     def __init__(self, base_transform: Transform, reinterpreted_batch_ndims: int, cache_size: int = 0):
         super().__init__(cache_size=cache_size)
         self.base_transform = base_transform.with_cache(cache_size)
         self.reinterpreted_batch_ndims = reinterpreted_batch_ndims
 
-    def with_cache(self, cache_size: int = 1) -> Transform:
-        if self._cache_size == cache_size:
-            return self
-        return IndependentTransform(
-            self.base_transform, self.reinterpreted_batch_ndims, cache_size=cache_size
-        )
+    def _others(self):
+        return [self.base_transform]
 
-    @constraints.dependent_property(is_discrete=False)
-    def domain(self):
-        return constraints.independent(self.base_transform.domain, self.reinterpreted_batch_ndims)
-
-    @constraints.dependent_property(is_discrete=False)
-    def codomain(self):
-        return constraints.independent(self.base_transform.codomain, self.reinterpreted_batch_ndims)
-
-    @property
-    def bijective(self) -> bool:  # type: ignore[override]
-        return self.base_transform.bijective
-
-    @property
-    def sign(self):
-        return self.base_transform.sign
+    def _end(self, which):
+        return constraints.independent(getattr(self.base_transform, which), self.reinterpreted_batch_ndims)
 
     def _call(self, x):
         need_dims(x.shape, self.domain.event_dim)
@@ -330,7 +374,8 @@ class IndependentTransform(Transform):
         return self.base_transform.inv(y)
 
     def log_abs_det_jacobian(self, x, y):
-        return _sum_rightmost(self.base_transform.log_abs_det_jacobian(x, y), self.reinterpreted_batch_ndims)
+        single = self.base_transform.log_abs_det_jacobian(x, y)
+        return _sum_rightmost(single, self.reinterpreted_batch_ndims)
 
     def forward_shape(self, shape):
         return self.base_transform.forward_shape(shape)
@@ -342,44 +387,42 @@ class IndependentTransform(Transform):
         return f"{type(self).__name__}({self.base_transform!r}, {self.reinterpreted_batch_ndims})"
 
 
-class ReshapeTransform(Transform):
+class ReshapeTransform(Derived):
     """Another shape of the event's dimensions, with the elements in the same order."""
 
+    takes = ("in_shape", "out_shape")
     bijective = True
 
     def __init__(self, in_shape, out_shape, cache_size: int = 0):
+        super().__init__(cache_size=cache_size)
         self.in_shape, self.out_shape = Size(in_shape), Size(out_shape)
         if self.in_shape.numel() != self.out_shape.numel():
             raise ValueError("in_shape, out_shape have different numbers of elements")
-        super().__init__(cache_size=cache_size)
 
-    @constraints.dependent_property
-    def domain(self):
-        return constraints.independent(constraints.real, len(self.in_shape))
-
-    @constraints.dependent_property
-    def codomain(self):
-        return constraints.independent(constraints.real, len(self.out_shape))
-
-    def with_cache(self, cache_size: int = 1) -> Transform:
-        if self._cache_size == cache_size:
-            return self
-        return ReshapeTransform(self.in_shape, self.out_shape, cache_size=cache_size)
+    def _end(self, which):
+        return constraints.independent(
+            constraints.real, len(self.in_shape if which == "domain" else self.out_shape)
+        )
 
     def _call(self, x):
-        return x.reshape(x.shape[: x.dim() - len(self.in_shape)] + self.out_shape)
+        return x.reshape(_batch_of(x, self.in_shape) + self.out_shape)
 
     def _inverse(self, y):
-        return y.reshape(y.shape[: y.dim() - len(self.out_shape)] + self.in_shape)
+        return y.reshape(_batch_of(y, self.out_shape) + self.in_shape)
 
     def log_abs_det_jacobian(self, x, y):
-        return x.new_zeros(x.shape[: x.dim() - len(self.in_shape)])
+        return x.new_zeros(_batch_of(x, self.in_shape))
 
     def forward_shape(self, shape):
         return _exchange(shape, self.in_shape, self.out_shape)
 
     def inverse_shape(self, shape):
         return _exchange(shape, self.out_shape, self.in_shape)
+
+
+def _batch_of(x: Tensor, event: Size) -> Size:
+    """The shape of `x` without its event's."""
+    return x.shape[: x.dim() - len(event)]
 
 
 def _exchange(shape, old: Size, new: Size):

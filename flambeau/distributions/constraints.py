@@ -113,7 +113,7 @@ def _kind(name: str, doc: str, inside: Callable[..., Tensor], *bounds: str, **tr
 
 
 def _whole(value: Tensor) -> Tensor:
-    return value % 1 == 0
+    return (value % 1).eq(0)
 
 
 def _zero_or_one(value: Tensor) -> Tensor:
@@ -159,6 +159,7 @@ multinomial = _kind(
     "upper_bound",
     event_dim=1,
     is_discrete=True,
+    _shown=Constraint._shown,
 )
 
 # NaN is no number; infinities are

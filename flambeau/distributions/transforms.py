@@ -7,17 +7,19 @@ from numbers import Number
 from typing import Any
 
 import flambeau
-from flambeau.base.layout import Size
 from flambeau.nn.functional import softplus
 from flambeau.tensor.tensor import Tensor
 
 from . import constraints
 from ._transform import (
-    Alike,
+    ByRule,
     ComposeTransform,
+    Derived,
     IndependentTransform,
     ReshapeTransform,
+    Rule,
     Transform,
+    _InverseTransform,
     identity_transform,
 )
 from ._vector_transforms import (
@@ -29,211 +31,125 @@ from ._vector_transforms import (
     StackTransform,
     StickBreakingTransform,
 )
-from .utils import eps_of, tiny_of
+from .utils import _sum_rightmost, eps_of, tiny_of
 
 __all__ = [
-    "AbsTransform",
-    "AffineTransform",
-    "CatTransform",
-    "ComposeTransform",
-    "CorrCholeskyTransform",
-    "CumulativeDistributionTransform",
-    "ExpTransform",
-    "IndependentTransform",
-    "LowerCholeskyTransform",
-    "PositiveDefiniteTransform",
-    "PowerTransform",
-    "ReshapeTransform",
-    "SigmoidTransform",
-    "SoftplusTransform",
-    "TanhTransform",
-    "SoftmaxTransform",
-    "StackTransform",
-    "StickBreakingTransform",
-    "Transform",
-    "identity_transform",
-]
+    "Transform", "identity_transform",
+    # of numbers
+    "AbsTransform", "AffineTransform", "CumulativeDistributionTransform", "ExpTransform", "PowerTransform",
+    "SigmoidTransform", "SoftplusTransform", "TanhTransform",
+    # of vectors and matrices
+    "CorrCholeskyTransform", "LowerCholeskyTransform", "PositiveDefiniteTransform", "ReshapeTransform",
+    "SoftmaxTransform", "StickBreakingTransform",
+    # of transforms
+    "CatTransform", "ComposeTransform", "IndependentTransform", "StackTransform",
+]  # fmt: skip
+# no part of the interface, but libraries that treat inverses in a way of their own look for it here
+_ = _InverseTransform
+
+_REAL, _POSITIVE = constraints.real, constraints.positive
 
 
-class ExpTransform(Alike):
+def _inside(share: Tensor) -> Tensor:
+    """Numbers kept off 0 and 1 by the type's precision."""
+    return share.clamp(min=tiny_of(share), max=1.0 - eps_of(share))
+
+
+def _logit(share: Tensor) -> Tensor:
+    share = _inside(share)
+    return share.log() - (-share).log1p()
+
+
+class ExpTransform(ByRule, between=(_REAL, _POSITIVE), sign=1):
     """``y = exp(x)``"""
 
-    domain = constraints.real
-    codomain = constraints.positive
-    bijective = True
-    sign = 1
+    rule = Rule(lambda x: x.exp(), lambda y: y.log(), lambda x, y: x)
 
-    def _call(self, x):
-        return x.exp()
 
-    def _inverse(self, y):
-        return y.log()
+class SigmoidTransform(ByRule, between=(_REAL, constraints.unit_interval), sign=1):
+    """``y = 1 / (1 + exp(-x))``, kept off 0 and 1 so that the inverse is finite."""
 
-    def log_abs_det_jacobian(self, x, y):
-        return x
+    rule = Rule(lambda x: _inside(x.sigmoid()), _logit, lambda x, y: -(softplus(x) + softplus(-x)))
+
+
+class SoftplusTransform(ByRule, between=(_REAL, _POSITIVE), sign=1):
+    """``y = log(1 + exp(x))``"""
+
+    rule = Rule(softplus, lambda y: y + (-(-y).expm1()).log(), lambda x, y: -softplus(-x))
+
+
+class TanhTransform(ByRule, between=(_REAL, constraints.interval(-1.0, 1.0)), sign=1):
+    """``y = tanh(x)``; with ``cache_size=1`` the inverse of an image near 1 is exact."""
+
+    # the slope is 1 - tanh(x)**2, here without the difference
+    rule = Rule(
+        lambda x: x.tanh(), lambda y: y.atanh(), lambda x, y: 2 * (math.log(2) - x - softplus(-2 * x))
+    )
+
+
+class AbsTransform(ByRule, between=(_REAL, _POSITIVE)):
+    """``y = |x|``; of two inverse images it gives the positive one."""
+
+    rule = Rule(lambda x: x.abs(), lambda y: y)
+
+
+def _wide(shape, *parameters: Any):
+    """A shape broadcast with those of parameters; a number has none."""
+    return flambeau.broadcast_shapes(shape, *[p.shape for p in parameters if isinstance(p, Tensor)])
 
 
 class PowerTransform(Transform):
     """``y = x ** exponent`` of positive numbers."""
 
-    domain = constraints.positive
-    codomain = constraints.positive
+    takes = equal_by = ("exponent",)
+    domain = codomain = _POSITIVE
     bijective = True
 
     def __init__(self, exponent: Tensor, cache_size: int = 0):
-        super().__init__(cache_size=cache_size)
+        Transform.__init__(self, cache_size)
         self.exponent = exponent
 
-    def with_cache(self, cache_size: int = 1) -> Transform:
-        return (
-            self if self._cache_size == cache_size else PowerTransform(self.exponent, cache_size=cache_size)
-        )
-
-    @property
-    def sign(self):
-        return self.exponent.sign()
-
-    def __eq__(self, other) -> bool:
-        return isinstance(other, PowerTransform) and bool(self.exponent.eq(other.exponent).all())
-
-    __hash__ = None  # type: ignore[assignment]
+    sign: Any = property(lambda self: self.exponent.sign())
 
     def _call(self, x):
-        return x.pow(self.exponent)
+        return x**self.exponent
 
     def _inverse(self, y):
-        return y.pow(1 / self.exponent)
+        return y ** (1 / self.exponent)
 
     def log_abs_det_jacobian(self, x, y):
-        return (self.exponent * y / x).abs().log()
+        slope = y / x * self.exponent
+        return slope.abs().log()
 
     def forward_shape(self, shape):
-        return flambeau.broadcast_shapes(shape, getattr(self.exponent, "shape", ()))
+        return _wide(shape, self.exponent)
 
-    inverse_shape = forward_shape
-
-
-class SigmoidTransform(Alike):
-    """``y = 1 / (1 + exp(-x))``, kept off 0 and 1 so that the inverse is finite."""
-
-    domain = constraints.real
-    codomain = constraints.unit_interval
-    bijective = True
-    sign = 1
-
-    def _call(self, x):
-        return x.sigmoid().clamp(min=tiny_of(x), max=1.0 - eps_of(x))
-
-    def _inverse(self, y):
-        y = y.clamp(min=tiny_of(y), max=1.0 - eps_of(y))
-        return y.log() - (-y).log1p()
-
-    def log_abs_det_jacobian(self, x, y):
-        return -softplus(-x) - softplus(x)
+    def inverse_shape(self, shape):
+        return _wide(shape, self.exponent)
 
 
-class SoftplusTransform(Alike):
-    """``y = log(1 + exp(x))``"""
-
-    domain = constraints.real
-    codomain = constraints.positive
-    bijective = True
-    sign = 1
-
-    def _call(self, x):
-        return softplus(x)
-
-    def _inverse(self, y):
-        return (-y).expm1().neg().log() + y
-
-    def log_abs_det_jacobian(self, x, y):
-        return -softplus(-x)
-
-
-class TanhTransform(Alike):
-    """``y = tanh(x)``; with ``cache_size=1`` the inverse of an image near 1 is exact."""
-
-    domain = constraints.real
-    codomain = constraints.interval(-1.0, 1.0)
-    bijective = True
-    sign = 1
-
-    def _call(self, x):
-        return x.tanh()
-
-    def _inverse(self, y):
-        return y.atanh()
-
-    def log_abs_det_jacobian(self, x, y):
-        # log(1 - tanh(x)**2) without the difference
-        return 2.0 * (math.log(2.0) - x - softplus(-2.0 * x))
-
-
-class AbsTransform(Alike):
-    """``y = |x|``; of two inverse images it gives the positive one."""
-
-    domain = constraints.real
-    codomain = constraints.positive
-
-    def _call(self, x):
-        return x.abs()
-
-    def _inverse(self, y):
-        return y
-
-
-class AffineTransform(Transform):
+class AffineTransform(Derived):
     """``y = loc + scale * x``
 
     event_dim: dimensions of one event, over which the Jacobian's logarithm sums.
     """
 
+    takes = ("loc", "scale", "event_dim")
+    equal_by = ("loc", "scale")
     bijective = True
+    event_dim: Any = 0
 
     def __init__(self, loc: Any, scale: Any, event_dim: int = 0, cache_size: int = 0):
-        super().__init__(cache_size=cache_size)
-        self.loc, self.scale = loc, scale
-        self._event_dim = event_dim
+        Transform.__init__(self, cache_size)
+        self.loc, self.scale, self.event_dim = loc, scale, event_dim
 
-    @property
-    def event_dim(self) -> int:
-        return self._event_dim
-
-    def _space(self):
-        return (
-            constraints.independent(constraints.real, self._event_dim)
-            if self._event_dim
-            else constraints.real
-        )
-
-    @constraints.dependent_property(is_discrete=False)
-    def domain(self):
-        return self._space()
-
-    @constraints.dependent_property(is_discrete=False)
-    def codomain(self):
-        return self._space()
-
-    def with_cache(self, cache_size: int = 1) -> Transform:
-        if self._cache_size == cache_size:
-            return self
-        return AffineTransform(self.loc, self.scale, self._event_dim, cache_size=cache_size)
-
-    def __eq__(self, other) -> bool:
-        return isinstance(other, AffineTransform) and all(
-            a == b
-            if isinstance(a, Number) and isinstance(b, Number)
-            else bool(flambeau.as_tensor(a == b).all())
-            for a, b in ((self.loc, other.loc), (self.scale, other.scale))
-        )
-
-    __hash__ = None  # type: ignore[assignment]
+    def _end(self, which):
+        return constraints.independent(_REAL, self.event_dim) if self.event_dim else _REAL
 
     @property
     def sign(self):
-        if isinstance(self.scale, Number):
-            return (self.scale > 0) - (self.scale < 0)  # type: ignore[operator]
-        return self.scale.sign()
+        scale = self.scale
+        return (scale > 0) - (scale < 0) if isinstance(scale, Number) else scale.sign()  # type: ignore[operator]
 
     def _call(self, x):
         return self.loc + self.scale * x
@@ -243,35 +159,29 @@ class AffineTransform(Transform):
 
     def log_abs_det_jacobian(self, x, y):
         if isinstance(self.scale, Number):
-            found = flambeau.full_like(x.detach(), math.log(abs(self.scale)))  # type: ignore[arg-type]
+            slope = flambeau.full_like(x.detach(), math.log(abs(self.scale)))  # type: ignore[arg-type]
         else:
-            found = self.scale.abs().log()
-        if self._event_dim:
-            return found.expand(x.shape).flatten(-self._event_dim).sum(-1)
-        return found.expand(x.shape)
+            slope = self.scale.abs().log().expand(x.shape)
+        return _sum_rightmost(slope, self.event_dim)
 
     def forward_shape(self, shape):
-        return flambeau.broadcast_shapes(
-            shape, getattr(self.loc, "shape", Size()), getattr(self.scale, "shape", Size())
-        )
+        return _wide(shape, self.loc, self.scale)
 
-    inverse_shape = forward_shape
+    def inverse_shape(self, shape):
+        return _wide(shape, self.loc, self.scale)
 
 
 class CumulativeDistributionTransform(Transform):
     """A distribution's `cdf` as a transform to [0, 1]; its inverse is `icdf`."""
 
-    bijective = True
+    takes = ("distribution",)
     codomain = constraints.unit_interval
-    sign = 1
+    domain: Any = property(lambda self: self.distribution.support)
+    bijective, sign = True, 1
 
     def __init__(self, distribution, cache_size: int = 0):
-        super().__init__(cache_size=cache_size)
+        Transform.__init__(self, cache_size)
         self.distribution = distribution
-
-    @property
-    def domain(self):
-        return self.distribution.support
 
     def _call(self, x):
         return self.distribution.cdf(x)
@@ -281,8 +191,3 @@ class CumulativeDistributionTransform(Transform):
 
     def log_abs_det_jacobian(self, x, y):
         return self.distribution.log_prob(x)
-
-    def with_cache(self, cache_size: int = 1) -> Transform:
-        if self._cache_size == cache_size:
-            return self
-        return CumulativeDistributionTransform(self.distribution, cache_size=cache_size)

@@ -39,10 +39,10 @@ def _closed(t: Tensor, own: set[int]) -> Tensor:
     return t.detach()
 
 
-def _split(args: tuple, argnums: int | tuple[int, ...]) -> tuple[list, list, list[Tensor]]:
+def _split(given: tuple, argnums: int | tuple[int, ...]) -> tuple[list, list, list[Tensor]]:
     """Arguments with fresh tensors in the chosen places, those places, and the fresh tensors."""
     places = [argnums] if isinstance(argnums, int) else list(argnums)
-    args = list(args)
+    args = list(given)
     leaves: list[Tensor] = []
     for k in places:
         if not -len(args) <= k < len(args):
@@ -87,8 +87,8 @@ def grad_and_value(func: Callable, argnums: int | tuple[int, ...] = 0, has_aux: 
     @wraps(func)
     def both(*args: Any, **kwargs: Any) -> Any:
         with enable_grad():
-            args, places, leaves = _split(args, argnums)
-            output = func(*args, **kwargs)
+            given, places, leaves = _split(args, argnums)
+            output = func(*given, **kwargs)
             if has_aux:
                 if not isinstance(output, tuple) or len(output) != 2:
                     raise RuntimeError(
@@ -106,7 +106,7 @@ def grad_and_value(func: Callable, argnums: int | tuple[int, ...] = 0, has_aux: 
                 )
             found = _walk(output, leaves)
             own = _own(leaves)
-        result = _gather(args, places, found, isinstance(argnums, int))
+        result = _gather(given, places, found, isinstance(argnums, int))
         value = _closed(output, own)
         return (result, (value, aux)) if has_aux else (result, value)
 
@@ -185,13 +185,13 @@ def jacrev(
     @wraps(func)
     def jacobian(*args: Any, **kwargs: Any) -> Any:
         with enable_grad():
-            args, places, leaves = _split(args, argnums)
-            output = func(*args, **kwargs)
+            given, places, leaves = _split(args, argnums)
+            output = func(*given, **kwargs)
             aux = None
             if has_aux:
                 output, aux = output
             values, spec = flatten(output)
-            parts = [_gather(args, places, rows(v, leaves), isinstance(argnums, int)) for v in values]
+            parts = [_gather(given, places, rows(v, leaves), isinstance(argnums, int)) for v in values]
         result = rebuild(parts, spec)
         if has_aux:
             own = _own(leaves)

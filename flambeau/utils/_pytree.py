@@ -411,7 +411,9 @@ def map_only(type_or_types_or_pred: Any, /) -> Callable[[Callable], Callable]:
             return isinstance(x, chosen)
 
     elif callable(chosen):
-        fits = chosen
+
+        def fits(x: Any) -> bool:
+            return bool(chosen(x))
     else:
         raise TypeError("Argument must be a type, a tuple of types, or a callable.")
     return lambda func: lambda x: func(x) if fits(x) else x

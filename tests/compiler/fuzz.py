@@ -16,8 +16,9 @@ import sys
 import tempfile
 import time
 import traceback
+import warnings
 
-AT_ONCE = 150  # programs of one worker process, whose kernels stay in memory
+AT_ONCE = 300  # programs of one worker process, whose kernels stay in memory
 PATIENCE = 60  # seconds that one program may take
 SHORTENED = 20  # failures that are made short; the others are printed as they are
 
@@ -47,7 +48,9 @@ def verdict(program, seed: int) -> str | None:
 def in_a_child(program, seed: int) -> str | None:
     """The verdict of a process of its own, so that a crash is one too."""
     out, into = os.pipe()
-    child = os.fork()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that there are threads: the child has none of them and needs none
+        child = os.fork()
     if child == 0:
         signal.alarm(PATIENCE)
         os.close(out)

@@ -434,7 +434,8 @@ class Writer:
         return self.keep_line(self.r.choice((
             f"log.append({a}.detach().numpy().copy())", f"{a}.detach().numpy()[...] = 3", f"{v} = torch.from_numpy({a}.detach().numpy())",
             f"{v} = {a}.numpy()\n{a}.add_(1)\nlog.append({v}.copy())\n{v} = {a} + 1", f"{v} = torch.tensor({a}.tolist())",
-            f"{v} = torch.as_tensor(numpy.ones(3)) * {a}", f"memory = {a}.detach().numpy()\n{v} = {a} * 2\nmemory[...] = 0\n{v} = {v} + {a}",
+            f"{v} = torch.as_tensor(numpy.ones(3)) * {a}",
+            f"memory = {a}.detach().numpy()\n{v} = {a} * 2\nmemory[...] = 0\n{v} = {v} + {a}",
         )))  # fmt: skip
 
     def nested(self) -> bool:
@@ -480,7 +481,7 @@ class Writer:
         if not ok:
             return False
         self.program.inputs.append(made)
-        result = self.env[v]
+        result = self.env.get(v)  # absent where the exception was kept
         if isinstance(result, (tuple, list)) and len(result) and self.r.random() < 0.8:
             self.keep_line(f"{v} = {v}[{self.r.randrange(len(result))}]")
         return True

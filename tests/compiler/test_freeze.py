@@ -14,7 +14,13 @@ F = nn.functional
 
 def step_of(seed=0, dropout=False, accumulate=False, optimizer="SGD", **options):
     torch.manual_seed(seed)
-    layers = [nn.Linear(6, 8), nn.BatchNorm1d(8), nn.ReLU(), *([nn.Dropout(0.5)] if dropout else []), nn.Linear(8, 3)]
+    layers = [
+        nn.Linear(6, 8),
+        nn.BatchNorm1d(8),
+        nn.ReLU(),
+        *([nn.Dropout(0.5)] if dropout else []),
+        nn.Linear(8, 3),
+    ]
     model = nn.Sequential(*layers)
     chosen = getattr(torch.optim, optimizer)(model.parameters(), **({"lr": 0.1} | options))
     runs = []
