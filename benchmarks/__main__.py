@@ -13,7 +13,18 @@ import sys
 import warnings
 from typing import Any
 
-from benchmarks import checkpoints, compiled, data, large, optim, processes, recurrent, small, training, vision
+from benchmarks import (
+    checkpoints,
+    compiled,
+    data,
+    large,
+    optim,
+    processes,
+    recurrent,
+    small,
+    training,
+    vision,
+)
 from benchmarks.measure import Row, measure
 from benchmarks.processes import ProcessRow
 

@@ -18,7 +18,9 @@ def whole(build: Callable, **options) -> Callable:
     return lambda torch: compiled(torch, build(torch), **options)
 
 
-def classifier(make: Callable, shape: tuple[int, ...], batch: int, optimizer: str, classes: int = 10, **options) -> Callable:
+def classifier(
+    make: Callable, shape: tuple[int, ...], batch: int, optimizer: str, classes: int = 10, **options
+) -> Callable:
     """A training step of a model on random inputs of a shape."""
 
     def build(torch):

@@ -120,6 +120,29 @@ def linear_relu(torch):
     return lambda: functional.relu(functional.linear(x, weight, bias))
 
 
+def attention(
+    batch: int, heads: int, length: int, size: int, causal: bool, gradients: bool = False
+) -> Callable:
+    """A build function for attention whose heads are parts of one projection, as in a transformer."""
+
+    def build(torch):
+        torch.manual_seed(0)
+        width = heads * size
+        x, g = torch.randn(batch, length, 3 * width), torch.randn(batch, length, width)
+
+        def call():
+            q, k, v = (part.view(batch, length, heads, size).transpose(1, 2) for part in x.split(width, 2))
+            y = torch.nn.functional.scaled_dot_product_attention(q, k, v, is_causal=causal)
+            return y.transpose(1, 2).contiguous().view(batch, length, width)
+
+        if not gradients:
+            return call
+        x.requires_grad_()
+        return lambda: torch.autograd.grad(call(), x, g)
+
+    return build
+
+
 def convolution(image: tuple, weight: tuple, gradients: bool = False, **options) -> Callable:
     """A build function for a convolution (and its gradients by image, weight and bias)."""
 
@@ -164,6 +187,17 @@ ROWS = [
     *(Row(f"matmul {n}", "products", product((n, n), (n, n)), 1.05) for n in (64, 256, 1024, 2048)),
     Row("batch of 96 64x64", "products", product((96, 64, 64), (96, 64, 64)), 1.05),
     Row("linear 32x784x128 with bias and relu", "products", linear_relu, 1.05),
+    Row("attention 2x2x4x8", "products", attention(2, 2, 4, 8, causal=False), 0.6),
+    *(
+        Row(
+            f"attention {'x'.join(map(str, sizes))}{', causal' * causal}{' with gradients' * gradients}",
+            "products",
+            attention(*sizes, causal, gradients),
+            0.9,
+        )
+        for sizes, causal in (((12, 4, 64, 32), True), ((4, 6, 256, 64), True), ((8, 8, 512, 64), False))
+        for gradients in (False, True)
+    ),
     Row(
         "conv 3x3 64->64 on 16x64x56x56",
         "convolutions",

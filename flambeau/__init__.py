@@ -125,6 +125,9 @@ _ELSEWHERE = {
         "_C": "DispatchKey DispatchKeySet PyTorchFileReader PyTorchFileWriter Stream Event",
         "func": "vmap",
         "tensor.shapes": "broadcast_shapes",
+        "nn.composed.recurrent_functions": (
+            "lstm gru rnn_tanh rnn_relu lstm_cell gru_cell rnn_tanh_cell rnn_relu_cell"
+        ),
         "nn.functional": "channel_shuffle cosine_similarity ctc_loss pairwise_distance pdist pixel_shuffle pixel_unshuffle",
     }.items()
     for name in names.split()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import html
 import os
 import sys
@@ -17,7 +18,7 @@ from ..tensor.plan import NAMES
 __all__ = ["Explanation", "Kernel", "PlanReport", "log_plan", "with_lines"]
 
 #: files whose lines are not the user's: the package, and functions that were generated
-_OWN = (str(Path(__file__).resolve().parents[1]) + os.sep, "<operator", "<frozen", "<derivative", "<view")
+_OWN = (str(Path(__file__).resolve().parents[1]) + os.sep, "<operator", "<frozen", "<derivative")
 #: the line of the user's program that an entry came from: (address of the entry before it, program) -> (file, line)
 _lines: dict[tuple[int, int], tuple[str, int]] = {}
 
@@ -80,10 +81,11 @@ class Explanation:
         self.name = getattr(function, "__qualname__", None) or repr(function)
         times = function.__dict__.setdefault("_times", {})
         self.plans: list[PlanReport] = []
-        known: list = []
-        for attached in list(function._root.plans):
-            self.plans.append(_report(attached, known, times, source))
-            known.append(attached)
+        for label, root in (("", function._root), ("backward ", getattr(function, "_backward", None))):
+            known: list = []
+            for attached in list(root.plans) if root is not None else ():
+                self.plans.append(_report(attached, known, times, source, label))
+                known.append(attached)
 
     def measure(self, call: Callable[[], Any], calls: int = 20) -> Explanation:
         """`call()` several times, and what was counted meanwhile: ``f.explain().measure(lambda: f(x))``."""
@@ -148,7 +150,7 @@ def _members(node: Any) -> list:
     return node.members if isinstance(node, fusion.Loop) else [node.entry]
 
 
-def _report(attached: Any, known: list, times: dict, source: bool) -> PlanReport:
+def _report(attached: Any, known: list, times: dict, source: bool, label: str = "") -> PlanReport:
     plan, trace = attached.plan, attached.trace
     seconds = _seconds(attached, times)
     sizes = planning.slot_sizes(trace)
@@ -173,7 +175,7 @@ def _report(attached: Any, known: list, times: dict, source: bool) -> PlanReport
         for slot in node.slots_written:
             makers[slot] = number
     return PlanReport(
-        str(len(known)), attached.runs, len(trace.entries), [name_of(e) for e in trace.entries if id(e) not in run], kernels,
+        f"{label}{len(known)}", attached.runs, len(trace.entries), [name_of(e) for e in trace.entries if id(e) not in run], kernels,
         plan.arena_bytes, sum(plan.kept_sizes), sum(sizes.values()), plan.seconds, plan.compiled, cause(attached, known),
     )  # fmt: skip
 
@@ -275,7 +277,7 @@ def why_not(nodes: list, first: int, second: int, trace: Any) -> str:
     between = [x for x in nodes[first + 1 : second] if fusion.depends(x, a) and fusion.depends(b, x)]
     if between:
         return f"{name_of(_members(between[0])[0])} must run between them"
-    return f"further apart than {fusion.REACH} loops"
+    return f"more than {fusion.REACH} loops apart, or joined with others first"
 
 
 def _why_no_loop(entry: Any, trace: Any) -> str:
@@ -288,7 +290,7 @@ def _why_no_loop(entry: Any, trace: Any) -> str:
     if not entry.steps:
         return f"{name} only makes memory"
     if len(entry.steps) != 1:
-        return f"{name} is not a pointwise loop ({len(entry.steps)} steps)"
+        return f"{name} is not a pointwise loop"
     known = entry.known[0] if entry.known else None
     if known is None or entry.scratch:
         return f"{name} is not a pointwise loop"
@@ -434,6 +436,7 @@ def log_plan(attached: Any, known: list) -> None:
 def with_lines(function: Callable) -> Callable:
     """The function, with the user's line noted for each operator that is recorded while it runs."""
 
+    @functools.wraps(function)
     def run(*args: Any, **kwargs: Any) -> Any:
         before = sys.getprofile()
         sys.setprofile(_note)

@@ -34,7 +34,9 @@ class Capture:
         #: gradients before the call, of the parameters that it may use
         self.known = {id(p): p._grad for _, _, p, *_ in _reliances(function, args, kwargs)[1]}
         self.segments: list[recording.Segment] = []
-        self.live: list[tuple[int, int, int, Callable]] = []  # segment, first scalar, count, where they come from
+        self.live: list[
+            tuple[int, int, int, Callable]
+        ] = []  # segment, first scalar, count, where they come from
         self.leaves: dict[int, tuple[Tensor, Any]] = {}  # with the gradient that they had before
         self.looked: str | None = None
 
@@ -74,7 +76,9 @@ class Capture:
         if made != self.before[0]:
             self.looked = self.looked or "it did something new"
         elif asked != self.before[1]:
-            self.looked = self.looked or "it looks at a value, or makes a tensor of Python numbers, while it runs"
+            self.looked = (
+                self.looked or "it looks at a value, or makes a tensor of Python numbers, while it runs"
+            )
 
 
 def flat(x: Any, found: list) -> Any:
@@ -102,7 +106,10 @@ class Frozen:
         self._place_arguments()
         self.steps = [self._step(k, one, capture) for k, one in enumerate(capture.segments)]
         self.live = [(self.steps[k], first, count, source) for k, first, count, source in capture.live]
-        self.leaves = [(leaf, self._known_gradient(before), self._template(leaf._grad)) for leaf, before in capture.leaves.values()]
+        self.leaves = [
+            (leaf, self._known_gradient(before), self._template(leaf._grad))
+            for leaf, before in capture.leaves.values()
+        ]
         outputs: list = []
         self.result_structure = flat(result, outputs)
         self.outputs = [self._template(x) for x in outputs]
@@ -125,7 +132,9 @@ class Frozen:
         step.sources = []
         for _, capsule, start, block in one.outside:
             found = self.places.get(block)
-            step.sources.append(("fixed", capsule, start) if found is None else (*found[:2], start - found[2]))
+            step.sources.append(
+                ("fixed", capsule, start) if found is None else (*found[:2], start - found[2])
+            )
         for k, (_, block) in enumerate(one.kept):
             self.places[block] = ("result", (number, k), 0)
         written = {s for entry in one.trace.entries for s in slots_written(entry)}
@@ -142,16 +151,22 @@ class Frozen:
         kinds = [kind for entry in one.trace.entries for kind in entry.scalars]
         step.kinds = kinds
         step.fixed = all(kind == "fixed" for kind, *_ in step.sources)
-        step.outside = tuple(x for _, capsule, start in step.sources for x in (capsule, start)) if step.fixed else ()
+        step.outside = (
+            tuple(x for _, capsule, start in step.sources for x in (capsule, start)) if step.fixed else ()
+        )
         return step
 
     def _known_gradient(self, before: Tensor | None) -> tuple:
         """What a gradient must be before a repeat: (whether there is one, its memory where the call uses it)."""
         if before is None:
             return False, None
-        place = self.places.get(recording.block_address(before._memory)) if before._memory is not None else None
+        place = (
+            self.places.get(recording.block_address(before._memory)) if before._memory is not None else None
+        )
         used = any(
-            kind == "fixed" and what is before._memory for step in self.steps for kind, what, _ in step.sources
+            kind == "fixed" and what is before._memory
+            for step in self.steps
+            for kind, what, _ in step.sources
         )
         return True, before._memory if used or place else None
 
@@ -179,13 +194,17 @@ class Frozen:
     def fits(self, args: tuple, kwargs: dict) -> list | None:
         """The flat arguments, where everything that the repeat relies on holds."""
         given: list = []
-        if flat((args, kwargs), given) != self.structure or bool(mode.grad) != self.grad or mode.inference != self.inference:
+        if (
+            flat((args, kwargs), given) != self.structure
+            or bool(mode.grad) != self.grad
+            or mode.inference != self.inference
+        ):
             return None
         for x, want in zip(given, self.expected):
             if isinstance(x, Tensor):
                 if want != (x._layout, x._node is not None, type(x)):
                     return None
-            elif type(x) is not want[1] or x != want[0]:
+            elif x is not want[0] and not _equal(x, want[0]):
                 return None
         if _sharing(given) != self.same_memory:
             return None
@@ -193,7 +212,11 @@ class Frozen:
             if module.training is not training:
                 return None
         for table, name, parameter, memory, layout in self.parameters:
-            if table.get(name) is not parameter or parameter._memory is not memory or parameter._layout is not layout:
+            if (
+                table.get(name) is not parameter
+                or parameter._memory is not memory
+                or parameter._layout is not layout
+            ):
                 return None
         for leaf, (there, memory), _ in self.leaves:
             have = leaf._grad
@@ -242,6 +265,16 @@ class Step:
     __slots__ = ("fixed", "kinds", "outside", "scalars", "sources", "words")
 
 
+def _equal(x: Any, y: Any) -> bool:
+    """Whether two plain values are one; of anything else only the same object will do."""
+    if type(x) is not type(y) or type(x) not in _PLAIN:
+        return False
+    return repr(x) == repr(y) if type(x) in (float, complex) else x == y  # zeros have signs
+
+
+_PLAIN = (int, float, complex, bool, str, bytes)
+
+
 def _expected(x: Any) -> tuple:
     return (x._layout, x._node is not None, type(x)) if isinstance(x, Tensor) else (x, type(x))
 
@@ -279,25 +312,31 @@ def _reliances(function: Callable, args: tuple, kwargs: dict) -> tuple[list, lis
                 if id(module) not in modules:
                     modules[id(module)] = (module, module.training)
                     tables = (module._parameters, module._buffers)
-                    parameters += [(t, n, p, p._memory, p._layout) for t in tables for n, p in t.items() if p is not None]
+                    parameters += [
+                        (t, n, p, p._memory, p._layout) for t in tables for n, p in t.items() if p is not None
+                    ]
         elif isinstance(one, FusedGroups):
             groups = [(dict(enumerate(group["params"])), group) for group in one.param_groups]
-            parameters += [(table, k, p, p._memory, p._layout) for table, _ in groups for k, p in table.items()]
+            parameters += [
+                (table, k, p, p._memory, p._layout) for table, _ in groups for k, p in table.items()
+            ]
     return list(modules.values()), parameters
 
 
 def _released(node: Any) -> bool:
     """Whether nothing is left to run backwards from a node."""
-    stack, seen = [node], set()
+    stack, seen, ran = [node], set(), False
     while stack:
         one = stack.pop()
         if id(one) in seen or type(one) is AccumulateGrad:
             continue
         seen.add(id(one))
-        if getattr(one, "saved", None) is not None and getattr(one, "saved", None) != ():
+        saved = getattr(one, "saved", ())
+        if saved is not None and saved != ():
             return False
+        ran = ran or saved is None
         stack.extend(e for e in one.edges if e is not None)
-    return bool(seen)
+    return ran  # nothing tells this of a graph that saves nothing, such as one of views
 
 
 def _made(template: tuple, given: list, results: list) -> Any:

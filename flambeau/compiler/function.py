@@ -39,7 +39,6 @@ class CompiledFunction:
     """A function compiled by `compile`."""
 
     def __init__(self, function: Callable, fullgraph: bool = False, freeze: bool = False):
-        from ..backend.cpu import planning as _  # makes the plans
         from ..backend.cpu import recording
 
         functools.update_wrapper(self, function)
@@ -138,13 +137,19 @@ class CompiledFunction:
         name = getattr(self._function, "__qualname__", repr(self._function))
         text = (
             f"compile: {name} ran differently on {MOST_PLANS} calls, so that planning costs more than it saves; it runs "
-            "operator by operator from here on. explain() shows the last difference."
+            f"operator by operator from here on. The last difference: {self._last_difference()}."
         )
         if self._fullgraph:
             raise RuntimeError(text)
         warnings.warn(text, stacklevel=3)
         self._plain = True
         self.reset()
+
+    def _last_difference(self) -> str:
+        from .explain import cause
+
+        plans = max((self._root.plans, self._backward.plans if self._backward else []), key=len)
+        return cause(plans[-1], plans[:-1])
 
     def reset(self) -> None:
         """Forget all plans."""
@@ -183,7 +188,9 @@ def compile(
     tensor(2.2848)
     """
     if mode is not None and options is not None:
-        raise RuntimeError("Either mode or options can be specified, but both can't be specified at the same time.")
+        raise RuntimeError(
+            "Either mode or options can be specified, but both can't be specified at the same time."
+        )
     if model is None:
         return lambda given: compile(given, fullgraph=fullgraph, dynamic=dynamic, backend=backend, mode=mode,
                                      options=options, disable=disable, freeze=freeze)  # fmt: skip

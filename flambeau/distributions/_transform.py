@@ -9,7 +9,9 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import reduce
 from math import prod
+from operator import add
 from typing import Any, ClassVar
 
 import flambeau
@@ -252,7 +254,7 @@ class _InverseTransform(_OfOthers):
     _inverts: Transform
 
     def __init__(self, transform: Transform):
-        super().__init__(cache_size=transform._cache_size)
+        Transform.__init__(self, transform._cache_size)
         self._inverts = transform
 
     def _others(self):
@@ -287,7 +289,7 @@ class ComposeTransform(_OfOthers):
     takes = equal_by = ("parts",)
 
     def __init__(self, parts: list[Transform], cache_size: int = 0):
-        super().__init__(cache_size=cache_size)
+        Transform.__init__(self, cache_size)
         self.parts = [part.with_cache(cache_size) for part in parts] if cache_size else parts
 
     def _others(self):
@@ -329,17 +331,13 @@ class ComposeTransform(_OfOthers):
             taken = part.domain.event_dim
             shares.append(_sum_rightmost(part.log_abs_det_jacobian(*points[k : k + 2]), dims - taken))
             dims += part.codomain.event_dim - taken
-        return sum(shares[1:], shares[0])
+        return reduce(add, shares)
 
     def forward_shape(self, shape):
-        for part in self.parts:
-            shape = part.forward_shape(shape)
-        return shape
+        return reduce(lambda known, part: part.forward_shape(known), self.parts, shape)
 
     def inverse_shape(self, shape):
-        for part in self.parts[::-1]:
-            shape = part.inverse_shape(shape)
-        return shape
+        return reduce(lambda known, part: part.inverse_shape(known), self.parts[::-1], shape)
 
     def __repr__(self) -> str:
         indented = ",".join(f"\n    {part!r}" for part in self.parts) or "\n    "
@@ -355,7 +353,7 @@ class IndependentTransform(_OfOthers):
     takes = ("base_transform", "reinterpreted_batch_ndims")
 
     def __init__(self, base_transform: Transform, reinterpreted_batch_ndims: int, cache_size: int = 0):
-        super().__init__(cache_size=cache_size)
+        Transform.__init__(self, cache_size)
         self.base_transform = base_transform.with_cache(cache_size)
         self.reinterpreted_batch_ndims = reinterpreted_batch_ndims
 
@@ -394,15 +392,14 @@ class ReshapeTransform(Derived):
     bijective = True
 
     def __init__(self, in_shape, out_shape, cache_size: int = 0):
-        super().__init__(cache_size=cache_size)
+        Transform.__init__(self, cache_size)
         self.in_shape, self.out_shape = Size(in_shape), Size(out_shape)
         if self.in_shape.numel() != self.out_shape.numel():
             raise ValueError("in_shape, out_shape have different numbers of elements")
 
     def _end(self, which):
-        return constraints.independent(
-            constraints.real, len(self.in_shape if which == "domain" else self.out_shape)
-        )
+        shape = self.in_shape if which == "domain" else self.out_shape
+        return constraints.independent(constraints.real, len(shape))
 
     def _call(self, x):
         return x.reshape(_batch_of(x, self.in_shape) + self.out_shape)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import reduce
 from itertools import accumulate
+from operator import add
 from typing import Any
 
 import flambeau
@@ -161,7 +163,7 @@ class _SideBySide(Derived):
     """Base of transforms that act on parts of a tensor along one dimension: `_parts` takes it apart, `_joined` undoes that."""
 
     def __init__(self, tseq: Sequence[Transform], dim: int, cache_size: int):
-        super().__init__(cache_size=cache_size)
+        Transform.__init__(self, cache_size)
         if not all(isinstance(t, Transform) for t in tseq):
             raise AssertionError("All elements of tseq must be Transform instances")
         self.dim = dim
@@ -236,7 +238,7 @@ class CatTransform(_SideBySide):
         ]
         # `dim` from the end, once events are summed: negative where the parts are side by side in the batch
         at = self.dim - (x.dim() if self.dim >= 0 else 0) + widest
-        return flambeau.cat(shares, dim=at) if at < 0 else sum(shares[1:], shares[0])
+        return flambeau.cat(shares, dim=at) if at < 0 else reduce(add, shares)
 
 
 class StackTransform(_SideBySide):

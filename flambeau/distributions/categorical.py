@@ -28,7 +28,7 @@ class Categorical(Distribution):
 
     arg_constraints = {"probs": constraints.simplex, "logits": constraints.real_vector}
     has_enumerate_support = True
-    _shared = ("_num_events",)
+    _shared = ("_outcomes",)
 
     def __init__(self, probs=None, logits=None, validate_args: bool | None = None):
         given = one_of(probs, logits)
@@ -39,12 +39,12 @@ class Categorical(Distribution):
             self.logits = logits - logits.logsumexp(-1, keepdim=True)
         else:
             self.probs = probs / probs.sum(-1, keepdim=True)
-        self._num_events = found.size(-1)
+        self._outcomes = found.size(-1)
         Distribution.__init__(self, found.size()[:-1], validate_args=validate_args)
 
     @constraints.dependent_property(is_discrete=True, event_dim=0)
     def support(self):
-        return constraints.integer_interval(0, self._num_events - 1)
+        return constraints.integer_interval(0, self._outcomes - 1)
 
     @lazy_property
     def logits(self) -> Tensor:
@@ -82,7 +82,7 @@ class Categorical(Distribution):
 
     def sample(self, sample_shape=Size()) -> Tensor:  # noqa: B008
         sample_shape = Size(sample_shape)
-        rows = self.probs.detach().reshape(-1, self._num_events)
+        rows = self.probs.detach().reshape(-1, self._outcomes)
         drawn = flambeau.multinomial(rows, sample_shape.numel(), True)
         return drawn.T.reshape(self._extended_shape(sample_shape))
 
@@ -97,4 +97,4 @@ class Categorical(Distribution):
         return -(kept * self.probs).sum(-1)
 
     def enumerate_support(self, expand: bool = True) -> Tensor:
-        return self._numbered(flambeau.arange(self._num_events, device=self._param.device), expand)
+        return self._numbered(flambeau.arange(self._outcomes, device=self._param.device), expand)

@@ -12,10 +12,12 @@ tensor(1.)
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from numbers import Number
 from typing import Any
 
-from . import constraints, transforms
+from . import constraints as c
+from . import transforms as t
 
 __all__ = ["ConstraintRegistry", "biject_to", "transform_to"]
 
@@ -24,7 +26,7 @@ class ConstraintRegistry:
     """Maps the type of a constraint to a function that makes a transform for such a constraint."""
 
     def __init__(self):
-        self._registry: dict[type, Callable[[Any], transforms.Transform]] = {}
+        self._makers: dict[type, Callable[[Any], t.Transform]] = {}
 
     def register(self, constraint, factory=None):
         """Name the function for a constraint (or for a type of constraints); with one argument a decorator.
@@ -32,113 +34,65 @@ class ConstraintRegistry:
         Raises: TypeError for what is no constraint.
         """
         if factory is None:
-            return lambda made: self.register(constraint, made)
-        kind = type(constraint) if isinstance(constraint, constraints.Constraint) else constraint
-        if not (isinstance(kind, type) and issubclass(kind, constraints.Constraint)):
+            return partial(self.register, constraint)
+        kind = constraint if isinstance(constraint, type) else type(constraint)
+        if not issubclass(kind, c.Constraint):
             raise TypeError(
                 f"Expected constraint to be either a Constraint subclass or instance, but got {constraint}"
             )
-        self._registry[kind] = factory
+        self._makers[kind] = factory
         return factory
 
-    def __call__(self, constraint) -> transforms.Transform:
+    def __call__(self, constraint) -> t.Transform:
         """The transform to a constraint's set. Raises: NotImplementedError where none is registered."""
-        factory = self._registry.get(type(constraint))
-        if factory is None:
-            raise NotImplementedError(f"Cannot transform {type(constraint).__name__} constraints")
-        return factory(constraint)
+        kind = type(constraint)
+        if kind not in self._makers:
+            raise NotImplementedError(f"Cannot transform {kind.__name__} constraints")
+        return self._makers[kind](constraint)
 
 
-biject_to = ConstraintRegistry()
-transform_to = ConstraintRegistry()
+def _exp_from(origin: Any, direction: int) -> t.Transform:
+    """All numbers to those beyond a bound."""
+    return t.ComposeTransform([t.ExpTransform(), t.AffineTransform(origin, direction)])
 
 
-def _both(*kinds):
-    """Register a function with both registries."""
-
-    def register(factory):
-        for kind in kinds:
-            biject_to.register(kind, factory)
-            transform_to.register(kind, factory)
-        return factory
-
-    return register
-
-
-@_both(constraints.real)
-def _to_real(constraint):
-    return transforms.identity_transform
-
-
-@_both(constraints.greater_than, constraints.greater_than_eq)
-def _to_above(constraint):
-    return transforms.ComposeTransform(
-        [transforms.ExpTransform(), transforms.AffineTransform(constraint.lower_bound, 1)]
-    )
-
-
-@_both(constraints.less_than)
-def _to_below(constraint):
-    return transforms.ComposeTransform(
-        [transforms.ExpTransform(), transforms.AffineTransform(constraint.upper_bound, -1)]
-    )
-
-
-@_both(constraints.interval, constraints.half_open_interval)
-def _to_interval(constraint):
-    low, high = constraint.lower_bound, constraint.upper_bound
+def _between(low: Any, high: Any) -> t.Transform:
+    """All numbers to those of an interval."""
+    unit = t.SigmoidTransform()
     if isinstance(low, Number) and isinstance(high, Number) and (low, high) == (0, 1):
-        return transforms.SigmoidTransform()
-    return transforms.ComposeTransform(
-        [transforms.SigmoidTransform(), transforms.AffineTransform(low, high - low)]
-    )
+        return unit
+    return t.ComposeTransform([unit, t.AffineTransform(low, high - low)])
 
 
-@_both(constraints.corr_cholesky)
-def _to_corr_cholesky(constraint):
-    return transforms.CorrCholeskyTransform()
+def _table(transform_of: ConstraintRegistry, to_simplex: type[t.Transform]) -> dict[Any, Callable]:
+    """The transforms that both registries have. transform_of: the registry, for constraints made of constraints."""
+    return {
+        c.real: lambda k: t.identity_transform,
+        c.greater_than: lambda k: _exp_from(k.lower_bound, 1),
+        c.greater_than_eq: lambda k: _exp_from(k.lower_bound, 1),
+        c.less_than: lambda k: _exp_from(k.upper_bound, -1),
+        c.interval: lambda k: _between(k.lower_bound, k.upper_bound),
+        c.half_open_interval: lambda k: _between(k.lower_bound, k.upper_bound),
+        c.simplex: lambda k: to_simplex(),
+        c.corr_cholesky: lambda k: t.CorrCholeskyTransform(),
+        c.independent: lambda k: t.IndependentTransform(
+            transform_of(k.base_constraint), k.reinterpreted_batch_ndims
+        ),
+        c.cat: lambda k: t.CatTransform([transform_of(part) for part in k.cseq], k.dim, k.lengths),
+        c.stack: lambda k: t.StackTransform([transform_of(part) for part in k.cseq], k.dim),
+    }
 
 
-@biject_to.register(constraints.simplex)
-def _biject_to_simplex(constraint):
-    return transforms.StickBreakingTransform()
+#: what has more parameters than the set has dimensions
+_ONTO = {
+    c.lower_cholesky: t.LowerCholeskyTransform,
+    c.positive_definite: t.PositiveDefiniteTransform,
+    c.positive_semidefinite: t.PositiveDefiniteTransform,
+}
 
-
-@transform_to.register(constraints.simplex)
-def _transform_to_simplex(constraint):
-    return transforms.SoftmaxTransform()
-
-
-@transform_to.register(constraints.lower_cholesky)
-def _transform_to_lower_cholesky(constraint):
-    return transforms.LowerCholeskyTransform()
-
-
-@transform_to.register(constraints.positive_definite)
-@transform_to.register(constraints.positive_semidefinite)
-def _transform_to_positive_definite(constraint):
-    return transforms.PositiveDefiniteTransform()
-
-
-def _of_parts(registry: ConstraintRegistry) -> None:
-    """Constraints made of constraints: the transform of each."""
-
-    @registry.register(constraints.independent)
-    def to_independent(constraint):
-        return transforms.IndependentTransform(
-            registry(constraint.base_constraint), constraint.reinterpreted_batch_ndims
-        )
-
-    @registry.register(constraints.cat)
-    def to_cat(constraint):
-        return transforms.CatTransform(
-            [registry(c) for c in constraint.cseq], constraint.dim, constraint.lengths
-        )
-
-    @registry.register(constraints.stack)
-    def to_stack(constraint):
-        return transforms.StackTransform([registry(c) for c in constraint.cseq], constraint.dim)
-
-
-_of_parts(biject_to)
-_of_parts(transform_to)
+biject_to, transform_to = ConstraintRegistry(), ConstraintRegistry()
+for _registry, _simplex in ((biject_to, t.StickBreakingTransform), (transform_to, t.SoftmaxTransform)):
+    for _constraint, _maker in _table(_registry, _simplex).items():
+        _registry.register(_constraint, _maker)
+for _constraint, _kind in _ONTO.items():
+    transform_to.register(_constraint, lambda k, kind=_kind: kind())

@@ -117,7 +117,7 @@ def _whole(value: Tensor) -> Tensor:
 
 
 def _zero_or_one(value: Tensor) -> Tensor:
-    return (value == 0) | (value == 1)
+    return value.eq(0) | value.eq(1)
 
 
 greater_than = _kind("GreaterThan", "(lower_bound, inf]", lambda value, low: value > low, "lower_bound")

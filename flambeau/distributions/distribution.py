@@ -70,15 +70,9 @@ class Distribution:
         Distribution.__init__(self, self.__dict__[name].size(), validate_args=validate_args)
 
     def _check_parameters(self) -> None:
-        try:
-            wanted = self.arg_constraints
-        except NotImplementedError:
-            wanted = {}
-            warnings.warn(
-                f"{type(self)} does not define `arg_constraints`. Please set `arg_constraints = {{}}` or initialize the "
-                "distribution with `validate_args=False` to turn off validation.",
-                stacklevel=3,
-            )
+        wanted = self._said("arg_constraints", ". Please set `arg_constraints = {}` or")
+        if wanted is NotImplemented:
+            return
         for name, constraint in wanted.items():
             waits = name not in self.__dict__ and isinstance(getattr(type(self), name, None), lazy_property)
             if waits or constraints.is_dependent(constraint):
@@ -89,6 +83,18 @@ class Distribution:
                     f"Expected parameter {name} ({type(value).__name__} of shape {tuple(value.shape)}) of distribution "
                     f"{self!r} to satisfy the constraint {constraint!r}, but found invalid values:\n{value}"
                 )
+
+    def _said(self, member: str, advice: str) -> Any:
+        """What a subclass says its constraints are; NotImplemented, and a warning, if it does not."""
+        try:
+            return getattr(self, member)
+        except NotImplementedError:
+            warnings.warn(
+                f"{type(self)} does not define `{member}`{advice} initialize the distribution with "
+                "`validate_args=False` to turn off validation.",
+                stacklevel=4,
+            )
+            return NotImplemented
 
     # -- copies --
     def expand(self, batch_shape, _instance=None):
@@ -236,14 +242,8 @@ class Distribution:
                 raise ValueError(
                     f"Value is not broadcastable with batch_shape+event_shape: {given} vs {wanted}."
                 )
-        try:
-            support = self.support
-        except NotImplementedError:
-            warnings.warn(
-                f"{type(self)} does not define `support` to enable sample validation. Please initialize the distribution "
-                "with `validate_args=False` to turn off validation.",
-                stacklevel=3,
-            )
+        support = self._said("support", " to enable sample validation. Please")
+        if support is NotImplemented:
             return
         if support is None:
             raise AssertionError("support is None")

@@ -16,7 +16,7 @@ __all__ = ["ExponentialFamily"]
 class ExponentialFamily(Distribution):
     """Base of exponential families; entropy and divergence follow from the log normaliser and its gradient.
 
-    Source: Nielsen and Nock 2010, Entropies and cross-entropies of exponential families.
+    Source: Nielsen and Nock, ICIP 2010.
     """
 
     _natural_params: Any = _unsaid("The natural parameters.")

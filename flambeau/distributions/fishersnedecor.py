@@ -24,12 +24,12 @@ class FisherSnedecor(Distribution):
 
     def __init__(self, df1, df2, validate_args: bool | None = None):
         self.df1, self.df2 = broadcast_all(df1, df2)
-        self._gamma1 = Gamma(self.df1 * 0.5, self.df1)
-        self._gamma2 = Gamma(self.df2 * 0.5, self.df2)
+        self._above = Gamma(self.df1 * 0.5, self.df1)
+        self._below = Gamma(self.df2 * 0.5, self.df2)
         Distribution.__init__(self, self.df1.size(), validate_args=validate_args)
 
     def _expand_more(self, made, shape) -> None:
-        made._gamma1, made._gamma2 = self._gamma1.expand(shape), self._gamma2.expand(shape)
+        made._above, made._below = self._above.expand(shape), self._below.expand(shape)
 
     @property
     def mean(self) -> Tensor:
@@ -48,8 +48,8 @@ class FisherSnedecor(Distribution):
 
     def rsample(self, sample_shape=Size()) -> Tensor:  # noqa: B008
         sample_shape = Size(sample_shape)
-        above = self._gamma1.rsample(sample_shape).view(self._extended_shape(sample_shape))
-        below = self._gamma2.rsample(sample_shape).view(self._extended_shape(sample_shape))
+        above = self._above.rsample(sample_shape).view(self._extended_shape(sample_shape))
+        below = self._below.rsample(sample_shape).view(self._extended_shape(sample_shape))
         tiny = tiny_of(below)
         below.clamp_(min=tiny)
         ratio = above / below

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from flambeau.base.layout import Size
 from flambeau.tensor.tensor import Tensor
 
 from . import constraints
 from .distribution import Distribution
-from .utils import _sum_rightmost
+from .utils import _sum_rightmost, held
 
 __all__ = ["Independent"]
 
@@ -42,13 +44,11 @@ class Independent(Distribution):
     def _expand_more(self, made, shape) -> None:
         made.base_dist = self.base_dist.expand(shape + self.event_shape[: self.reinterpreted_batch_ndims])
 
-    @property
-    def has_rsample(self) -> bool:  # type: ignore[override]
-        return self.base_dist.has_rsample
+    has_rsample: Any = held("base_dist.has_rsample", "Whether the base has it.")
 
     @property
     def has_enumerate_support(self) -> bool:  # type: ignore[override]
-        return self.reinterpreted_batch_ndims == 0 and self.base_dist.has_enumerate_support
+        return self.base_dist.has_enumerate_support and not self._adds
 
     @constraints.dependent_property
     def support(self):
@@ -59,17 +59,9 @@ class Independent(Distribution):
     def _adds(self) -> bool:
         return self.reinterpreted_batch_ndims > 0
 
-    @property
-    def mean(self) -> Tensor:
-        return self.base_dist.mean
-
-    @property
-    def mode(self) -> Tensor:
-        return self.base_dist.mode
-
-    @property
-    def variance(self) -> Tensor:
-        return self.base_dist.variance
+    mean = held("base_dist.mean", "The base's mean.")
+    mode = held("base_dist.mode", "The base's mode.")
+    variance = held("base_dist.variance", "The base's variance.")
 
     def sample(self, sample_shape=Size()) -> Tensor:  # noqa: B008
         return self.base_dist.sample(sample_shape)

@@ -31,10 +31,10 @@ from .independent import Independent
 from .laplace import Laplace
 from .lowrank_multivariate_normal import (
     LowRankMultivariateNormal,
-    _batch_lowrank_logdet,
-    _batch_lowrank_mahalanobis,
+    _low_rank_distance,
+    _low_rank_log_det,
 )
-from .multivariate_normal import MultivariateNormal, _batch_mahalanobis, log_determinant
+from .multivariate_normal import MultivariateNormal, _distance, log_determinant
 from .normal import Normal
 from .one_hot_categorical import OneHotCategorical
 from .pareto import Pareto
@@ -46,7 +46,7 @@ from .utils import _sum_rightmost, euler_constant, where
 __all__ = ["kl_divergence", "register_kl"]
 
 _KL_REGISTRY: dict[tuple[type, type], Callable] = {}
-_KL_MEMOIZE: dict[tuple[type, type], Callable] = {}
+_chosen: dict[tuple[type, type], Callable] = {}
 
 
 def register_kl(type_p: type, type_q: type):
@@ -63,7 +63,7 @@ def register_kl(type_p: type, type_q: type):
 
     def register(function):
         _KL_REGISTRY[type_p, type_q] = function
-        _KL_MEMOIZE.clear()
+        _chosen.clear()
         return function
 
     return register
@@ -84,7 +84,7 @@ def _closest(fitting: list[tuple[type, type]], first: int) -> tuple[type, type]:
     return best
 
 
-def _dispatch_kl(type_p: type, type_q: type) -> Callable | None:
+def _rule_for(type_p: type, type_q: type) -> Callable | None:
     fitting = [pair for pair in _KL_REGISTRY if issubclass(type_p, pair[0]) and issubclass(type_q, pair[1])]
     if not fitting:
         return None
@@ -110,14 +110,14 @@ def kl_divergence(p: Distribution, q: Distribution) -> Tensor:
     tensor(0.3069)
     """
     types = type(p), type(q)
-    if types not in _KL_MEMOIZE:
-        found = _dispatch_kl(*types)
+    if types not in _chosen:
+        found = _rule_for(*types)
         if found is None:
             raise NotImplementedError(
                 f"No KL(p || q) is implemented for p type {types[0].__name__} and q type {types[1].__name__}"
             )
-        _KL_MEMOIZE[types] = found
-    return _KL_MEMOIZE[types](p, q)
+        _chosen[types] = found
+    return _chosen[types](p, q)
 
 
 def _infinite(p, q=None) -> Tensor:
@@ -327,7 +327,7 @@ def _multivariate_multivariate(p, q):
     _need_same_event(p, q)
     mine, theirs = p._unbroadcasted_scale_tril, q._unbroadcasted_scale_tril
     trace = _trace_of_square(_inverse_times(theirs, mine))
-    distance = _batch_mahalanobis(theirs, q.loc - p.loc)
+    distance = _distance(theirs, q.loc - p.loc)
     return _normal_vectors(p, q, 2 * log_determinant(theirs), 2 * log_determinant(mine), trace, distance)
 
 
@@ -335,14 +335,12 @@ def _multivariate_multivariate(p, q):
 def _multivariate_low_rank(p, q):
     _need_same_event(p, q)
     lower = p._unbroadcasted_scale_tril
-    factor, diagonal = q._unbroadcasted_cov_factor, q._unbroadcasted_cov_diag
+    factor, diagonal = q._thin, q._own
     # Woodbury: the trace with the diagonal's inverse, less what the factor takes away
     whole = _trace_of_square(lower / diagonal.sqrt().unsqueeze(-1))
-    taken = _trace_of_square(
-        _inverse_times(q._capacitance_tril, (factor.mT / diagonal.unsqueeze(-2)) @ lower)
-    )
-    distance = _batch_lowrank_mahalanobis(factor, diagonal, q.loc - p.loc, q._capacitance_tril)
-    log_det = _batch_lowrank_logdet(factor, diagonal, q._capacitance_tril)
+    taken = _trace_of_square(_inverse_times(q._inner, (factor.mT / diagonal.unsqueeze(-2)) @ lower))
+    distance = _low_rank_distance(factor, diagonal, q.loc - p.loc, q._inner)
+    log_det = _low_rank_log_det(factor, diagonal, q._inner)
     return _normal_vectors(p, q, log_det, 2 * log_determinant(lower), whole - taken, distance)
 
 
@@ -350,26 +348,26 @@ def _multivariate_low_rank(p, q):
 def _low_rank_multivariate(p, q):
     _need_same_event(p, q)
     lower = q._unbroadcasted_scale_tril
-    factor, diagonal = p._unbroadcasted_cov_factor, p._unbroadcasted_cov_diag
+    factor, diagonal = p._thin, p._own
     trace = _trace_of_square(_inverse_times(lower, factor))
     trace = trace + _trace_of_square(_inverse_times(lower, diagonal.sqrt().diag_embed()))
-    distance = _batch_mahalanobis(lower, q.loc - p.loc)
-    log_det = _batch_lowrank_logdet(factor, diagonal, p._capacitance_tril)
+    distance = _distance(lower, q.loc - p.loc)
+    log_det = _low_rank_log_det(factor, diagonal, p._inner)
     return _normal_vectors(p, q, 2 * log_determinant(lower), log_det, trace, distance)
 
 
 @register_kl(LowRankMultivariateNormal, LowRankMultivariateNormal)
 def _low_rank_low_rank(p, q):
     _need_same_event(p, q)
-    factor, diagonal = q._unbroadcasted_cov_factor, q._unbroadcasted_cov_diag
-    own, own_diagonal = p._unbroadcasted_cov_factor, p._unbroadcasted_cov_diag
+    factor, diagonal = q._thin, q._own
+    own, own_diagonal = p._thin, p._own
     scaled = factor.mT / diagonal.unsqueeze(-2)
     whole = (own_diagonal / diagonal).sum(-1) + _trace_of_square(own / diagonal.sqrt().unsqueeze(-1))
-    taken = _trace_of_square(_inverse_times(q._capacitance_tril, scaled * own_diagonal.sqrt().unsqueeze(-2)))
-    taken = taken + _trace_of_square(_inverse_times(q._capacitance_tril, scaled @ own))
-    distance = _batch_lowrank_mahalanobis(factor, diagonal, q.loc - p.loc, q._capacitance_tril)
-    log_det_q = _batch_lowrank_logdet(factor, diagonal, q._capacitance_tril)
-    log_det_p = _batch_lowrank_logdet(own, own_diagonal, p._capacitance_tril)
+    taken = _trace_of_square(_inverse_times(q._inner, scaled * own_diagonal.sqrt().unsqueeze(-2)))
+    taken = taken + _trace_of_square(_inverse_times(q._inner, scaled @ own))
+    distance = _low_rank_distance(factor, diagonal, q.loc - p.loc, q._inner)
+    log_det_q = _low_rank_log_det(factor, diagonal, q._inner)
+    log_det_p = _low_rank_log_det(own, own_diagonal, p._inner)
     return _normal_vectors(p, q, log_det_q, log_det_p, whole - taken, distance)
 
 

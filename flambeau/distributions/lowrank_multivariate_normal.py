@@ -11,30 +11,28 @@ from flambeau.tensor.tensor import Tensor
 
 from . import constraints
 from .distribution import Distribution
-from .multivariate_normal import _batch_mv, log_determinant
+from .multivariate_normal import _matrix_times, log_determinant
 from .utils import _standard_normal, lazy_property
 
 __all__ = ["LowRankMultivariateNormal"]
 
 
-def _batch_capacitance_tril(factor: Tensor, diagonal: Tensor) -> Tensor:
+def _inner_factor(factor: Tensor, diagonal: Tensor) -> Tensor:
     """Cholesky factor of ``I + W' D^-1 W``, through which ``W W' + D`` is inverted (Woodbury)."""
     product = (factor.mT / diagonal.unsqueeze(-2)) @ factor
     one = flambeau.eye(factor.size(-1), dtype=factor.dtype, device=factor.device)
     return flambeau.linalg.cholesky(product + one)
 
 
-def _batch_lowrank_logdet(factor: Tensor, diagonal: Tensor, capacitance_tril: Tensor) -> Tensor:
+def _low_rank_log_det(factor: Tensor, diagonal: Tensor, inner_tril: Tensor) -> Tensor:
     """Logarithm of the determinant of ``W W' + D``, by the matrix determinant lemma."""
-    return 2 * log_determinant(capacitance_tril) + diagonal.log().sum(-1)
+    return 2 * log_determinant(inner_tril) + diagonal.log().sum(-1)
 
 
-def _batch_lowrank_mahalanobis(
-    factor: Tensor, diagonal: Tensor, x: Tensor, capacitance_tril: Tensor
-) -> Tensor:
+def _low_rank_distance(factor: Tensor, diagonal: Tensor, x: Tensor, inner_tril: Tensor) -> Tensor:
     """``x' (W W' + D)^-1 x``, by Woodbury's identity."""
-    inner = _batch_mv(factor.mT, x / diagonal)
-    solved = flambeau.linalg.solve_triangular(capacitance_tril, inner.unsqueeze(-1), upper=False)
+    inner = _matrix_times(factor.mT, x / diagonal)
+    solved = flambeau.linalg.solve_triangular(inner_tril, inner.unsqueeze(-1), upper=False)
     return (x.pow(2) / diagonal).sum(-1) - solved.pow(2).sum((-2, -1))
 
 
@@ -73,11 +71,11 @@ class LowRankMultivariateNormal(Distribution):
         self.loc = loc.expand(shape + size)
         self.cov_factor = cov_factor.expand(shape + cov_factor.shape[-2:])
         self.cov_diag = cov_diag.expand(shape + size)
-        self._unbroadcasted_cov_factor, self._unbroadcasted_cov_diag = cov_factor, cov_diag
-        self._capacitance_tril = _batch_capacitance_tril(cov_factor, cov_diag)
+        self._thin, self._own = cov_factor, cov_diag
+        self._inner = _inner_factor(cov_factor, cov_diag)
         Distribution.__init__(self, shape, size, validate_args=validate_args)
 
-    _shared = ("_unbroadcasted_cov_factor", "_unbroadcasted_cov_diag", "_capacitance_tril")
+    _shared = ("_thin", "_own", "_inner")
 
     @property
     def mean(self) -> Tensor:
@@ -89,7 +87,7 @@ class LowRankMultivariateNormal(Distribution):
 
     @lazy_property
     def variance(self) -> Tensor:
-        variance = self._unbroadcasted_cov_factor.pow(2).sum(-1) + self._unbroadcasted_cov_diag
+        variance = self._thin.pow(2).sum(-1) + self._own
         return variance.expand(self._batch_shape + self._event_shape)
 
     def _matrix(self, matrix: Tensor) -> Tensor:
@@ -98,23 +96,23 @@ class LowRankMultivariateNormal(Distribution):
     @lazy_property
     def scale_tril(self) -> Tensor:
         """The covariance's Cholesky factor: that of ``I + W' W`` with W scaled by the diagonal's root, scaled back."""
-        root = self._unbroadcasted_cov_diag.sqrt().unsqueeze(-1)
-        scaled = self._unbroadcasted_cov_factor / root
+        root = self._own.sqrt().unsqueeze(-1)
+        scaled = self._thin / root
         inner = scaled @ scaled.mT + flambeau.eye(scaled.shape[-2], dtype=scaled.dtype, device=scaled.device)
         return self._matrix(root * flambeau.linalg.cholesky(inner))
 
     @lazy_property
     def covariance_matrix(self) -> Tensor:
         """The covariance."""
-        factor = self._unbroadcasted_cov_factor
-        return self._matrix(factor @ factor.mT + flambeau.diag_embed(self._unbroadcasted_cov_diag))
+        factor = self._thin
+        return self._matrix(factor @ factor.mT + flambeau.diag_embed(self._own))
 
     @lazy_property
     def precision_matrix(self) -> Tensor:
         """The covariance's inverse, by Woodbury's identity."""
-        diagonal = self._unbroadcasted_cov_diag
-        scaled = self._unbroadcasted_cov_factor.mT / diagonal.unsqueeze(-2)
-        solved = flambeau.linalg.solve_triangular(self._capacitance_tril, scaled, upper=False)
+        diagonal = self._own
+        scaled = self._thin.mT / diagonal.unsqueeze(-2)
+        solved = flambeau.linalg.solve_triangular(self._inner, scaled, upper=False)
         return self._matrix(flambeau.diag_embed(diagonal.reciprocal()) - solved.mT @ solved)
 
     def rsample(self, sample_shape=Size()) -> Tensor:  # noqa: B008
@@ -122,21 +120,19 @@ class LowRankMultivariateNormal(Distribution):
         dtype, device = self.loc.dtype, self.loc.device
         inner = _standard_normal(shape[:-1] + self.cov_factor.shape[-1:], dtype, device)
         outer = _standard_normal(shape, dtype, device)
-        spread = _batch_mv(self._unbroadcasted_cov_factor, inner)
-        return self.loc + spread + self._unbroadcasted_cov_diag.sqrt() * outer
+        spread = _matrix_times(self._thin, inner)
+        return self.loc + spread + self._own.sqrt() * outer
 
     def _log_determinant(self) -> Any:
-        return _batch_lowrank_logdet(
-            self._unbroadcasted_cov_factor, self._unbroadcasted_cov_diag, self._capacitance_tril
-        )
+        return _low_rank_log_det(self._thin, self._own, self._inner)
 
     def log_prob(self, value: Tensor) -> Tensor:
         self._checked(value)
-        distance = _batch_lowrank_mahalanobis(
-            self._unbroadcasted_cov_factor,
-            self._unbroadcasted_cov_diag,
+        distance = _low_rank_distance(
+            self._thin,
+            self._own,
             value - self.loc,
-            self._capacitance_tril,
+            self._inner,
         )
         constant = self._event_shape[0] * math.log(2 * math.pi)
         return -0.5 * (self._log_determinant() + distance + constant)

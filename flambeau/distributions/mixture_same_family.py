@@ -25,11 +25,11 @@ class MixtureSameFamily(Distribution):
 
     arg_constraints: dict[str, constraints.Constraint] = {}
     has_rsample = False
-    _shared = ("_num_component", "_event_ndims")
+    _shared = ("_components", "_event_dims")
 
     def __init__(self, mixture_distribution, component_distribution, validate_args: bool | None = None):
-        self._mixture_distribution = mixture_distribution
-        self._component_distribution = component_distribution
+        self._chooser = mixture_distribution
+        self._offered = component_distribution
         if not isinstance(mixture_distribution, Categorical):
             raise ValueError(
                 " The Mixture distribution needs to be an  instance of torch.distributions.Categorical"
@@ -50,37 +50,37 @@ class MixtureSameFamily(Distribution):
                 f"`mixture_distribution component` ({weights}) does not equal `component_distribution.batch_shape[-1]` "
                 f"({components})"
             )
-        self._num_component = weights
+        self._components = weights
         event_shape = component_distribution.event_shape
-        self._event_ndims = len(event_shape)
+        self._event_dims = len(event_shape)
         Distribution.__init__(self, offered, event_shape, validate_args=validate_args)
 
     def _expand_more(self, made, shape) -> None:
-        made._component_distribution = self._component_distribution.expand(shape + (self._num_component,))
-        made._mixture_distribution = self._mixture_distribution.expand(shape)
+        made._offered = self._offered.expand(shape + (self._components,))
+        made._chooser = self._chooser.expand(shape)
 
     @constraints.dependent_property
     def support(self):
-        return constraints.MixtureSameFamilyConstraint(self._component_distribution.support)
+        return constraints.MixtureSameFamilyConstraint(self._offered.support)
 
     @property
     def mixture_distribution(self) -> Categorical:
         """Which component is drawn from."""
-        return self._mixture_distribution
+        return self._chooser
 
     @property
     def component_distribution(self) -> Distribution:
         """The components, along the last batch dimension."""
-        return self._component_distribution
+        return self._offered
 
     @property
     def _weights(self) -> Tensor:
         weights = self.mixture_distribution.probs
-        return weights.reshape(weights.shape + (1,) * self._event_ndims)
+        return weights.reshape(weights.shape + (1,) * self._event_dims)
 
     def _average(self, values: Tensor) -> Tensor:
         """The mean over components of values of shape batch + (components,) + event."""
-        return (self._weights * values).sum(dim=-1 - self._event_ndims)
+        return (self._weights * values).sum(dim=-1 - self._event_dims)
 
     @property
     def mean(self) -> Tensor:
@@ -89,11 +89,11 @@ class MixtureSameFamily(Distribution):
     @property
     def variance(self) -> Tensor:
         within = self._average(self.component_distribution.variance)
-        centre = self.mean.unsqueeze(-1 - self._event_ndims)
+        centre = self.mean.unsqueeze(-1 - self._event_dims)
         return within + self._average((self.component_distribution.mean - centre).pow(2))
 
     def _pad(self, x: Tensor) -> Tensor:
-        return x.unsqueeze(-1 - self._event_ndims)
+        return x.unsqueeze(-1 - self._event_dims)
 
     def cdf(self, value: Tensor) -> Tensor:
         levels = self.component_distribution.cdf(self._pad(value))
@@ -111,7 +111,7 @@ class MixtureSameFamily(Distribution):
             picked = self.mixture_distribution.sample(sample_shape)
             drawn = self.component_distribution.sample(sample_shape)
             # one place along the components, for every element of the event
-            places = picked.reshape(picked.shape + (1,) * (self._event_ndims + 1))
+            places = picked.reshape(picked.shape + (1,) * (self._event_dims + 1))
             places = places.expand(picked.shape + (1,) + self.event_shape)
             return drawn.gather(ahead, places).squeeze(ahead)
 

@@ -15,12 +15,12 @@ from .utils import _standard_normal, lazy_property
 __all__ = ["MultivariateNormal"]
 
 
-def _batch_mv(matrices: Tensor, vectors: Tensor) -> Tensor:
+def _matrix_times(matrices: Tensor, vectors: Tensor) -> Tensor:
     """Matrix times vector for a batch of both."""
     return (matrices @ vectors.unsqueeze(-1)).squeeze(-1)
 
 
-def _batch_mahalanobis(lower: Tensor, vectors: Tensor) -> Tensor:
+def _distance(lower: Tensor, vectors: Tensor) -> Tensor:
     """``x' (L L')^-1 x`` of vectors x and Cholesky factors L, both broadcast."""
     solved = flambeau.linalg.solve_triangular(lower, vectors.unsqueeze(-1), upper=False)
     return solved.pow(2).sum((-2, -1))
@@ -130,11 +130,11 @@ class MultivariateNormal(Distribution):
 
     def rsample(self, sample_shape=Size()) -> Tensor:  # noqa: B008
         normal = _standard_normal(self._extended_shape(sample_shape), self.loc.dtype, self.loc.device)
-        return self.loc + _batch_mv(self._unbroadcasted_scale_tril, normal)
+        return self.loc + _matrix_times(self._unbroadcasted_scale_tril, normal)
 
     def log_prob(self, value: Tensor) -> Tensor:
         self._checked(value)
-        distance = _batch_mahalanobis(self._unbroadcasted_scale_tril, value - self.loc)
+        distance = _distance(self._unbroadcasted_scale_tril, value - self.loc)
         constant = self._event_shape[0] * math.log(2 * math.pi)
         return -0.5 * (constant + distance) - log_determinant(self._unbroadcasted_scale_tril)
 

@@ -10,7 +10,7 @@ from . import constraints
 from ._odds import Odds
 from .transformed_distribution import TransformedDistribution
 from .transforms import SigmoidTransform
-from .utils import broadcast_all, clamp_probs
+from .utils import clamp_probs, held
 
 __all__ = ["LogitRelaxedBernoulli", "RelaxedBernoulli"]
 
@@ -37,8 +37,8 @@ class LogitRelaxedBernoulli(Odds):
 
     def log_prob(self, value: Tensor) -> Tensor:
         self._checked(value)
-        logits, value = broadcast_all(self.logits, value)
-        away = logits - value.mul(self.temperature)
+        # how far the logit is from the value's share, on the scale of a logistic distribution
+        away = self.logits - self.temperature * value
         return self.temperature.log() + away - 2 * away.exp().log1p()
 
 
@@ -53,20 +53,9 @@ class RelaxedBernoulli(TransformedDistribution):
     has_rsample = True
 
     def __init__(self, temperature, probs=None, logits=None, validate_args: bool | None = None):
-        base = LogitRelaxedBernoulli(temperature, probs, logits)
-        super().__init__(base, SigmoidTransform(), validate_args=validate_args)
+        odds = LogitRelaxedBernoulli(temperature, probs, logits)
+        super().__init__(odds, SigmoidTransform(), validate_args)
 
-    @property
-    def temperature(self) -> Tensor:
-        """How soft the samples are."""
-        return self.base_dist.temperature
-
-    @property
-    def logits(self) -> Tensor:
-        """Log odds."""
-        return self.base_dist.logits
-
-    @property
-    def probs(self) -> Tensor:
-        """Probability of the limit of temperature 0."""
-        return self.base_dist.probs
+    temperature = held("base_dist.temperature", "How soft the samples are.")
+    logits = held("base_dist.logits", "Log odds.")
+    probs = held("base_dist.probs", "Probability of the limit of temperature 0.")

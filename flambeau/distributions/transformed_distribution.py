@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import reduce
+from math import prod
 from typing import Any
 
 import flambeau
@@ -33,14 +35,12 @@ class TransformedDistribution(Distribution):
     arg_constraints: dict[str, constraints.Constraint] = {}
 
     def __init__(self, base_distribution, transforms, validate_args: bool | None = None):
-        if isinstance(transforms, Transform):
-            self.transforms = [transforms]
-        elif not isinstance(transforms, list):
+        steps = [transforms] if isinstance(transforms, Transform) else transforms
+        if not isinstance(steps, list):
             raise ValueError(f"transforms must be a Transform or list, but was {transforms}")
-        elif not all(isinstance(t, Transform) for t in transforms):
+        if not all(isinstance(step, Transform) for step in steps):
             raise ValueError("transforms must be a Transform or a list of Transforms")
-        else:
-            self.transforms = transforms
+        self.transforms = steps
         self._settle(base_distribution, validate_args)
 
     def _settle(self, base: Any, validate_args: bool | None) -> None:
@@ -71,55 +71,52 @@ class TransformedDistribution(Distribution):
         made.base_dist = self.base_dist.expand(wanted[: len(wanted) - len(self.base_dist.event_shape)])
 
     def _support(self):
-        if not self.transforms:
-            return self.base_dist.support
-        found = self.transforms[-1].codomain
-        more = len(self.event_shape) - found.event_dim
-        return constraints.independent(found, more) if more > 0 else found
+        if self.transforms:
+            last = self.transforms[-1].codomain
+            more = len(self.event_shape) - last.event_dim
+            return constraints.independent(last, more) if more > 0 else last
+        return self.base_dist.support
 
     support: Any = constraints.dependent_property(_support, is_discrete=False)
     has_rsample: Any = property(lambda self: self.base_dist.has_rsample)
 
-    def _forward(self, x: Tensor) -> Tensor:
-        for transform in self.transforms:
-            x = transform(x)
-        return x
+    def _image(self, x: Tensor) -> Tensor:
+        return reduce(lambda point, step: step(point), self.transforms, x)
+
+    def _origin(self, y: Tensor) -> Tensor:
+        return reduce(lambda point, step: step.inv(point), reversed(self.transforms), y)
 
     def sample(self, sample_shape=Size()) -> Tensor:  # noqa: B008
         # the base may have `sample` alone
         with flambeau.no_grad():
-            return self._forward(self.base_dist.sample(sample_shape))
+            return self._image(self.base_dist.sample(sample_shape))
 
     def rsample(self, sample_shape=Size()) -> Tensor:  # noqa: B008
-        return self._forward(self.base_dist.rsample(sample_shape))
+        return self._image(self.base_dist.rsample(sample_shape))
 
     def log_prob(self, value: Tensor) -> Tensor:
         self._checked(value)
         level: Any = 0.0
         dims, y = len(self.event_shape), value
-        for transform in reversed(self.transforms):
-            x = transform.inv(y)
-            taken = transform.domain.event_dim
-            dims += taken - transform.codomain.event_dim
-            level = level - _sum_rightmost(transform.log_abs_det_jacobian(x, y), dims - taken)
+        for step in self.transforms[::-1]:
+            x, taken = step.inv(y), step.domain.event_dim
+            dims += taken - step.codomain.event_dim
+            level = level - _sum_rightmost(step.log_abs_det_jacobian(x, y), dims - taken)
             y = x
         return level + _sum_rightmost(self.base_dist.log_prob(y), dims - len(self.base_dist.event_shape))
 
     def _by_sign(self, level: Tensor) -> Tensor:
         """A level of the base as one of the whole, and back: a falling transform turns it around."""
-        sign: Any = 1
-        for transform in self.transforms:
-            sign = sign * transform.sign
+        sign: Any = prod((step.sign for step in self.transforms), start=1)
         return level if isinstance(sign, int) and sign == 1 else sign * (level - 0.5) + 0.5
 
     def cdf(self, value: Tensor) -> Tensor:
         """Probability of a draw up to `value`, through the transforms' inverses; they must be monotone."""
-        for transform in reversed(self.transforms):
-            value = transform.inv(value)
+        origin = self._origin(value)
         if self._validate_args:
-            self.base_dist._validate_sample(value)
-        return self._by_sign(self.base_dist.cdf(value))
+            self.base_dist._validate_sample(origin)
+        return self._by_sign(self.base_dist.cdf(origin))
 
     def icdf(self, value: Tensor) -> Tensor:
         """The point up to which a draw falls with probability `value`, through the transforms; they must be monotone."""
-        return self._forward(self.base_dist.icdf(self._by_sign(value)))
+        return self._image(self.base_dist.icdf(self._by_sign(value)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import update_wrapper
 from numbers import Number
+from operator import attrgetter
 from typing import Any
 
 import flambeau
@@ -105,6 +106,11 @@ class lazy_property:
             value = self.wrapped(instance)
         instance.__dict__[self.wrapped.__name__] = value
         return value
+
+
+def held(path: str, doc: str) -> Any:
+    """A property that gives an attribute of what an instance holds."""
+    return property(attrgetter(path), doc=doc)
 
 
 def tril_matrix_to_vec(mat: Tensor, diag: int = 0) -> Tensor:

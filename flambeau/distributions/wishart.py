@@ -18,10 +18,10 @@ from .utils import eps_of, lazy_property, where
 
 __all__ = ["Wishart"]
 
-_LOG_2 = math.log(2)
+_LOG_TWO = math.log(2)
 
 
-def _mvdigamma(x: Tensor, p: int) -> Tensor:
+def _digammas(x: Tensor, p: int) -> Tensor:
     """Derivative of the logarithm of the multivariate gamma function of dimension p."""
     steps = flambeau.arange(p, dtype=x.dtype, device=x.device) / 2
     return (x.unsqueeze(-1) - steps).digamma().sum(-1)
@@ -78,12 +78,12 @@ class Wishart(ExponentialFamily):
         if (self.df <= event[-1] - 1).any():
             raise ValueError(f"Value of df={df} expected to be greater than ndim - 1 = {event[-1] - 1}.")
         if name == "scale_tril":
-            self._unbroadcasted_scale_tril = matrix
+            self._factor = matrix
         else:
             factor = flambeau.linalg.cholesky_ex(matrix).L if name == "covariance_matrix" else None
-            self._unbroadcasted_scale_tril = _precision_to_scale_tril(matrix) if factor is None else factor
+            self._factor = _precision_to_scale_tril(matrix) if factor is None else factor
         # the squared diagonal of a standard sample's Cholesky factor
-        self._dist_chi2 = Chi2(self.df.unsqueeze(-1) - self._steps(event[-1]).expand(batch + (-1,)))
+        self._squares = Chi2(self.df.unsqueeze(-1) - self._steps(event[-1]).expand(batch + (-1,)))
         Distribution.__init__(self, batch, event, validate_args=validate_args)
         if self._validate_args and (self.df < event[-1]).any():
             warnings.warn(
@@ -91,13 +91,13 @@ class Wishart(ExponentialFamily):
                 stacklevel=2,
             )
 
-    _shared = ("_unbroadcasted_scale_tril",)
+    _shared = ("_factor",)
 
     def _steps(self, n: int) -> Tensor:
         return flambeau.arange(n, dtype=self.df.dtype, device=self.df.device)
 
     def _expand_more(self, made, shape) -> None:
-        made._dist_chi2 = self._dist_chi2.expand(shape + self.event_shape[-1:])
+        made._squares = self._squares.expand(shape + self.event_shape[-1:])
 
     def _matrix(self, matrix: Tensor) -> Tensor:
         return matrix.expand(self._batch_shape + self._event_shape)
@@ -105,18 +105,18 @@ class Wishart(ExponentialFamily):
     @lazy_property
     def scale_tril(self) -> Tensor:
         """The Cholesky factor of the vectors' covariance."""
-        return self._matrix(self._unbroadcasted_scale_tril)
+        return self._matrix(self._factor)
 
     @lazy_property
     def covariance_matrix(self) -> Tensor:
         """The vectors' covariance."""
-        lower = self._unbroadcasted_scale_tril
+        lower = self._factor
         return self._matrix(lower @ lower.mT)
 
     @lazy_property
     def precision_matrix(self) -> Tensor:
         """The inverse of the vectors' covariance."""
-        return self._matrix(flambeau.cholesky_inverse(self._unbroadcasted_scale_tril))
+        return self._matrix(flambeau.cholesky_inverse(self._factor))
 
     def _wide_df(self) -> Tensor:
         return self.df.view(self._batch_shape + (1, 1))
@@ -127,9 +127,14 @@ class Wishart(ExponentialFamily):
 
     @property
     def mode(self) -> Tensor:
-        factor = self.df - self.covariance_matrix.shape[-1] - 1
-        factor = factor.masked_fill(factor <= 0, math.nan)
-        return factor.view(self._batch_shape + (1, 1)) * self.covariance_matrix
+        beyond = self._beyond
+        # a density that is highest where matrices are singular has no mode
+        return beyond.where(beyond > 0, math.nan)[..., None, None] * self.covariance_matrix
+
+    @property
+    def _beyond(self) -> Tensor:
+        """What `df` has beyond the matrices' size plus 1."""
+        return self.df - (self._event_shape[-1] + 1)
 
     @property
     def variance(self) -> Tensor:
@@ -137,10 +142,10 @@ class Wishart(ExponentialFamily):
         diagonal = v.diagonal(dim1=-2, dim2=-1)
         return self._wide_df() * (v.pow(2) + diagonal.unsqueeze(-1) * diagonal.unsqueeze(-2))
 
-    def _bartlett_sampling(self, sample_shape=Size()) -> Tensor:  # noqa: B008
+    def _drawn(self, sample_shape=Size()) -> Tensor:  # noqa: B008
         """Samples through the Cholesky factor of a standard one: roots of chi-squared samples, normal below them."""
         n = self._event_shape[-1]
-        root = self._dist_chi2.rsample(sample_shape).clamp_min(eps_of(self.df)).sqrt()
+        root = self._squares.rsample(sample_shape).clamp_min(eps_of(self.df)).sqrt()
         noise = flambeau.diag_embed(root)
         row, column = flambeau.tril_indices(n, n, offset=-1)
         below = flambeau.randn(
@@ -149,56 +154,49 @@ class Wishart(ExponentialFamily):
             device=noise.device,
         )
         noise[..., row, column] = below
-        factor = self._unbroadcasted_scale_tril @ noise
+        factor = self._factor @ noise
         return factor @ factor.mT
 
     def rsample(self, sample_shape=Size(), max_try_correction: int | None = None) -> Tensor:  # noqa: B008
         """Draws; those that rounding made singular are drawn again, up to `max_try_correction` times."""
-        if max_try_correction is None:
-            max_try_correction = 3
-        sample_shape = Size(sample_shape)
+        tries = 3 if max_try_correction is None else max_try_correction
         # PyTorch throws its first draw away; doing so too gives the same samples for the same seed
-        self._bartlett_sampling(sample_shape)
-        sample = self._bartlett_sampling(sample_shape)
-        singular = ~self.support.check(sample)
-        if not singular.any():
-            return sample
-        warnings.warn("Singular sample detected.", stacklevel=2)
-        for _ in range(max_try_correction):
-            again = self._bartlett_sampling(sample_shape)
-            sample = where(singular.unsqueeze(-1).unsqueeze(-1), again, sample)
-            singular = ~self.support.check(sample)
-            if not singular.any():
-                break
-        return sample
+        self._drawn(sample_shape)
+        kept = self._drawn(sample_shape)
+        usable = self.support.check(kept)
+        if not usable.all():
+            warnings.warn("Singular sample detected.", stacklevel=2)
+        while tries > 0 and not usable.all():
+            kept = where(usable[..., None, None], kept, self._drawn(sample_shape))
+            usable = self.support.check(kept)
+            tries -= 1
+        return kept
 
     def _log_level(self) -> Tensor:
         """The logarithm of the normaliser, of the parameters alone."""
         n = self._event_shape[-1]
         half = self.df / 2
-        return (
-            self.df * log_determinant(self._unbroadcasted_scale_tril) + half * n * _LOG_2 + half.mvlgamma(n)
-        )
+        return self.df * log_determinant(self._factor) + half * n * _LOG_TWO + half.mvlgamma(n)
 
     def log_prob(self, value: Tensor) -> Tensor:
         self._checked(value)
-        lower = self._unbroadcasted_scale_tril
+        lower = self._factor
         solved = flambeau.cholesky_solve(value, lower)
         trace = solved.diagonal(dim1=-2, dim2=-1).sum(-1)
         log_det = flambeau.linalg.slogdet(value).logabsdet
-        return (self.df - self._event_shape[-1] - 1) / 2 * log_det - trace / 2 - self._log_level()
+        return self._beyond / 2 * log_det - trace / 2 - self._log_level()
 
     def entropy(self) -> Tensor:
         n = self._event_shape[-1]
         half = self.df / 2
-        level = half.mvlgamma(n) - (self.df - n - 1) / 2 * _mvdigamma(half, n) + half * n
-        return level + (n + 1) * (log_determinant(self._unbroadcasted_scale_tril) + n * _LOG_2 / 2)
+        level = half.mvlgamma(n) - self._beyond / 2 * _digammas(half, n) + half * n
+        return level + (n + 1) * (log_determinant(self._factor) + n * _LOG_TWO / 2)
 
     @property
     def _natural_params(self) -> tuple[Tensor, Tensor]:
-        return -self.precision_matrix / 2, (self.df - self._event_shape[-1] - 1) / 2
+        return -self.precision_matrix / 2, self._beyond / 2
 
     def _log_normalizer(self, x: Tensor, y: Tensor) -> Tensor:
         n = self._event_shape[-1]
         half = y + (n + 1) / 2
-        return half * (-flambeau.linalg.slogdet(-2 * x).logabsdet + _LOG_2 * n) + half.mvlgamma(n)
+        return half * (-flambeau.linalg.slogdet(-2 * x).logabsdet + _LOG_TWO * n) + half.mvlgamma(n)

@@ -80,7 +80,7 @@ def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: Any 
 
 
 def _normal_cdf(x: float) -> float:
-    return (1.0 + math.erf(x / math.sqrt(2.0))) / 2.0
+    return math.erfc(-x * math.sqrt(0.5)) / 2
 
 
 def trunc_normal_(
@@ -195,23 +195,20 @@ def _calculate_correct_fan(tensor: Tensor, mode: str) -> int:
     mode = mode.lower()
     if mode not in ("fan_in", "fan_out"):
         raise ValueError(f"Mode {mode} not supported, please use one of ['fan_in', 'fan_out']")
-    fan_in, fan_out = _calculate_fan_in_and_fan_out(tensor)
-    return fan_in if mode == "fan_in" else fan_out
+    return _calculate_fan_in_and_fan_out(tensor)[mode == "fan_out"]
 
 
 def xavier_uniform_(tensor: Tensor, gain: float = 1.0, generator: Any | None = None) -> Tensor:
     """Uniform in ``±gain sqrt(6 / (fan_in + fan_out))``. Source: Glorot and Bengio, AISTATS 2010."""
-    fan_in, fan_out = _calculate_fan_in_and_fan_out(tensor)
-    std = gain * math.sqrt(2.0 / float(fan_in + fan_out))
-    bound = math.sqrt(3.0) * std
+    # rounded in the order of PyTorch, so that equal seeds give equal numbers
+    bound = math.sqrt(3.0) * (gain * math.sqrt(2.0 / sum(_calculate_fan_in_and_fan_out(tensor))))
     return uniform_(tensor, -bound, bound, generator)
 
 
 def xavier_normal_(tensor: Tensor, gain: float = 1.0, generator: Any | None = None) -> Tensor:
     """Normal with variance ``gain² 2 / (fan_in + fan_out)``. Source: Glorot and Bengio, AISTATS 2010."""
-    fan_in, fan_out = _calculate_fan_in_and_fan_out(tensor)
-    std = gain * math.sqrt(2.0 / float(fan_in + fan_out))
-    return normal_(tensor, 0.0, std, generator)
+    inputs, outputs = _calculate_fan_in_and_fan_out(tensor)
+    return normal_(tensor, 0.0, gain * math.sqrt(2.0 / (inputs + outputs)), generator)
 
 
 def kaiming_uniform_(
@@ -256,7 +253,7 @@ def kaiming_normal_(
 def orthogonal_(tensor: Tensor, gain: float = 1, generator: Any | None = None) -> Tensor:
     """Makes rows or columns (of the tensor as a matrix of ``size(0)`` rows) orthonormal, times `gain`.
 
-    Source: Saxe et al., Exact solutions to the nonlinear dynamics of learning, arXiv:1312.6120.
+    Source: Saxe et al., arXiv:1312.6120.
     """
     if tensor.ndimension() < 2:
         raise ValueError("Only tensors with 2 or more dimensions are supported")

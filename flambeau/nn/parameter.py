@@ -106,7 +106,7 @@ class Buffer(Tensor, metaclass=_MarkedMeta):
 
     Args:
         data: the values; an empty tensor when left out.
-        persistent: whether the buffer is part of the module's ``state_dict``.
+        persistent: whether ``state_dict`` has it.
     """
 
     _mark = "_is_buffer"

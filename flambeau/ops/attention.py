@@ -8,6 +8,7 @@ from ..base.layout import contiguous_layout, layout, stride_order, strides_in_or
 from . import define
 from .define import op, ops
 from .kinds import Composite, Opaque
+from .out_rules import long_name
 from .random import drop
 
 #: head sizes up to this run as one program
@@ -32,18 +33,32 @@ class ScaledDotProductAttention(Composite):
     """
 
     def body(query, key, value, attn_mask, dropout_p, is_causal, scale, enable_gqa):
+        if attn_mask is not None and not hasattr(attn_mask, "_layout"):
+            raise TypeError(
+                "scaled_dot_product_attention(): argument 'attn_mask' (position 4) must be Tensor, not "
+                f"{type(attn_mask).__name__}"
+            )
+        if scale is not None and type(scale) is not float:
+            scale = float(scale)
         if dropout_p == 0.0 and (attn_mask is None or attn_mask._node is None):
             shapes = (query._layout, key._layout, value._layout, None if attn_mask is None else attn_mask._layout,
                       is_causal, enable_gqa)  # fmt: skip
             fused = _fused.get(shapes)
             if fused is None:
-                check_attention(query, key, value, attn_mask, is_causal)
+                check_attention(query, key, value, attn_mask)
                 if len(_fused) > 20000:
                     _fused.clear()
                 fused = _fused[shapes] = fits(*shapes)
             if fused:
                 return ops.attention(query, key, value, attn_mask, is_causal, scale, enable_gqa)[0]
-        check_attention(query, key, value, attn_mask, is_causal)
+        check_attention(query, key, value, attn_mask)
+        require(
+            attn_mask is None or not is_causal,
+            "_scaled_dot_product_attention: Explicit attn_mask should not be set when is_causal=True",
+        )
+        require(
+            0.0 <= dropout_p <= 1.0, f"dropout probability has to be between 0 and 1, but got {dropout_p}"
+        )
         kind = query.dtype
         weights, value = weights_of(query, key, value, attn_mask, is_causal, scale, enable_gqa)
         if dropout_p > 0.0:
@@ -54,7 +69,10 @@ class ScaledDotProductAttention(Composite):
 
 def fits(query, key, value, mask, is_causal, enable_gqa) -> bool:
     """Whether one program does these layouts: full batches, nothing empty, moderate heads."""
-    if query.dtype.kind != 2 or min(x.numel for x in (query, key, value)) == 0:
+    if (
+        query.dtype.code not in ("f32", "f64", "f16", "bf16")
+        or min(x.numel for x in (query, key, value)) == 0
+    ):
         return False
     if max(query.shape[-1], value.shape[-1]) > WIDEST or query.shape[-1] != key.shape[-1]:
         return False
@@ -74,12 +92,13 @@ def fits(query, key, value, mask, is_causal, enable_gqa) -> bool:
 def weights_of(query, key, value, attn_mask, is_causal, scale, enable_gqa):
     """The weights in differentiable operators (in float32 where elements have 16 bits), and the values to weigh."""
     if enable_gqa:
-        repeat = query.shape[-3] // key.shape[-3]
+        heads = query.shape[-3]
         require(
-            query.shape[-3] % key.shape[-3] == 0,
-            "Number of heads in key and value must divide the number of heads in query",
+            all(heads % max(t.shape[-3], 1) == 0 for t in (key, value)),
+            "Number of heads in key and value must divide the number of heads in ",
+            need=f"numbers that divide {heads}; got {key.shape[-3]} and {value.shape[-3]}",
         )
-        key, value = (ops.repeat_interleave(t, repeat, -3) for t in (key, value))
+        key, value = (ops.repeat_interleave(t, heads // max(t.shape[-3], 1), -3) for t in (key, value))
     kind = query.dtype
     if kind.itemsize == 2:  # scores and weights in float32: rounding each of them loses digits
         query, key, value = (ops.to_copy(t, dtype=types.float32) for t in (query, key, value))
@@ -91,15 +110,16 @@ def weights_of(query, key, value, attn_mask, is_causal, scale, enable_gqa):
     allowed = None
     if is_causal:
         allowed = causal_mask(length, source, query.device)
-    elif attn_mask is not None and attn_mask.dtype is types.bool_:
-        allowed = attn_mask
+    if attn_mask is not None and attn_mask.dtype is types.bool_:
+        allowed = attn_mask if allowed is None else ops.logical_and(allowed, attn_mask)
     elif attn_mask is not None:
         scores = scores + attn_mask
     if allowed is not None:
         scores = ops.where(allowed, scores, -float("inf"))
     weights = ops.softmax(scores, -1)
-    if allowed is not None and not is_causal:  # a row that may look nowhere attends to nothing
-        weights = ops.where(ops.any(allowed, -1, True), weights, 0.0)
+    if attn_mask is not None:  # a row that may look nowhere attends to nothing
+        nowhere = ops.all(ops.eq(scores, -float("inf")), -1, True)
+        weights = ops.where(nowhere, 0.0, weights)
     return weights, value
 
 
@@ -176,18 +196,19 @@ def causal_mask(length: int, source: int, device):
     return ops.le(ops.unsqueeze(ops.arange(source, device=device), 0), rows)
 
 
-def check_attention(query, key, value, attn_mask, is_causal) -> None:
+def check_attention(query, key, value, attn_mask) -> None:
+    """Refuse types and dimensions that do not go together."""
+    q, k, v = (long_name(x.dtype) for x in (query, key, value))
     require(query.dtype is key.dtype and query.dtype is value.dtype,
-            f"Expected query, key, and value to have the same dtype, but got query.dtype: {query.dtype} key.dtype: "
-            f"{key.dtype} and value.dtype: {value.dtype} instead.")  # fmt: skip
+            f"Expected query, key, and value to have the same dtype, but got query.dtype: {q} key.dtype: {k} and "
+            f"value.dtype: {v} instead.", need="one dtype for all three, as key.to(query.dtype) gives it")  # fmt: skip
     require(query.dim() >= 2 and key.dim() >= 2 and value.dim() >= 2,
-            "Expected query, key, and value to all be  at least 2 dimensional, but got query.dim: "
-            f"{query.dim()}, key.dim: {key.dim()} and value.dim: {value.dim()} instead.")  # fmt: skip
+            f"Expected query, key, and value to all be  at least 2 dimensional, but got query.dim: {query.dim()} "
+            f"key.dim: {key.dim()} and value.dim: {value.dim()} instead.",
+            need="shapes (*, H, L, E), (*, H, S, E) and (*, H, S, Ev)")  # fmt: skip
+    require(query.dtype.kind >= 2, f"expected scalar type Float but found {types.type_name(query.dtype)}")
     if attn_mask is not None:
-        require(
-            not is_causal,
-            "_scaled_dot_product_attention: Explicit attn_mask should not be set when is_causal=True",
-        )
         require(attn_mask.dtype is types.bool_ or attn_mask.dtype is query.dtype or attn_mask.dtype is types.float32,
                 "Expected attn_mask dtype to be bool or float or to match query dtype, but got attn_mask.dtype: "
-                f"{attn_mask.dtype} and  query.dtype: {query.dtype} instead.")  # fmt: skip
+                f"{long_name(attn_mask.dtype)} and  query.dtype: {q} instead.",
+                need="bool (True takes part) or numbers that are added to the scores")  # fmt: skip

@@ -39,8 +39,8 @@ _RULES = {
 }
 _MEMBERS = _RULES | {
     "dtype", "accumulate", "algorithm", "batch", "fast", "onnx", "samples", "errors", "spec", "no_gradient", "bad",
-    "nondifferentiable", "saves", "bias_sum", "value_kind", "strides", "data_dependent", "cost", "scalars_follow_tensor", "promote_integers",
-    "writes", "empty_is_none", "computes_in_out",
+    "nondifferentiable", "saves", "bias_sum", "value_kind", "strides", "data_dependent", "cost", "scalars_follow_tensor",
+    "promote_integers", "writes", "empty_is_none", "computes_in_out",
 }  # fmt: skip
 _PARAM = re.compile(r"^(?P<type>[A-Za-z]+(?:\[[\d*]*\])?\??)\s+(?P<name>\w+)(?:=(?P<default>.+))?$")
 

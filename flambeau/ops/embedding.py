@@ -173,7 +173,7 @@ def flat_bags(input, offsets, per_sample_weights):
         if offsets is not None:
             raise ValueError(
                 "if input is 2D, then offsets has to be None, as input is treated is a mini-batch of fixed length sequences. "
-                f"However, found offsets of type <class 'torch.Tensor'>"
+                "However, found offsets of type <class 'torch.Tensor'>"
             )
         bags, length = where.shape
         steps = ops.arange(bags, dtype=where.dtype, device=where.device) * length

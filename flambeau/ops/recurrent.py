@@ -9,8 +9,8 @@ from .define import op, ops
 from .kinds import Opaque
 
 GATES = {"LSTM": 4, "GRU": 3, "RNN_TANH": 1, "RNN_RELU": 1}
-#: gradients(incoming, inputs, wanted, sizes, mode, batch) in differentiable operators, for gradients of gradients; set
-#: where the composed network is
+#: gradients(incoming, inputs, wanted, sizes, mode, batch) in differentiable operators, for gradients of
+#: gradients; set where the composed network is
 COMPOSED: list = []
 _WEIGHTS = (
     "Tensor w_ih, Tensor w_hh, Tensor? b_ih, Tensor? b_hh, Tensor? w_hr, Tensor? w_ih_reverse, "
@@ -19,14 +19,14 @@ _WEIGHTS = (
 
 
 @op(
-    f"recurrent_layer(Tensor input, Tensor? sizes, Tensor? hidden, Tensor? cell, {_WEIGHTS}, str mode, int batch, "
-    "bool save) -> (Tensor, Tensor, Tensor, Tensor)",
+    f"recurrent_layer(Tensor input, Tensor? sizes, Tensor? hidden, Tensor? cell, {_WEIGHTS}, str mode, "
+    "int batch, bool save) -> (Tensor, Tensor, Tensor, Tensor)",
     function=False, method=False,
 )  # fmt: skip
 class RecurrentLayer(Opaque):
     """One layer of an RNN, LSTM or GRU, in one or both directions, over all steps.
 
-    Gives the output, the last state and cell of each direction, and what the backward pass needs where `save`.
+    Gives the output, the last state and cell of each direction, and what the backward pass needs (`save`).
     sizes: how many sequences reach each step, for packed ones. batch: the number of sequences.
     Shape: input ``(L, N, H_in)``, or ``(rows, H_in)`` with `sizes`; states ``(D, N, H)``.
     """
@@ -52,8 +52,9 @@ class RecurrentLayer(Opaque):
             contiguous_layout((kept * input.dtype.itemsize,), types.uint8, input.device),
         ]
 
-    def d_all(g0, g1, g2, input, sizes, hidden, cell, w_ih, w_hh, b_ih, b_hh, w_hr, w_ih_reverse, w_hh_reverse,
-              b_ih_reverse, b_hh_reverse, w_hr_reverse, mode, batch, result0, result3, needs):  # fmt: skip
+    def d_all(g0, g1, g2, input, sizes, hidden, cell, w_ih, w_hh, b_ih, b_hh, w_hr, w_ih_reverse,
+              w_hh_reverse, b_ih_reverse, b_hh_reverse, w_hr_reverse, mode, batch, result0, result3,
+              needs):  # fmt: skip
         weights = (
             w_ih,
             w_hh,
@@ -73,8 +74,8 @@ class RecurrentLayer(Opaque):
             )
         else:
             found = ops.recurrent_layer_backward(
-                g0, g1, g2 if mode == "LSTM" else None, input, sizes, hidden, cell, w_ih, w_hh, w_hr, w_ih_reverse,
-                w_hh_reverse, w_hr_reverse, result0, result3, mode, batch, wanted,
+                g0, g1, g2 if mode == "LSTM" else None, input, sizes, hidden, cell, w_ih, w_hh, w_hr,
+                w_ih_reverse, w_hh_reverse, w_hr_reverse, result0, result3, mode, batch, wanted,
             )  # fmt: skip
             found = iter(found if isinstance(found, tuple) else (found,))
         all_found = [next(found) if one else None for one in wanted]
@@ -82,9 +83,9 @@ class RecurrentLayer(Opaque):
 
 
 @op(
-    "recurrent_layer_backward(Tensor grad, Tensor grad_hidden, Tensor? grad_cell, Tensor input, Tensor? sizes, "
-    "Tensor? hidden, Tensor? cell, Tensor w_ih, Tensor w_hh, Tensor? w_hr, Tensor? w_ih_reverse, Tensor? "
-    "w_hh_reverse, Tensor? w_hr_reverse, Tensor output, Tensor reserve, str mode, int batch, any wanted) -> "
+    "recurrent_layer_backward(Tensor grad, Tensor grad_hidden, Tensor? grad_cell, Tensor input, "
+    "Tensor? sizes, Tensor? hidden, Tensor? cell, Tensor w_ih, Tensor w_hh, Tensor? w_hr, Tensor? w_ih_reverse, "
+    "Tensor? w_hh_reverse, Tensor? w_hr_reverse, Tensor output, Tensor reserve, str mode, int batch, any wanted) -> "
     f"({', '.join(['Tensor'] * 13)})",
     function=False, method=False,
 )  # fmt: skip

@@ -13,7 +13,8 @@ from .kinds import Opaque
 class Resample(Opaque):
     """Resize each dimension of ``(N, C, *)``; `adjoint` computes the gradient of that instead.
 
-    axes: for each dimension after the second (old size, new size, scale or None, mode, align_corners, antialias).
+    axes: for each dimension after the second (old size, new size, scale or None, mode, align_corners,
+    antialias).
     """
 
     algorithm = "resample.resample"
@@ -55,8 +56,8 @@ class SampleAt(Opaque):
 
 
 @op(
-    "sample_at_backward(Tensor grad, Tensor input, Tensor grid, str mode, str padding_mode, bool align_corners, "
-    "any wanted) -> (Tensor, Tensor)",
+    "sample_at_backward(Tensor grad, Tensor input, Tensor grid, str mode, str padding_mode, "
+    "bool align_corners, any wanted) -> (Tensor, Tensor)",
     function=False, method=False,
 )  # fmt: skip
 class SampleAtBackward(Opaque):
@@ -76,12 +77,16 @@ class SampleAtBackward(Opaque):
 
 
 @op(
-    "cut_windows(Tensor input, int[] kernel, int[] dilation, int[] padding, int[] stride, int[] blocks) -> Tensor",
+    "cut_windows(Tensor input, int[] kernel, int[] dilation, int[] padding, int[] stride, int[] blocks) "
+    "-> Tensor",
     function=False,
     method=False,
 )
 class CutWindows(Opaque):
-    """Windows of images (N, C, H, W) as columns (N, C prod(kernel), windows); blocks: windows down and across."""
+    """Windows of images (N, C, H, W) as columns (N, C prod(kernel), windows).
+
+    blocks: windows down and across.
+    """
 
     algorithm = "windows.unfold"
 
@@ -93,8 +98,8 @@ class CutWindows(Opaque):
 
 
 @op(
-    "add_windows(Tensor input, int[] size, int[] kernel, int[] dilation, int[] padding, int[] stride, int[] blocks) "
-    "-> Tensor",
+    "add_windows(Tensor input, int[] size, int[] kernel, int[] dilation, int[] padding, int[] stride, "
+    "int[] blocks) -> Tensor",
     function=False, method=False,
 )  # fmt: skip
 class AddWindows(Opaque):

@@ -45,6 +45,13 @@ def _attention(tensors: list[Tensor], result: Tensor) -> int:
     return 2 * rows * key.shape[-2] * (query.shape[-1] + value.shape[-1])
 
 
+def _attention_backward(tensors: list[Tensor], result: Any) -> int:
+    """Five products: the scores again, and the gradients of weights, values, keys and queries."""
+    _, query, key, value = tensors[:4]
+    rows = query.numel() // query.shape[-1]
+    return 2 * rows * key.shape[-2] * (3 * query.shape[-1] + 2 * value.shape[-1])
+
+
 def _linear_backward(tensors: list[Tensor], result: Any) -> int:
     grad, input = tensors[:2]
     products = sum(1 for r in result[:2] if r is not None) if isinstance(result, tuple) else 1
@@ -58,5 +65,6 @@ _RULES = {
     **dict.fromkeys(("conv1d", "conv2d", "conv3d"), _convolution),
     **dict.fromkeys(("conv_transpose1d", "conv_transpose2d", "conv_transpose3d"), _transposed),
     **dict.fromkeys(("mul", "add", "sub", "div"), _elements),
-    "scaled_dot_product_attention": _attention,
+    "attention": _attention,
+    "attention_backward": _attention_backward,
 }

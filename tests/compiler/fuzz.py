@@ -35,7 +35,7 @@ def verdict(program, seed: int) -> str | None:
     runtime.poison(seed % 2 == 1)
     try:
         parts = program.parts()
-        found = difference(*parts, spoil=program.spoil)
+        found = difference(*parts, spoil=program.spoil, freeze=program.steady)
     except Exception as error:
         return OUTSIDE + text_of(error)
     finally:
@@ -103,7 +103,7 @@ def shortened(program, seed: int, known: str) -> None:
                 program.result = before
 
 
-def work(seeds: range, shorten: bool) -> None:
+def work(seeds: range, shorten: bool, steady: bool) -> None:
     """Run programs; a line of JSON before and after each."""
     from .fuzz_programs import program_of
 
@@ -113,7 +113,7 @@ def work(seeds: range, shorten: bool) -> None:
     for seed in seeds:
         say(begin=seed)
         try:
-            program = program_of(seed)
+            program = program_of(seed, steady)
         except Exception:
             say(end=seed, found="it could not be written", source=traceback.format_exc())
             continue
@@ -125,11 +125,11 @@ def work(seeds: range, shorten: bool) -> None:
         say(end=seed, found=found, source=program.source() if found else None, statements=len(program.body))
 
 
-def shorten_crash(seed: int) -> None:
+def shorten_crash(seed: int, steady: bool) -> None:
     """Shorten a program that ends its process."""
     from .fuzz_programs import program_of
 
-    program = program_of(seed)
+    program = program_of(seed, steady)
     found = in_a_child(program, seed)
     if found is not None:
         shortened(program, seed, found)
@@ -144,11 +144,13 @@ def shorten_crash(seed: int) -> None:
 class Worker:
     """A process that runs a range of seeds."""
 
-    def __init__(self, seeds: range, shorten: bool):
+    def __init__(self, seeds: range, shorten: bool, steady: bool):
         self.seeds, self.now, self.since = seeds, None, time.monotonic()
         words = [sys.executable, "-m", "tests.compiler.fuzz", "--worker", str(seeds.start), str(seeds.stop)]
         if shorten:
             words.append("--shorten")
+        if steady:
+            words.append("--freeze")
         self.patience = PATIENCE
         self.process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         self.pending = b""
@@ -173,18 +175,18 @@ class Worker:
 class Campaign:
     """All programs of one command."""
 
-    def __init__(self, first: int, count: int, jobs: int):
+    def __init__(self, first: int, count: int, jobs: int, steady: bool = False):
         self.waiting = [
             range(s, min(s + AT_ONCE, first + count)) for s in range(first, first + count, AT_ONCE)
         ][::-1]
-        self.jobs, self.clean, self.failed, self.statements = jobs, 0, [], 0
+        self.jobs, self.clean, self.failed, self.statements, self.steady = jobs, 0, [], 0, steady
         self.begun = time.monotonic()
 
     def run(self) -> int:
         workers: list[Worker] = []
         while self.waiting or workers:
             while self.waiting and len(workers) < self.jobs:
-                workers.append(Worker(self.waiting.pop(), len(self.failed) < SHORTENED))
+                workers.append(Worker(self.waiting.pop(), len(self.failed) < SHORTENED, self.steady))
             ready, _, _ = select.select([w.process.stdout for w in workers], [], [], 5.0)
             for worker in list(workers):
                 if worker.process.stdout in ready:
@@ -221,7 +223,9 @@ class Campaign:
             return
         self.waiting.append(range(worker.now + 1, worker.seeds.stop))
         print(f"\n# seed {worker.now}: the process ended with status {code}", flush=True)
-        words = [sys.executable, "-m", "tests.compiler.fuzz", "--crash", str(worker.now)]
+        words = [sys.executable, "-m", "tests.compiler.fuzz", "--crash", str(worker.now)] + [
+            "--freeze"
+        ] * self.steady
         found = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         last = (found.stdout.strip().splitlines() or [""])[-1]
         self.note(json.loads(last) if last else {"end": worker.now, "found": f"status {code}", "source": ""})
@@ -232,24 +236,25 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--count", type=int, default=1000, help="programs to run")
     parser.add_argument("--seed", type=int, default=0, help="seed of the first; the others follow")
     parser.add_argument("--jobs", type=int, default=1, help="worker processes")
+    parser.add_argument("--freeze", action="store_true", help="steady programs, with freeze=True")
     parser.add_argument("--show", type=int, help="print the program of a seed, without running it")
     parser.add_argument("--worker", type=int, nargs=2, help=argparse.SUPPRESS)
     parser.add_argument("--shorten", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--crash", type=int, help=argparse.SUPPRESS)
     chosen = parser.parse_args(arguments)
     if chosen.worker:
-        work(range(*chosen.worker), chosen.shorten)
+        work(range(*chosen.worker), chosen.shorten, chosen.freeze)
     elif chosen.crash is not None:
-        shorten_crash(chosen.crash)
+        shorten_crash(chosen.crash, chosen.freeze)
     elif chosen.show is not None:
         from .fuzz_programs import program_of
 
-        print(program_of(chosen.show).source())
+        print(program_of(chosen.show, chosen.freeze).source())
     else:
         with tempfile.TemporaryDirectory() as folder:  # thousands of kernels that no other program needs
             os.environ.setdefault("FLAMBEAU_CACHE", folder)
             os.environ.setdefault("FLAMBEAU_NUM_THREADS", "1")
-            return Campaign(chosen.seed, chosen.count, chosen.jobs).run()
+            return Campaign(chosen.seed, chosen.count, chosen.jobs, chosen.freeze).run()
     return 0
 
 

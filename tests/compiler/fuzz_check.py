@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
 from typing import Any
 
@@ -154,7 +155,7 @@ def seen(x: Any, storages: dict | None = None) -> Any:
     return x if isinstance(x, (int, str, bytes, bool, type(None))) else type(x).__name__
 
 
-def run(state, inputs, program, wrap, calls: int, spoil: bool) -> list:
+def run(state, inputs, program, wrap, calls: int, spoil: bool, steady: bool = False) -> list:
     """What is seen of each call of a program and of everything it can reach."""
     torch.manual_seed(11)
     keep: list = []
@@ -165,7 +166,8 @@ def run(state, inputs, program, wrap, calls: int, spoil: bool) -> list:
         log: list = []
         given = inputs(k)
         try:
-            result = function(k=k, log=log, keep=keep, **made, **given)
+            own = {} if steady else {"k": k, "log": log, "keep": keep}
+            result = function(**own, **made, **given)
         except Exception as error:  # any: what matters is that both runs raise the same
             result = text_of(error)
         if spoil:  # the caller may change an input before it reads the result
@@ -181,13 +183,17 @@ def run(state, inputs, program, wrap, calls: int, spoil: bool) -> list:
     return found
 
 
-def difference(state, inputs, program, calls: int = CALLS, spoil: bool = False) -> str | None:
+def difference(
+    state, inputs, program, calls: int = CALLS, spoil: bool = False, freeze: bool = False
+) -> str | None:
     """Where the compiled program differs from the eager one; None when nowhere."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         mode = torch.is_grad_enabled()
-        eager = run(state, inputs, program, lambda f: f, calls, spoil)
-        compiled = run(state, inputs, program, torch.compile, calls, spoil)
+        calls = max(calls, 6) if freeze else calls
+        compiler = functools.partial(torch.compile, freeze=freeze)
+        eager = run(state, inputs, program, lambda f: f, calls, spoil, freeze)
+        compiled = run(state, inputs, program, compiler, calls, spoil, freeze)
         assert torch.is_grad_enabled() is mode
     for k, (a, b) in enumerate(zip(eager, compiled, strict=True)):
         for part in a:
@@ -209,7 +215,7 @@ def first_difference(a: Any, b: Any) -> str:
     return f": eager {str(a)[:300]}, compiled {str(b)[:300]}"
 
 
-def check(state, inputs, program, calls: int = CALLS, spoil: bool = False) -> None:
+def check(state, inputs, program, calls: int = CALLS, spoil: bool = False, freeze: bool = False) -> None:
     """Fail where a compiled program differs from the eager one."""
-    found = difference(state, inputs, program, calls, spoil)
+    found = difference(state, inputs, program, calls, spoil, freeze)
     assert found is None, found

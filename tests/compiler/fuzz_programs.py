@@ -105,6 +105,11 @@ SHAPES = [
     (17,), (33, 7), (40, 70), (3, 700), (2, 2, 3, 5), (64,), (8, 16), (1, 1), (130,), (16, 3, 3),
 ]  # fmt: skip
 LARGEST = 20000
+#: what a repeated call does not do again: Python, and changes of what a tensor is (its shape, its leaf, its gradient)
+UNSTEADY = re.compile(
+    r"\b(k|log|keep|array|alias|numpy|hook|raise|if|for|while)\b|register_hook|retain_grad|requires_grad_|detach_\(|\.t_\(|"
+    r"transpose_|squeeze_|swapdims_|set_\(|resize|\.grad\b|\.data\b|model\.train|zero_grad|param_groups|checkpoint|out="
+)
 SKIPPED = ("empty", "resize", "random_from_to", "set_num", "set_", "data_ptr")
 
 
@@ -117,6 +122,7 @@ class Program:
     body: list[str] = field(default_factory=list)
     result: str = "[]"
     spoil: bool = False
+    steady: bool = False  # does the same in each call, and touches nothing but tensors: fit for freeze=True
 
     @staticmethod
     def names(lines: list[str]) -> list[str]:
@@ -133,13 +139,14 @@ class Program:
         def given(lines: list[str]) -> str:
             return "    return {" + ", ".join(f"{n!r}: {n}" for n in self.names(lines)) + "}\n\n\n"
 
-        names = ", ".join(["k", "log", "keep", *self.names(self.state), *self.names(self.inputs)])
+        own = [] if self.steady else ["k", "log", "keep"]
+        names = ", ".join([*own, *self.names(self.state), *self.names(self.inputs)])
         return (
             "from tests.compiler.fuzz_check import *\n\n\n"
             "def state(wrap):\n" + block(self.state) + given(self.state)
             + "def inputs(k):\n" + block(self.inputs) + given(self.inputs)
             + f"def program({names}):\n" + block(self.body) + f"    return {self.result}\n\n\n"
-            f"check(state, inputs, program, spoil={self.spoil})\n"
+            f"check(state, inputs, program, spoil={self.spoil}, freeze={self.steady})\n"
         )  # fmt: skip
 
     def parts(self) -> tuple:
@@ -153,10 +160,10 @@ class Program:
 class Writer:
     """Writes one program from a seed."""
 
-    def __init__(self, seed: int):
+    def __init__(self, seed: int, steady: bool = False):
         self.r = random.Random(seed)
         self.seed = seed
-        self.program = Program(spoil=self.r.random() < 0.3)
+        self.program = Program(spoil=self.r.random() < 0.3, steady=steady)
         self.lines = self.program.body
         self.count = 0
         self.env: dict = {"k": 0, "log": [], "keep": [], "wrap": lambda f: f}
@@ -198,7 +205,7 @@ class Writer:
     def write_inputs(self) -> None:
         r, put = self.r, self.program.inputs.append
         small = r.sample(SHAPES, 3)
-        varied = r.random() < 0.15
+        varied = r.random() < 0.15 and not self.program.steady
         for n in range(r.choice((2, 3, 4))):
             shape, dtype, seed = r.choice(small), r.choice(DTYPES), r.randrange(1000)
             if n == 0:
@@ -257,12 +264,14 @@ class Writer:
 
     def keep_line(self, line: str) -> bool:
         """Run a statement and keep it when it works; now and then keep the exception too."""
+        if self.program.steady and UNSTEADY.search(line):
+            return False
         before = dict(self.env)
         try:
             exec(compile(line, "<statement>", "exec"), self.env)
         except Exception as error:
             self.env = before
-            if self.r.random() < 0.01 and not isinstance(error, SyntaxError):
+            if self.r.random() < 0.01 and not self.program.steady and not isinstance(error, SyntaxError):
                 inner = "\n".join("    " + part for part in line.split("\n"))
                 self.lines.append(
                     f"try:\n{inner}\nexcept Exception as error:\n    log.append(text_of(error))"
@@ -410,8 +419,10 @@ class Writer:
         """Some statements under a context."""
         outside = self.lines
         how = self.r.choice(BLOCKS)
-        self.lines = inside = []
+        if self.program.steady and UNSTEADY.search(how):
+            return False
         context = eval(how, self.env)
+        self.lines = inside = []
         with context:
             for _ in range(self.r.randrange(1, 4)):
                 self.statement()
@@ -494,6 +505,6 @@ NAMES = sorted(
 )
 
 
-def program_of(seed: int) -> Program:
+def program_of(seed: int, steady: bool = False) -> Program:
     """The program of a seed."""
-    return Writer(seed).write()
+    return Writer(seed, steady).write()

@@ -122,7 +122,8 @@ def test_a_function_that_looks_at_values_goes_on():
         warnings.simplefilter("always")
         for k in range(12):
             assert f(torch.full((2,), float(k % 2))).tolist() == [2.0 if k % 2 else -1.0] * 2
-    assert len(seen) == 1 and "looks at a value" in str(seen[0].message)
+    assert [str(w.message) for w in seen if "looks at a value" not in str(w.message)] == []
+    assert len(seen) == 1
 
 
 def test_a_refused_value_is_an_error():
@@ -130,7 +131,7 @@ def test_a_refused_value_is_an_error():
     f = torch.compile(lambda index: F.embedding(index, table) * 2, freeze=True)
     for _ in range(5):
         f(torch.tensor([0, 2]))
-    with pytest.raises((IndexError, RuntimeError), match="index|refuse"):
+    with pytest.raises((IndexError, RuntimeError), match=r"index|refuse"):
         f(torch.tensor([0, 3]))
     assert f(torch.tensor([1, 1])).tolist() == [[4.0, 6.0]] * 2
 
@@ -150,4 +151,5 @@ def test_inference_of_a_module():
             assert torch.equal(compiled(x), model(x))
     x = torch.ones(3, 4, requires_grad=True)
     compiled(x).sum().backward()
-    assert x.grad is not None and model[0].weight.grad is not None
+    assert x.grad is not None
+    assert model[0].weight.grad is not None

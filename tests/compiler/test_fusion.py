@@ -97,7 +97,7 @@ CHAINS = {
     "several results": (kept_parts, (A, B), 1),
     "where and clamp": (leaky, (A, B), 1),
     "comparison and logic": (lambda a, b: ((a > 0) & (b < 1)) | (a == b), (A, B), 1),
-    "integers": (lambda a: (a * 3 - 1) // 2 % 5, (rand((7,), torch.int64, 1),), 1),
+    "integers": (lambda a: (a * 3 - 1) & 7 | 8, (rand((7,), torch.int64, 1),), 1),
     "bytes wrap around": (lambda a: (a.to(torch.uint8) * 100 + 99).float() / 3, (rand((9,), torch.int64, 2).abs(),), 1),
     "bool to float": (lambda a: (a > 0).float() * 2 + 1, (A,), 1),
     "double and back": (lambda a: (a.double() / 3).float() * 3, (A,), 1),
@@ -119,7 +119,7 @@ CHAINS = {
     "more arrays than registers": (many_arrays, [f32(6, 5, seed=k) for k in range(20)], 2),
     "a reduction between": (lambda a: (a * 2).sum(-1, keepdim=True) + a, (A,), 3),
     "a product between": (lambda a, b: torch.relu((a + 1) @ b.t()) * 2, (A, B), 3),
-    "gradient of a chain": (backward, (A, B), 3),
+    "gradient of a chain": (backward, (A, B), 2),
     "an empty tensor": (lambda a: (a * 2 + 1).exp(), (f32(0, 3),), 0),
 }  # fmt: skip
 #: results of few elements are compared by the last bit; these are large enough for vectors, tiles and several chunks
@@ -142,7 +142,7 @@ def test_kernels_of_a_chain(name):
     for _ in range(2):
         one, other = copies(arguments), copies(arguments)
         assert seen([function(*one), one]) == seen([compiled(*other), other])
-    assert sum(len(made.plan.steps) for made in compiled._root.plans) == kernels
+    assert sum(len(set(made.plan.node_of_step)) for made in compiled._root.plans) == kernels
 
 
 def test_what_only_kernels_exchange_is_never_stored():

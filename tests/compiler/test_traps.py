@@ -161,7 +161,11 @@ def test_train_and_eval():
 
         def call(k):
             model.train(k % 2 == 0)
-            return f(torch.arange(6.0).view(2, 3)), model[1].running_mean + 0, model[1].num_batches_tracked + 0
+            return (
+                f(torch.arange(6.0).view(2, 3)),
+                model[1].running_mean + 0,
+                model[1].num_batches_tracked + 0,
+            )
 
         return call
 
@@ -358,8 +362,12 @@ def test_learning_rate_schedule_and_accumulated_gradients():
 
 def test_a_whole_step_with_momentum_and_momentum_buffers():
     def make(wrap):
-        model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(64, 3))
-        optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9, nesterov=True, weight_decay=0.01)
+        model = nn.Sequential(
+            nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(64, 3)
+        )
+        optimizer = torch.optim.SGD(
+            model.parameters(), lr=0.1, momentum=0.9, nesterov=True, weight_decay=0.01
+        )
 
         @wrap
         def step(x, y):
@@ -480,7 +488,8 @@ def test_several_threads():
         t.start()
     for t in threads:
         t.join()
-    assert not wrong and recorder()[0] == 0
+    assert not wrong
+    assert recorder()[0] == 0
 
 
 def test_another_thread_looks_at_what_is_pending():
@@ -535,7 +544,8 @@ def test_memory_goes_with_the_function():
     for _ in range(5):
         root, f = make()
         gc.collect()
-        assert root() is None and f() is None
+        assert root() is None
+        assert f() is None
     assert torch.memory_stats()["in_use"] <= before
 
 

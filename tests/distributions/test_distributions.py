@@ -344,7 +344,7 @@ def test_the_closest_rule_is_taken():
     finally:
         D.kl._KL_REGISTRY.clear()
         D.kl._KL_REGISTRY.update(rules)
-        D.kl._KL_MEMOIZE.clear()
+        D.kl._chosen.clear()
     with pytest.raises(TypeError, match="Distribution subclass"):
         D.register_kl(3, D.Normal)
 

@@ -1,4 +1,4 @@
-"""Recurrent networks: the native layer against sums in NumPy, its gradients against the composed network's."""
+"""Recurrent networks: the native layer against sums in NumPy, its gradients against composed operators."""
 
 from __future__ import annotations
 

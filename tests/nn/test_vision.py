@@ -1,4 +1,4 @@
-"""Resizing, sampling, windows and pixel shuffles: against sums in NumPy, gradients against finite differences."""
+"""Resizing, sampling, windows and pixel shuffles, against sums in NumPy and finite differences."""
 
 from __future__ import annotations
 

@@ -82,7 +82,8 @@ def softmax_block(S, params, scores, mask, first, i0, keys, top, total, change):
                 store(x + j * QUERIES, one)
             most = select(one > most, one, most)
         for j in range(plain, some, unroll=None):
-            one = seen(S, load(x + j * QUERIES, W), first + j, i0 + v, low)
+            one = masked_scores(S, load(x + j * QUERIES, W), here, mask_row, first + j, lanes)
+            one = seen(S, one, first + j, i0 + v, low)
             store(x + j * QUERIES, one)
             most = select(one > most, one, most)
         store(top + v, most)

@@ -92,7 +92,9 @@ def linear_backward(call) -> None:
         k = next(out)
         rules = call.rules.bias_sum
         computed, _ = rules.accumulate(where.dtype)
-        part = SubCall(call, [0], [k], rules=rules, compute=computed, dims=tuple(range(where.ndim - 1)), scalar_names=[])
+        part = SubCall(
+            call, [0], [k], rules=rules, compute=computed, dims=tuple(range(where.ndim - 1)), scalar_names=[]
+        )
         reduce.reduce(part)
 
 

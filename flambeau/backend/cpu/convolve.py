@@ -66,7 +66,9 @@ def weight(call) -> None:
     where, grad = call.inputs
     geometry = tiled(call, where, grad, call.outputs[0])
     if geometry is not None:
-        winograd.weight_gradient(call, geometry, planes(call.input(0), where), planes(call.input(1), grad), call.out(0))
+        winograd.weight_gradient(
+            call, geometry, planes(call.input(0), where), planes(call.input(1), grad), call.out(0)
+        )
         return
     scratch = call.scratch(64)
     place = len(call.scratches) - 1

@@ -41,6 +41,7 @@ class Loop:
     numbers: list[tuple[str, int]] = field(default_factory=list)  # (type code, scalar of the recording)
     members: list[Entry] = field(default_factory=list)
     cost: int = 0
+    asked: dict[int, int] = field(default_factory=dict)  # how many members read a slot
 
     @property
     def slots_read(self) -> set[int]:
@@ -73,6 +74,7 @@ def loop_of(entry: Entry) -> Loop | None:
     if any(isinstance(p, list) for p in places):
         return None
     keep = [d for d, n in enumerate(known.shape) if n != 1]
+    keep.sort(key=lambda d: -known.operands[0][1][d])  # so that transposed loops meet in one space
     shape = tuple(known.shape[d] for d in keep)
     accesses = []
     for code, strides, word in known.operands:
@@ -82,10 +84,14 @@ def loop_of(entry: Entry) -> Loop | None:
         return None
     loop = Loop(shape, members=[entry], cost=known.cost)
     n_out = known.outputs
-    leaves = [loop.reads.setdefault(a, leaf("input", k, compute_code(a.code))) for k, a in enumerate(accesses[n_out:])]
+    leaves = [
+        loop.reads.setdefault(a, leaf("input", k, compute_code(a.code)))
+        for k, a in enumerate(accesses[n_out:])
+    ]
     scalar_words = first + len(places)
     loop.numbers = [(code, entry.first_scalar + word - scalar_words) for code, word in known.scalars]
     numbers = [leaf("scalar", n, code) for code, n in loop.numbers]
+    loop.asked = dict.fromkeys(loop.slots_read, 1)
     values = replace(known.function.outputs, leaves, numbers)
     loop.writes = dict(zip(accesses[:n_out], values))
     for a, b in pairs(list(loop.reads), list(loop.writes)):
@@ -151,7 +157,7 @@ def in_shape(loop: Loop, shape: tuple[int, ...]) -> Loop | None:
             return None
         moved[a] = a._replace(strides=tuple(strides))
     return Loop(shape, {moved[a]: e for a, e in loop.reads.items()}, {moved[a]: e for a, e in loop.writes.items()},
-                loop.numbers, loop.members, loop.cost)  # fmt: skip
+                loop.numbers, loop.members, loop.cost, loop.asked)  # fmt: skip
 
 
 def size_of(shape: Sequence[int]) -> int:
@@ -161,8 +167,11 @@ def size_of(shape: Sequence[int]) -> int:
     return size
 
 
-def join(first: Loop, second: Loop) -> Loop | None:
-    """`first`, then `second`, as one loop; None where that is impossible or does not pay."""
+def join(first: Loop, second: Loop, readers: dict[int, int] | None = None) -> Loop | None:
+    """`first`, then `second`, as one loop; None where that is impossible or does not pay.
+
+    readers: how many loops and programs want a slot; one that only the joined loop wants is not stored.
+    """
     if size_of(first.shape) != size_of(second.shape) or first.cost + second.cost > MOST_COST:
         return None
     if not (first.slots_read | first.slots_written) & (second.slots_read | second.slots_written):
@@ -193,8 +202,15 @@ def join(first: Loop, second: Loop) -> Loop | None:
         else:
             inputs[id(old)] = merged.reads.setdefault(a, old)
     merged.numbers += [n for n in second.numbers if n not in merged.numbers]
-    merged.writes = {**first.writes, **dict(zip(second.writes, substitute(list(second.writes.values()), inputs)))}
-    if len(merged.reads) + len(merged.writes) > MOST_OPERANDS:
+    merged.writes = {
+        **first.writes,
+        **dict(zip(second.writes, substitute(list(second.writes.values()), inputs))),
+    }
+    merged.asked = {s: first.asked.get(s, 0) + second.asked.get(s, 0) for s in (*first.asked, *second.asked)}
+    stored_now = sum(
+        readers is None or readers.get(w.slot, 0) > merged.asked.get(w.slot, 0) for w in merged.writes
+    )
+    if len(merged.reads) + stored_now > MOST_OPERANDS:
         return None
     return merged
 
@@ -231,41 +247,50 @@ def substitute(roots: list[Expr], leaves: dict[int, Expr]) -> list[Expr]:
 def depends(later, earlier) -> bool:
     """Whether one must run after the other."""
     return bool(
-        earlier.slots_written & (later.slots_read | later.slots_written) or earlier.slots_read & later.slots_written
+        earlier.slots_written & (later.slots_read | later.slots_written)
+        or earlier.slots_read & later.slots_written
     )
 
 
-def fuse(nodes: list) -> list:
-    """Join loops where order and index space allow it."""
+def fuse(nodes: list, seen: set[int]) -> list:
+    """Join loops where order and index space allow it. seen: slots that are wanted after the plan."""
+    readers = dict.fromkeys(seen, len(nodes) + 1)
+    for node in nodes:
+        for slot in node.slots_read:
+            readers[slot] = readers.get(slot, 0) + 1
     found: list = []
     for node in nodes:
-        if isinstance(node, Loop):
-            at = partner(found, node)
-            if at is not None:
-                place, merged, moves_down = at
-                if moves_down:
-                    del found[place]
-                    found.append(merged)
-                else:
-                    found[place] = merged
-                continue
+        at = len(found)
         found.append(node)
+        while isinstance(found[at], Loop):
+            joined = partner(found, at, readers)
+            if joined is None:
+                break
+            place, merged, moves_down = joined
+            del found[at]
+            if moves_down:
+                del found[place]
+                at -= 1
+                found.insert(at, merged)
+            else:
+                at = place
+                found[at] = merged
     return found
 
 
-def partner(found: list, node: Loop):
-    """(place, joined loop, whether it goes to the end) of an earlier loop that this one can join."""
+def partner(found: list, at: int, readers: dict[int, int]):
+    """(place, joined loop, whether it goes where this one is) of an earlier loop that the one at a place can join."""
+    node = found[at]
     free = True  # whether nothing after the place looked at must run before this loop
     looked = 0
-    for k in range(len(found) - 1, -1, -1):
+    for k in range(at - 1, -1, -1):
         other = found[k]
         if isinstance(other, Loop):
             looked += 1
-            moves_down = not free
-            if free or not any(depends(x, other) for x in found[k + 1 :]):
-                merged = join(other, node)
+            if free or not any(depends(x, other) for x in found[k + 1 : at]):
+                merged = join(other, node, readers)
                 if merged is not None:
-                    return k, merged, moves_down
+                    return k, merged, not free
         if looked > REACH:
             return None
         free = free and not depends(node, other)
@@ -275,7 +300,9 @@ def partner(found: list, node: Loop):
 # -- emitting ------------------------------------------------------------------------------------------------
 
 
-def function_of(loop: Loop, wanted: set[int]) -> tuple[ScalarFunction, list[Access], list[Access], list[tuple[str, int]]]:
+def function_of(
+    loop: Loop, wanted: set[int]
+) -> tuple[ScalarFunction, list[Access], list[Access], list[tuple[str, int]]]:
     """The scalar function of a loop with its outputs (those whose slot is wanted), inputs and numbers, as used."""
     outputs = [a for a in loop.writes if a.slot in wanted]
     values = [convert(loop.writes[a], compute_code(a.code)) for a in outputs]

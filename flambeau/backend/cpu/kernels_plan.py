@@ -172,7 +172,9 @@ def run_known(plan: WORD) -> i64:
     bases_block = block_new(8 * recorder[3] + 8)
     frame_block = block_new(8 * plan[4] + 8)
     arena_block = block_new(plan[10])
-    fits = bitcast(bases_block, i64) != 0 and bitcast(frame_block, i64) != 0 and bitcast(arena_block, i64) != 0
+    fits = (
+        bitcast(bases_block, i64) != 0 and bitcast(frame_block, i64) != 0 and bitcast(arena_block, i64) != 0
+    )
     done = i64(0)
     if fits:
         bases = bitcast(bases_block[0], WORD)

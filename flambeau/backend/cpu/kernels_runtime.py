@@ -236,7 +236,11 @@ def py_give_away(self: OBJECT, args: OBJECTS, nargs: i64) -> OBJECT:
 @native
 def py_version(self: OBJECT, args: OBJECTS, nargs: i64) -> OBJECT:
     """version(memory) -> how often it was written in place"""
-    count = block_of(args[0])[2]
+    block = block_of(args[0])
+    if bitcast(block, i64) == 0:  # a tensor without data
+        call_c("PyErr_Clear", void)
+        return call_c("PyLong_FromLongLong", OBJECT, i64(0))
+    count = block[2]
     if count < 0:
         refuse_inference(i64(7))
         return bitcast(i64(0), OBJECT)

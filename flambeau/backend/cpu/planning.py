@@ -5,7 +5,7 @@ from __future__ import annotations
 from . import fusion, pointwise
 from .fusion import Loop, Program
 from .kernels_runtime import FIRST
-from .recording import ARENA, PLANNER, Entry, Plan, Trace
+from .recording import ARENA, Entry, Plan, Trace
 
 ALIGN = 64
 
@@ -14,7 +14,7 @@ def make_plan(trace: Trace) -> Plan:
     """The plan of a trace."""
     nodes = [node_of(entry, trace) for entry in needed(trace)]
     plan = Plan(trace.kept, kept_sizes(trace))
-    plan.nodes = nodes = fusion.fuse(nodes)
+    plan.nodes = nodes = fusion.fuse(nodes, set(trace.kept) | set(trace.outside))
     stored = [stored_slots(trace, nodes, number) for number in range(len(nodes))]
     place_in_arena(plan, trace, nodes, stored)
     for number, node in enumerate(nodes):
@@ -202,6 +202,3 @@ def add_loop(plan: Plan, loop: Loop, stored: set[int]) -> None:
         function, loop.shape, operands, len(outputs), scalars, cost=fusion.cost(function)
     )
     plan.add_step(address, parameters, n, chunk, start)
-
-
-PLANNER.append(make_plan)

@@ -29,8 +29,6 @@ _release.argtypes = [ctypes.c_void_p]
 PLAN = 21  # words of a plan
 _BUSY = 1  # stands for a recording thread while its plan is being made: no thread has this number
 
-#: makes the plan of a trace: PLANNER[0](trace) -> Plan; set by the compiler
-PLANNER: list[Callable] = []
 #: what is told of each plan that is made: LOG[0](attached, those before it)
 LOG: list[Callable] = []
 
@@ -198,13 +196,12 @@ def settle(at_end: bool = False) -> None:
         return
     if WATCHER[0] is not None:
         WATCHER[0].segment(at_end)
-    if runtime.run_recorded() is None:
+    while runtime.run_recorded() is None:  # once more where a result died while the plan for it was made
         owner, _words[0], _planning[0] = _words[0], _BUSY, own
         try:
             attach(*_trace())
         finally:
             _words[0] = owner
-        runtime.run_recorded()
 
 
 #: what is told of every settling, with `segment(at_end)`, before it runs
@@ -231,7 +228,10 @@ def segment() -> Segment:
     """The recording as it is now."""
     trace, last = _trace()
     slots = _read(_words[6], 3 * _words[3]) if _words[3] else []
-    outside = [(k, ctypes.cast(slots[3 * k + 1], ctypes.py_object).value, slots[3 * k + 2], slots[3 * k]) for k in trace.outside]
+    outside = [
+        (k, ctypes.cast(slots[3 * k + 1], ctypes.py_object).value, slots[3 * k + 2], slots[3 * k])
+        for k in trace.outside
+    ]
     scalars = _read(_words[8], _words[4]) if _words[4] else []
     return Segment(trace, last, outside, [(k, slots[3 * k]) for k in trace.kept], scalars)
 
@@ -337,7 +337,9 @@ def read_entry(words: list[int], first_scalar: int) -> Entry:
 def attach(trace: Trace, last: int) -> None:
     """Make the plan of a trace and hang it on its last entry."""
     begun, compiled = time.perf_counter(), jit.counts["compiled"]
-    plan = PLANNER[0](trace)
+    from .planning import make_plan
+
+    plan = make_plan(trace)
     plan.seconds, plan.compiled = time.perf_counter() - begun, jit.counts["compiled"] - compiled
     following = Root()
     moves = [(word, trace.slots if slot == ARENA else slot, by) for word, slot, by in plan.moves]

@@ -111,7 +111,7 @@ def kernel(name: str, mode: str, code: str, packed: bool, projected: bool) -> in
         return module.text()
 
     prints = (static.SIGMOID.fingerprint(), static.TANH.fingerprint(), static.ACTIVATION.fingerprint())
-    key = f"recurrent {(name, mode, code, packed, projected, shapes, group, prints)!r} {_source_key()}"
+    key = f"recurrent {(name, mode, code, packed, projected, lanes, shapes, group, prints)!r} {_source_key()}"
     return jit.build(key, text, [name], 3)[0]
 
 
@@ -246,8 +246,8 @@ def refused(code: int, step: int, rows_: int) -> Exception:
     return explained(
         RuntimeError,
         "batch_sizes do not describe the data of the packed sequence",
-        need="positive sizes that never rise, the first the size of the batch, that add up to the rows of the "
-        f"data; wrong at step {step}, sum {rows_}",
+        need="positive sizes that never rise, the first the size of the batch, that add up to the rows "
+        f"of the data; wrong at step {step}, sum {rows_}",
     )
 
 

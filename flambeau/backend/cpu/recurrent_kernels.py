@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 from .conv_lanes import first_lanes, load_masked, store_masked
 from .gemm_pack import transpose_block
-from .native import bitcast, fill_bytes, load, local, native, store, unroll
+from .native import bitcast, fill_bytes, load, local, native, static, store, unroll
 from .recurrent_tiles import ROWS, sums
 from .types import i64, ptr, vec
 
@@ -27,6 +27,12 @@ WORDS = (
 at = SimpleNamespace(**{name: position for position, name in enumerate(WORDS)})
 #: error code of sizes that cannot be
 BAD_SIZES = 4
+
+
+@static
+def record(b, **values):
+    """Values under names, to hand on together."""
+    return SimpleNamespace(**{name: b.value(value) for name, value in values.items()})
 
 
 @native
@@ -57,7 +63,7 @@ def check_sizes(frame: ptr(i64), params: ptr(i64), begin: i64, end: i64):
 
 @native
 def gather_bias(frame: ptr(i64), params: ptr(i64), begin: i64, end: i64):
-    """The biases of one direction as padded rows: the sums of both, and where they stay apart the hidden one."""
+    """The biases of one direction as padded rows: the sums of both; the one that stays apart comes last."""
     hidden, width = params[3], params[4]
     goal = bitcast(frame[params[2]], ptr(T)) + params[5]
     for g in range(GATES + APART, unroll=None):
@@ -115,8 +121,8 @@ def turn(S, source, source_row, to, rows, width):
 
 # -- gates of L units of one row -----------------------------------------------------------------------------
 #
-# share: what the state gives to the gates; given: what the input gives, `step` from gate to gate; x, kept_here:
-# where gates and cells are kept for the backward pass, if they are.
+# share: what the state gives to the gates; given: what the input gives, `step` from gate to gate; x,
+# kept_here: where gates and cells are kept for the backward pass, if they are.
 
 
 @native
@@ -175,63 +181,55 @@ def blocks_of(S, count):
 
 
 @native
-def step_units(S, params, weights, state, next_state, share, rows, x, bias, carry, output, output_row, kept,
-               keeps, empty, inputs, input_weights):  # fmt: skip
-    """All units of one step: products, gates, and the new state in rows (output) and transposed.
-
-    With `input_weights` the input's share is computed here, from the transposed `inputs`; else x holds it.
-    """
-    T, L = S.T, S.L
+def unit_products(S, params, P, state, share, input_share, rows, x, first, count, empty):
+    """What the state (unless it is `empty`) and the input give to the gates of some blocks of units."""
+    L, row = S.L, i64(S.GATES * S.GROUP * S.L)
     hidden, k, features = params[at.hidden], params[at.state], params[at.features]
+    if params[at.input_weights] != 0:
+        panels = P.input_weights + first * S.GATES * features * L
+        sums(
+            S,
+            table_of(params),
+            P.inputs,
+            panels,
+            features * L,
+            features,
+            count * S.GATES,
+            input_share,
+            row,
+            rows,
+        )
+    if not empty:
+        ahead = ((x + first * L, S.GATES * hidden, hidden if S.GATES > 1 else i64(L)),)
+        panels = P.weights + first * S.GATES * k * L
+        sums(S, table_of(params), state, panels, k * L, k, count * S.GATES, share, row, rows, ahead)
+
+
+@native
+def step_units(S, params, P, state, next_state, share, rows, here, empty):
+    """All units of one step: products, gates, and the new state in rows (output) and transposed."""
+    T, L = S.T, S.L
+    hidden, output_row = params[at.hidden], params[at.output_row]
     blocks = blocks_of(S, hidden)
-    x_row, width = S.GATES * hidden, blocks * L
-    share_row = S.GATES * S.GROUP * L
+    x_row, width, share_row = S.GATES * hidden, blocks * L, S.GATES * S.GROUP * L
     found, input_share = local(T, ROWS * L), local(T, S.SHARE)
-    fused = params[at.input_weights] != 0
+    x, kept, output = P.gates + here * x_row, P.kept + here * hidden, P.output + here * output_row
     for first in range(0, blocks, S.GROUP, unroll=None):
         count = min(blocks - first, i64(S.GROUP))
-        ahead = ((x + first * L, x_row, hidden if S.GATES > 1 else i64(L)),)
-        if fused:
-            panels = input_weights + first * S.GATES * features * L
-            sums(
-                S,
-                table_of(params),
-                inputs,
-                panels,
-                features * L,
-                features,
-                count * S.GATES,
-                input_share,
-                i64(share_row),
-                rows,
-            )
-        if empty == 0:
-            panels = weights + first * S.GATES * k * L
-            sums(
-                S,
-                table_of(params),
-                state,
-                panels,
-                k * L,
-                k,
-                count * S.GATES,
-                share,
-                i64(share_row),
-                rows,
-                ahead,
-            )
+        unit_products(S, params, P, state, share, input_share, rows, x, first, count, empty)
         for block in range(first, first + count, unroll=None):
             unit = block * L
             mask = first_lanes(hidden - unit, L)
-            offsets = [load(bias + (g * width + unit), vec(T, L)) for g in unroll(S.GATES + S.APART)]
+            offsets = [load(P.bias + (g * width + unit), vec(T, L)) for g in unroll(S.GATES + S.APART)]
             within = (block - first) * S.GATES * L
             given, given_row, step = x + unit, x_row, hidden
-            if fused:
+            if params[at.input_weights] != 0:
                 given, given_row, step = input_share + within, i64(share_row), i64(L)
             for r in range(rows, unroll=None):
                 h = S.UNITS(
-                    S, share + (within + r * share_row), given + r * given_row, step, x + (r * x_row + unit), hidden,
-                    mask, offsets, carry + (r * width + unit), keeps, kept + (r * hidden + unit),
+                    S, share + (within + r * share_row), given + r * given_row, step, x + (r * x_row + unit),
+                    hidden, mask, offsets, P.carry + (r * width + unit), params[at.kept] != 0,
+                    kept + (r * hidden + unit),
                 )  # fmt: skip
                 store(found + r * L, h)
                 if not S.PROJECTED:
@@ -240,15 +238,15 @@ def step_units(S, params, weights, state, next_state, share, rows, x, bias, carr
 
 
 @native
-def project_rows(S, params, matrix, source, share, rows, output, output_row, next_state):
+def project_rows(S, params, P, share, rows, here, next_state):
     """The output of a projected LSTM, from the transposed product of gates."""
-    k, width = params[at.hidden], params[at.state]
+    k, width, output_row = params[at.hidden], params[at.state], params[at.output_row]
     WIDE = S.SHAPES[0] * S.L
     for unit in range(0, width, WIDE, unroll=None):
         columns = min(width - unit, i64(WIDE))
-        sums(S, table_of(params), source, matrix + unit * k, k * S.L, k, blocks_of(S, columns), share, i64(WIDE),
-             rows)  # fmt: skip
-        write_rows(S, share, i64(WIDE), output + unit, output_row, rows, columns)
+        panels, count = P.matrix + unit * k, blocks_of(S, columns)
+        sums(S, table_of(params), P.product, panels, k * S.L, k, count, share, i64(WIDE), rows)
+        write_rows(S, share, i64(WIDE), P.output + (here * output_row + unit), output_row, rows, columns)
         turn(S, share, i64(WIDE), next_state + unit * ROWS, rows, columns)
 
 
@@ -281,84 +279,98 @@ def begin_rows(S, first, state, k, had, rows):
 
 
 def scratch_forward(lanes: int, hidden: int, state: int, features: int, projected: bool) -> int:
-    """Elements of scratch memory of an item: transposed states and inputs, cells, the projection's operand."""
+    """Elements of scratch memory of an item: as `forward_places` cuts them."""
     width = -(-hidden // lanes) * lanes
     return ROWS * (2 * state + features + width + (hidden if projected else 0))
 
 
 @native
+def forward_places(S, frame, params, item):
+    """Of an item: which rows it is for, and where its part of every buffer begins."""
+    T, L = S.T, S.L
+    side, back, n0, n1 = slice_of(params, item)
+    hidden, k, rows, features = params[at.hidden], params[at.state], params[at.rows], params[at.features]
+    width = blocks_of(S, hidden) * L
+    room = ROWS * (2 * k + features + width + (hidden if S.PROJECTED else i64(0)))
+    state = buffer(T, frame, params[at.scratch]) + item * room
+    zero(T, state, room)
+    carry = state + 2 * ROWS * k
+    inputs = carry + ROWS * width
+    at_row = side * params[at.batch] + n0  # of what has a row for each direction and sequence
+    gates = bitcast(frame[params[at.gates]] + params[at.gates_offset], ptr(T))
+    kept = bitcast(frame[params[at.kept]] + params[at.kept_offset], ptr(T))
+    return record(
+        back=back, n0=n0, n1=n1, width=width, sizes=buffer(i64, frame, params[at.sizes]), state=state,
+        carry=carry, inputs=inputs, product=inputs + ROWS * features,
+        first=buffer(T, frame, params[at.first]) + at_row * k,
+        first_cell=buffer(T, frame, params[at.first_cell]) + at_row * hidden,
+        last=buffer(T, frame, params[at.last]) + at_row * k,
+        last_cell=buffer(T, frame, params[at.last_cell]) + at_row * hidden,
+        gates=gates + side * rows * S.GATES * hidden,
+        kept=kept + side * rows * hidden,
+        weights=buffer(T, frame, params[at.weights]) + side * S.GATES * width * k,
+        input=buffer(T, frame, params[at.input]),
+        input_weights=buffer(T, frame, params[at.input_weights]) + side * S.GATES * width * features,
+        matrix=buffer(T, frame, params[at.projection]) + side * blocks_of(S, k) * L * hidden,
+        bias=buffer(T, frame, params[at.bias]) + side * (S.GATES + S.APART) * width,
+        output=buffer(T, frame, params[at.output]) + side * k,
+    )  # fmt: skip
+
+
+@native
+def finish_rows(S, params, P, here, left, rows):
+    """Write the last states of rows [left, rows) of the slice."""
+    hidden, k, output_row = params[at.hidden], params[at.state], params[at.output_row]
+    source = P.output + (here + left) * output_row
+    write_rows(S, source, output_row, P.last + left * k, k, rows - left, k)
+    if S.GATES == 4:
+        to = P.last_cell + left * hidden
+        write_rows(S, P.carry + left * P.width, P.width, to, hidden, rows - left, hidden)
+
+
+@native
 def forward(frame: ptr(i64), params: ptr(i64), begin: i64, end: i64):
     """Program step: item ``direction * slices + slice`` of the batch through all steps."""
-    T, L = S.T, S.L
+    T = S.T
     hidden, k, batch, steps = params[at.hidden], params[at.state], params[at.batch], params[at.steps]
-    width = blocks_of(S, hidden) * L
-    share = local(T, S.SHARE)
     features = params[at.features]
-    room = ROWS * (2 * k + features + width + (hidden if S.PROJECTED else i64(0)))
-    sizes = buffer(i64, frame, params[at.sizes])
+    share = local(T, S.SHARE)
     for item in range(begin, end, unroll=None):
-        turned, back, n0, n1 = slice_of(params, item)
-        state = buffer(T, frame, params[at.scratch]) + item * room
-        next_state = state + ROWS * k
-        carry = next_state + ROWS * k
-        inputs = carry + ROWS * width
-        product = inputs + ROWS * features
-        zero(T, state, room)
-        at_row = turned * batch + n0  # of what has a row for each direction and element of the batch
-        from_first = buffer(T, frame, params[at.first]) + at_row * k
+        P = forward_places(S, frame, params, item)
         if S.GATES == 3 and params[at.first] != 0:
-            read_rows(S, from_first, carry, width, n1 - n0, hidden)
+            read_rows(S, P.first, P.carry, P.width, P.n1 - P.n0, hidden)
         if params[at.first_cell] != 0:
-            from_cell = buffer(T, frame, params[at.first_cell]) + at_row * hidden
-            read_rows(S, from_cell, carry, width, n1 - n0, hidden)
-        gates = bitcast(frame[params[at.gates]] + params[at.gates_offset], ptr(T))
-        gates = gates + turned * params[at.rows] * S.GATES * hidden
-        kept = bitcast(frame[params[at.kept]] + params[at.kept_offset], ptr(T))
-        kept = kept + turned * params[at.rows] * hidden
-        weights = buffer(T, frame, params[at.weights]) + turned * S.GATES * width * k
-        input_weights = buffer(T, frame, params[at.input_weights]) + turned * S.GATES * width * features
-        matrix = buffer(T, frame, params[at.projection]) + turned * blocks_of(S, k) * L * hidden
-        bias = buffer(T, frame, params[at.bias]) + turned * (S.GATES + S.APART) * width
-        output = buffer(T, frame, params[at.output]) + turned * k
-        output_row = params[at.output_row]
+            read_rows(S, P.first_cell, P.carry, P.width, P.n1 - P.n0, hidden)
+        state, next_state = P.state, P.state + ROWS * k
         row, had = i64(0), i64(0)
-        if back:
+        if P.back:
             row = params[at.rows]
         for step in range(steps, unroll=None):
             t, following = step, step + 1
-            if back:
+            if P.back:
                 t, following = steps - 1 - step, steps - 2 - step
-            rows, size = alive(S, sizes, t, n0, n1, batch)
-            if back:
+            rows, size = alive(S, P.sizes, t, P.n0, P.n1, batch)
+            if P.back:
                 row -= size
             if rows > 0:
-                empty = i64(0)
-                if params[at.first] != 0:
-                    begin_rows(S, from_first, state, k, had, rows)
-                elif step == 0:
-                    empty = i64(1)
+                here = row + P.n0
+                empty = params[at.first] == 0 and step == 0
+                if empty:
                     zero(T, share, S.SHARE)
+                if params[at.first] != 0:
+                    begin_rows(S, P.first, state, k, had, rows)
                 had = max(had, rows)
-                here = row + n0
                 if params[at.input_weights] != 0:
-                    given = buffer(T, frame, params[at.input]) + here * features
-                    turn(S, given, features, inputs, rows, features)
-                target = product if S.PROJECTED else next_state
-                out = output + here * output_row
-                step_units(S, params, weights, state, target, share, rows, gates + here * S.GATES * hidden, bias,
-                           carry, out, output_row, kept + here * hidden, params[at.kept] != 0, empty,
-                           inputs, input_weights)  # fmt: skip
+                    turn(S, P.input + here * features, features, P.inputs, rows, features)
+                target = P.product if S.PROJECTED else next_state
+                step_units(S, params, P, state, target, share, rows, here, empty)
                 if S.PROJECTED:
-                    project_rows(S, params, matrix, product, share, rows, out, output_row, next_state)
+                    project_rows(S, params, P, share, rows, here, next_state)
                 left = i64(0)
                 if step + 1 < steps:
-                    left, _ = alive(S, sizes, following, n0, n1, batch)
-                if left < rows:  # the last step of these rows
-                    to = buffer(T, frame, params[at.last]) + (at_row + left) * k
-                    write_rows(S, out + left * output_row, output_row, to, k, rows - left, k)
-                    if S.GATES == 4:
-                        to = buffer(T, frame, params[at.last_cell]) + (at_row + left) * hidden
-                        write_rows(S, carry + left * width, width, to, hidden, rows - left, hidden)
+                    left, _ = alive(S, P.sizes, following, P.n0, P.n1, batch)
+                if left < rows:
+                    finish_rows(S, params, P, here, left, rows)
                 state, next_state = next_state, state
-            if not back:
+            if not P.back:
                 row += size

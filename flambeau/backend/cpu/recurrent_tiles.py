@@ -69,7 +69,7 @@ def tile(a: ptr(T), b: ptr(T), panel: i64, c: ptr(T), c_row: i64, k: i64):
 
 @native
 def fetch(AHEAD, p, rows):
-    """Ask for what is needed soon: of each (pointer, row stride, step a panel) the line of panel p in every row."""
+    """Ask for data early: of (pointer, row stride, panel stride) the line of panel p in every row."""
     for stream in AHEAD:
         here = stream[0] + p * stream[2]
         for _ in range(rows, unroll=None):
@@ -108,7 +108,7 @@ def sums(S, tiles, a, b, panel, k, panels, c, c_row, rows, AHEAD=()):
 
 @native
 def pack_turned(frame: ptr(i64), params: ptr(i64), begin: i64, end: i64):
-    """Panels of the transpose of rows (gate, unit): item ``block * gates + gate`` has the units of one block."""
+    """Panels of the transpose of rows (gate, unit): item ``block * gates + gate`` is a block of units."""
     source = bitcast(frame[params[0]], ptr(T))
     goal = bitcast(frame[params[1]], ptr(T)) + params[2]
     gates, units, k = params[3], params[4], params[5]

@@ -1,7 +1,8 @@
 """Resizing along one dimension: each element of the result is a weighted sum of a few elements of the input.
 
-Which ones, and with what weights, stands in tables (`resample.py`). `mix` serves a dimension with others inside
-it, where whole rows are added; `slide` serves the innermost dimension, where lanes gather their own elements.
+Which ones, and with what weights, stands in tables (`resample.py`). `mix` serves a dimension with others
+inside it, where whole rows are added; `slide` serves the innermost dimension, where lanes gather their own
+elements.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ from .gemm_tiles import multiply_add
 from .native import bitcast, load, local, native, splat, store, unroll
 from .types import f64, i32, i64, ptr, vec
 
-#: words of a pass: 0 slide or 1 mix, what lies outside, lengths before and after, what lies inside, and where its
-#: table begins among the parameters
+#: words of a pass: 0 slide or 1 mix, what lies outside, lengths before and after, what lies inside, and where
+#: its table begins among the parameters
 PASS = 6
 #: words of the parameters of `planes` before its passes
 HEAD = 8
@@ -104,7 +105,8 @@ def slide(T, L, source, old, new, table, to, first, last):
             else:
                 for r in range(last - row, unroll=None):
                     slide_vector(
-                        T, L, 1, here + r * old, old, goal + (r * new + v * L), new, places, weights, start, stop, left
+                        T, L, 1, here + r * old, old, goal + (r * new + v * L), new, places, weights, start,
+                        stop, left,
                     )  # fmt: skip
             start = stop
 

@@ -139,7 +139,7 @@ def combinations(b, axes):
 
 @native
 def find_taps(S, params, grid, left, places, weights, slopes):
-    """Write the taps of up to L points: places, weights and (with SLOPES) the weights' slope along each axis."""
+    """Write the taps of up to L points: places, weights and (with SLOPES) the weights' slopes."""
     T, L = S.T, S.L
     there = first_lanes(left, L)
     AXES = []

@@ -8,13 +8,13 @@ from .types import BY_CODE, i8, i16, i32, i64, ptr, vec
 
 #: elements that one item of work should move
 ITEM = 16384
-#: parameters after the buffers: sizes of the image, windows down and across, then kernel, dilation, padding, stride
+#: parameters after the buffers: size of the image, windows down and across, kernel, dilation, padding, stride
 HEIGHT, WIDTH, DOWN, ACROSS, TALL, WIDE, DILATE_Y, DILATE_X, PAD_Y, PAD_X, STEP_Y, STEP_X = range(2, 14)
 
 
 @native
 def span(place, step, size, count):
-    """The windows [first, last) whose element at `place` of the first one, `step` further in each, is inside."""
+    """The windows [first, last) whose element is inside: at `place` in the first, `step` further in each."""
     first, last = i64(0), i64(0)
     if place < 0:
         first = (step - 1 - place) // step
@@ -132,7 +132,7 @@ def pick(b, vectors, positions):
 
 @native
 def spread_pixels(frame: ptr(i64), params: ptr(i64), begin: i64, end: i64):
-    """Rows of the larger image: each takes its elements in turn from R rows, `apart` elements from one another."""
+    """Rows of the larger image: each takes its elements in turn from R rows."""
     source, target = bitcast(frame[params[0]], ptr(T)), bitcast(frame[params[1]], ptr(T))
     r, height, width = params[2], params[3], params[4]
     apart = height * width

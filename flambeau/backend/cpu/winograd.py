@@ -15,11 +15,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from . import gemm
-from .conv_lanes import first_lanes, gather_lanes, lane_numbers, load_masked, store_masked
 from .conv_kernels import Words
+from .conv_lanes import first_lanes, gather_lanes, lane_numbers, load_masked, store_masked
 from .gemm import Operand
 from .native import bitcast, fill_bytes, fma, load, local, native, prefetch, shuffle, splat, store, unroll
-from .types import f32, i8, i32, i64, ptr, vec
+from .types import f32, i8, i64, ptr, vec
 
 LANES = 16
 POINTS = 36
@@ -63,7 +63,12 @@ class Geometry(NamedTuple):
 
 def pays(g: Geometry) -> bool:
     """Whether the transformed way is the faster one, by a count of cycles."""
-    if min(g.channels, g.rows) < 16 or g.pitch * 4 + 5 * LANES > ROW or g.pitch * 2 > STRIP or g.samples * g.tiles < 24:
+    if (
+        min(g.channels, g.rows) < 16
+        or g.pitch * 4 + 5 * LANES > ROW
+        or g.pitch * 2 > STRIP
+        or g.samples * g.tiles < 24
+    ):
         return False
     if 0 in (g.out_height, g.out_width) or max(g.padding) > 2:
         return False
@@ -176,7 +181,10 @@ def split_plane(source: F, phases: F, size: i64, pitch: i64, first: i64, lines: 
                 a, b = load(row + 4 * t, V, 4), load(row + (4 * t + LANES), V, 4)
                 c, d = load(row + (4 * t + 2 * LANES), V, 4), load(row + (4 * t + 3 * LANES), V, 4)
                 for j in unroll(4):
-                    low, high = shuffle(a, b, [j + 4 * k for k in range(8)]), shuffle(c, d, [j + 4 * k for k in range(8)])
+                    low, high = (
+                        shuffle(a, b, [j + 4 * k for k in range(8)]),
+                        shuffle(c, d, [j + 4 * k for k in range(8)]),
+                    )
                     store(phase + (j * size + t), shuffle(low, high, [k for k in range(16)]), 4)
 
 
@@ -190,12 +198,16 @@ def join_line(phase: F, line: F, size: i64, pitch: i64):
             ab = shuffle(p0, p1, [8 * half + k // 2 + 16 * (k % 2) for k in range(16)])
             cd = shuffle(p2, p3, [8 * half + k // 2 + 16 * (k % 2) for k in range(16)])
             for part in unroll(2):
-                joined = shuffle(ab, cd, [8 * part + k // 4 * 2 + k % 2 + 16 * (k % 4 // 2) for k in range(16)])
+                joined = shuffle(
+                    ab, cd, [8 * part + k // 4 * 2 + k % 2 + 16 * (k % 4 // 2) for k in range(16)]
+                )
                 store(line + (4 * t + (2 * half + part) * LANES), joined, 4)
 
 
 #: source: frame word; first: number of its first element; then its strides, sizes, and where the 36 matrices go
-PLANES = Words("source first sample row channels samples height width top left out_height out_width pitch down columns to place apart")
+PLANES = Words(
+    "source first sample row channels samples height width top left out_height out_width pitch down columns to place apart"
+)
 
 
 @native
@@ -215,13 +227,28 @@ def inputs_to_points(frame: I, p: I, begin: i64, end: i64):
     apart = p[PLANES.apart]
     for c in range(begin, end):
         for n in range(p[PLANES.samples]):
-            source = bitcast(frame[p[PLANES.source]], F) + (p[PLANES.first] + n * p[PLANES.sample] + c * p[PLANES.place])
+            source = bitcast(frame[p[PLANES.source]], F) + (
+                p[PLANES.first] + n * p[PLANES.sample] + c * p[PLANES.place]
+            )
             first = i64(0)
             while first < p[PLANES.down]:
                 rows = min(strip, p[PLANES.down] - first)
-                split_plane(source, phases, size, pitch, first, rows + 1, p[PLANES.height], p[PLANES.width],
-                            p[PLANES.top], p[PLANES.left], p[PLANES.row])
-                to = bitcast(frame[p[PLANES.to]], F) + (c * p[PLANES.columns] + (n * p[PLANES.down] + first) * pitch)
+                split_plane(
+                    source,
+                    phases,
+                    size,
+                    pitch,
+                    first,
+                    rows + 1,
+                    p[PLANES.height],
+                    p[PLANES.width],
+                    p[PLANES.top],
+                    p[PLANES.left],
+                    p[PLANES.row],
+                )
+                to = bitcast(frame[p[PLANES.to]], F) + (
+                    c * p[PLANES.columns] + (n * p[PLANES.down] + first) * pitch
+                )
                 for q in range(0, rows * pitch, LANES):
                     for k in unroll(36):
                         prefetch(to + (k * apart + q + 2 * LANES), 1)
@@ -229,7 +256,8 @@ def inputs_to_points(frame: I, p: I, begin: i64, end: i64):
                     for i in unroll(6):
                         for j in unroll(6):
                             d[6 * i + j] = load(
-                                phases + ((i % 4 * 4 + j % 4) * size + (q + i // 4 * pitch + j // 4)), V, 4)
+                                phases + ((i % 4 * 4 + j % 4) * size + (q + i // 4 * pitch + j // 4)), V, 4
+                            )
                     for j in unroll(6):
                         to_points(d, j, 6)
                     for i in unroll(6):
@@ -250,13 +278,28 @@ def gradients_to_points(frame: I, p: I, begin: i64, end: i64):
     apart = p[PLANES.apart]
     for c in range(begin, end):
         for n in range(p[PLANES.samples]):
-            source = bitcast(frame[p[PLANES.source]], F) + (p[PLANES.first] + n * p[PLANES.sample] + c * p[PLANES.place])
+            source = bitcast(frame[p[PLANES.source]], F) + (
+                p[PLANES.first] + n * p[PLANES.sample] + c * p[PLANES.place]
+            )
             first = i64(0)
             while first < p[PLANES.down]:
                 rows = min(strip, p[PLANES.down] - first)
-                split_plane(source, phases, size, pitch, first, rows, p[PLANES.height], p[PLANES.width],
-                            i64(0), i64(0), p[PLANES.row])
-                to = bitcast(frame[p[PLANES.to]], F) + (c * p[PLANES.columns] + (n * p[PLANES.down] + first) * pitch)
+                split_plane(
+                    source,
+                    phases,
+                    size,
+                    pitch,
+                    first,
+                    rows,
+                    p[PLANES.height],
+                    p[PLANES.width],
+                    i64(0),
+                    i64(0),
+                    p[PLANES.row],
+                )
+                to = bitcast(frame[p[PLANES.to]], F) + (
+                    c * p[PLANES.columns] + (n * p[PLANES.down] + first) * pitch
+                )
                 for q in range(0, rows * pitch, LANES):
                     for k in unroll(36):
                         prefetch(to + (k * apart + q + 2 * LANES), 1)
@@ -274,7 +317,9 @@ def gradients_to_points(frame: I, p: I, begin: i64, end: i64):
 
 
 #: bias: frame word, or -1
-RESULT = Words("source rows columns samples pitch down to first sample place row out_height out_width bias apart")
+RESULT = Words(
+    "source rows columns samples pitch down to first sample place row out_height out_width bias apart"
+)
 
 
 @native
@@ -291,12 +336,15 @@ def results_from_points(frame: I, p: I, begin: i64, end: i64):
         if p[RESULT.bias] >= 0:
             shift = bitcast(frame[p[RESULT.bias]], F)[o]
         for n in range(p[RESULT.samples]):
-            to = bitcast(frame[p[RESULT.to]], F) + (p[RESULT.first] + n * p[RESULT.sample] + o * p[RESULT.place])
+            to = bitcast(frame[p[RESULT.to]], F) + (
+                p[RESULT.first] + n * p[RESULT.sample] + o * p[RESULT.place]
+            )
             first = i64(0)
             while first < p[RESULT.down]:
                 rows = min(strip, p[RESULT.down] - first)
                 source = bitcast(frame[p[RESULT.source]], F) + (
-                    o * p[RESULT.columns] + (n * p[RESULT.down] + first) * pitch)
+                    o * p[RESULT.columns] + (n * p[RESULT.down] + first) * pitch
+                )
                 for q in range(0, rows * pitch, LANES):
                     m = local(V, 36)
                     for k in unroll(36):
@@ -408,7 +456,9 @@ def apart(channels: int, columns: int) -> int:
     return (lines | 1) * LANES
 
 
-def convolve(call, g: Geometry, source: Planes, weight: int, out: Planes, bias: int | None, turned: bool) -> None:
+def convolve(
+    call, g: Geometry, source: Planes, weight: int, out: Planes, bias: int | None, turned: bool
+) -> None:
     """Steps of a convolution of g.channels to g.rows planes.
 
     weight: word of the dense (rows, channels, 3, 3) weight; turned: a (channels, rows, 3, 3) one, as its transpose uses it.
@@ -421,10 +471,24 @@ def convolve(call, g: Geometry, source: Planes, weight: int, out: Planes, bias: 
     columns = columns_of(g)
     v, m = (call.scratch(4 * POINTS * apart(c, columns)) for c in (g.channels, g.rows))
     for first, samples in groups:
-        to_points_step(call, inputs_to_points, g, g.channels, source, v, first, samples, columns, g.height, g.width, g.padding)
+        to_points_step(
+            call,
+            inputs_to_points,
+            g,
+            g.channels,
+            source,
+            v,
+            first,
+            samples,
+            columns,
+            g.height,
+            g.width,
+            g.padding,
+        )
         a = Operand(u, 0, (rows * channels,), channels, 1)
         products(call, shared, g.rows, samples * g.tiles, g.channels, a.turned() if turned else a,
-                 Operand(v, 0, (apart(g.channels, columns),), columns, 1), Operand(m, 0, (apart(g.rows, columns),), columns, 1))  # fmt: skip
+                 Operand(v, 0, (apart(g.channels, columns),), columns, 1),
+                 Operand(m, 0, (apart(g.rows, columns),), columns, 1))  # fmt: skip
         words = {
             "source": m, "rows": g.rows, "columns": columns, "samples": samples, "pitch": g.pitch, "down": g.down,
             "to": out.word, "first": first * out.sample, "sample": out.sample, "place": out.channel, "row": out.row,
@@ -441,8 +505,34 @@ def weight_gradient(call, g: Geometry, source: Planes, grad: Planes, out: int) -
     v, z = (call.scratch(4 * POINTS * apart(c, columns)) for c in (g.channels, g.rows))
     u = call.scratch(4 * (POINTS * g.rows * g.channels + LANES))
     for first, samples in groups:
-        to_points_step(call, inputs_to_points, g, g.channels, source, v, first, samples, columns, g.height, g.width, g.padding)
-        to_points_step(call, gradients_to_points, g, g.rows, grad, z, first, samples, columns, g.out_height, g.out_width, (0, 0))
+        to_points_step(
+            call,
+            inputs_to_points,
+            g,
+            g.channels,
+            source,
+            v,
+            first,
+            samples,
+            columns,
+            g.height,
+            g.width,
+            g.padding,
+        )
+        to_points_step(
+            call,
+            gradients_to_points,
+            g,
+            g.rows,
+            grad,
+            z,
+            first,
+            samples,
+            columns,
+            g.out_height,
+            g.out_width,
+            (0, 0),
+        )
         products(call, shared, g.rows, g.channels, samples * g.tiles, Operand(z, 0, (apart(g.rows, columns),), columns, 1),
                  Operand(v, 0, (apart(g.channels, columns),), 1, columns), Operand(u, 0, (g.rows * g.channels,), g.channels, 1),
                  accumulate=first > 0)  # fmt: skip
@@ -450,7 +540,9 @@ def weight_gradient(call, g: Geometry, source: Planes, grad: Planes, out: int) -
         {"weight": out, "rows": g.rows, "channels": g.channels, "to": u, "turned": 0}), g.rows, 4)  # fmt: skip
 
 
-def to_points_step(call, kernel, g, channels, planes, to, first, samples, columns, height, width, padding) -> None:
+def to_points_step(
+    call, kernel, g, channels, planes, to, first, samples, columns, height, width, padding
+) -> None:
     """Transform some samples into the columns of 36 matrices."""
     words = {
         "source": planes.word, "first": first * planes.sample, "sample": planes.sample, "row": planes.row,
@@ -476,7 +568,9 @@ class Scratch:
         return word
 
 
-def products(call, shared: Scratch, m: int, n: int, k: int, a: Operand, b: Operand, out: Operand, **more) -> None:
+def products(
+    call, shared: Scratch, m: int, n: int, k: int, a: Operand, b: Operand, out: Operand, **more
+) -> None:
     """The 36 matrix products."""
     shared.next = 0
     for step in gemm.product("f32", m, n, k, a=a, b=b, out=out, scratch=shared, batch=(POINTS,), **more):

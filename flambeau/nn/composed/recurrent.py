@@ -193,37 +193,51 @@ def _part(state: Tensor | None, start: int, stop: int) -> Tensor | None:
     return state if state is None or state.shape[0] == stop - start else state[start:stop]
 
 
-def run(network: Any, x: Tensor, hidden: Any, batch_sizes: Tensor | None) -> tuple[Tensor, Any]:
-    """All layers and directions of an `RNNBase` over a batch of sequences.
+def sequence(
+    mode: str, x: Tensor, hidden: Any, weights: list[list], batch_sizes: Tensor | None, *, directions: int,
+    dropout: float, batch_first: bool,
+) -> tuple[Tensor, Any]:  # fmt: skip
+    """All layers and directions of a network over a batch of sequences.
 
-    hidden: the first states (and cells); None stands for zeros.
+    hidden: the first states (and cells); None stands for zeros. weights: of each layer and direction in turn
+    w_ih, w_hh, b_ih, b_hh, w_hr. dropout: share zeroed between layers.
 
     Returns:
         The outputs of the last layer and the last states of all layers.
     """
-    turn = network.batch_first and batch_sizes is None
+    turn = batch_first and batch_sizes is None
     x = x.transpose(0, 1) if turn else x
-    directions = 2 if network.bidirectional else 1
-    names = network._all_weights
     if x.shape[0] == 0:
         raise RuntimeError("Expected sequence length to be larger than 0 in RNN")
     batch = x.shape[1] if batch_sizes is None else int(batch_sizes[0])
     states, cells = hidden if isinstance(hidden, tuple) else (hidden, None)
     ends: list = []
-    for number in range(network.num_layers):
-        start, stop = number * directions, (number + 1) * directions
-        weights = [w for own in names[start:stop] for w in _own_weights(network, own)]
-        first = _part(states, start, stop), _part(cells, start, stop)
-        x, *last = _layer(network.mode, x, *first, weights, batch, batch_sizes)
+    for start in range(0, len(weights), directions):
+        stop = start + directions
+        own = [w for one in weights[start:stop] for w in one]
+        x, *last = _layer(
+            mode, x, _part(states, start, stop), _part(cells, start, stop), own, batch, batch_sizes
+        )
         ends.append(last)
-        if network.dropout > 0 and network.training and number < network.num_layers - 1:
-            x = F.dropout(x, network.dropout, True)
+        if dropout > 0 and stop < len(weights):
+            x = F.dropout(x, dropout, True)
     final = [
         parts[0] if len(parts) == 1 else flambeau.cat(list(parts))
         for parts in zip(*ends)
         if parts[0] is not None
     ]
-    return (x.transpose(0, 1) if turn else x), (tuple(final[:2]) if network.mode == "LSTM" else final[0])
+    return (x.transpose(0, 1) if turn else x), (tuple(final[:2]) if mode == "LSTM" else final[0])
+
+
+def run(network: Any, x: Tensor, hidden: Any, batch_sizes: Tensor | None) -> tuple[Tensor, Any]:
+    """`sequence` with the weights and options of an `RNNBase`."""
+    weights = [_own_weights(network, names) for names in network._all_weights]
+    dropout = network.dropout if network.training else 0.0
+    directions = 2 if network.bidirectional else 1
+    return sequence(
+        network.mode, x, hidden, weights, batch_sizes, directions=directions, dropout=dropout,
+        batch_first=network.batch_first,
+    )  # fmt: skip
 
 
 def cell(mode: str, x: Tensor, hidden: Tensor | None, state: Tensor | None, weights: tuple) -> tuple:

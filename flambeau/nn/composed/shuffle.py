@@ -20,7 +20,7 @@ def _rearranged(input: Tensor, factor: int, back: bool) -> Tensor:
 def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
     """``(*, C r², H, W) -> (*, C, H r, W r)`` with r = `upscale_factor`.
 
-    Source: Shi et al., Real-Time Single Image and Video Super-Resolution, arXiv:1609.05158.
+    Source: Shi et al., arXiv:1609.05158.
     """
     r = upscale_factor
     require(

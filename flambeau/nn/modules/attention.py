@@ -127,7 +127,7 @@ class MultiheadAttention(Module):
             key_padding_mask: ``(N, S)``, True (or -inf) for keys to leave out.
             need_weights: also return the attention weights; without them the fused kernel is used.
             attn_mask: ``(L, S)`` or ``(N num_heads, L, S)``, True (or -inf) for pairs to leave out.
-            is_causal: a hint that `attn_mask` is the causal one.
+            is_causal: a promise that `attn_mask` masks exactly the future.
         """
         turn = self.batch_first and query.dim() == 3
         if turn:  # identity of the three is kept: it decides how they are projected

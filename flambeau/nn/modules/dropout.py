@@ -31,8 +31,7 @@ class _DropoutNd(Module):
 class Dropout(_DropoutNd):
     """In training, zeroes each element with probability `p` and scales the others by ``1 / (1 - p)``.
 
-    Shape: ``(*) -> (*)``.  Source: Hinton et al., Improving neural networks by preventing co-adaptation of
-    feature detectors, arXiv:1207.0580.
+    Shape: ``(*) -> (*)``.  Source: Hinton et al., arXiv:1207.0580.
     """
 
     def forward(self, input: Tensor) -> Tensor:

@@ -47,41 +47,26 @@ class Unflatten(Module):
 
     def __init__(self, dim: int | str, unflattened_size) -> None:
         super().__init__()
-        if isinstance(dim, int):
-            self._require_tuple_int(unflattened_size)
-        elif isinstance(dim, str):
-            self._require_tuple_tuple(unflattened_size)
-        else:
+        if not isinstance(dim, (int, str)):
             raise TypeError("invalid argument type for dim parameter")
-        self.dim = dim
-        self.unflattened_size = unflattened_size
-
-    def _require_tuple_tuple(self, value) -> None:
-        if not isinstance(value, tuple):
-            raise TypeError(
-                f"unflattened_size must be a tuple of tuples, but found type {type(value).__name__}"
-            )
-        for index, element in enumerate(value):
-            if not isinstance(element, tuple):
-                raise TypeError(
-                    "unflattened_size must be tuple of tuples, but found element of type "
-                    f"{type(element).__name__} at pos {index}"
-                )
-
-    def _require_tuple_int(self, value) -> None:
-        if not isinstance(value, (tuple, list)):
-            raise TypeError(
-                f"unflattened_size must be a tuple of ints, but found type {type(value).__name__}"
-            )
-        for index, element in enumerate(value):
-            if not isinstance(element, int):
-                raise TypeError(
-                    "unflattened_size must be tuple of ints, but found element of type "
-                    f"{type(element).__name__} at pos {index}"
-                )
+        self.dim, self.unflattened_size = dim, _sizes(unflattened_size, named=isinstance(dim, str))
 
     def forward(self, input: Tensor) -> Tensor:
         return input.unflatten(self.dim, self.unflattened_size)
 
     def extra_repr(self) -> str:
         return f"dim={self.dim}, unflattened_size={self.unflattened_size}"
+
+
+def _sizes(given, named: bool):
+    """Sizes that fit how the dimension is given: pairs for a name, numbers for a number."""
+    whole, part, what = ((tuple,), tuple, "tuples") if named else ((tuple, list), int, "ints")
+    if not isinstance(given, whole):
+        raise TypeError(f"unflattened_size must be a tuple of {what}, but found type {type(given).__name__}")
+    for place, element in enumerate(given):
+        if not isinstance(element, part):
+            raise TypeError(
+                f"unflattened_size must be tuple of {what}, but found element of type "
+                f"{type(element).__name__} at pos {place}"
+            )
+    return given

@@ -46,37 +46,38 @@ class _InstanceNorm(_NormBase):
         if input.dim() not in (low, high):
             raise ValueError(f"expected {low}D or {high}D input (got {input.dim()}D input)")
 
-    def _apply_instance_norm(self, input: Tensor) -> Tensor:
-        return F.instance_norm(
-            input,
+    def forward(self, input: Tensor) -> Tensor:
+        self._check_input_dim(input)
+        self._check_channels(input)
+        batch = input if input.dim() > self._get_no_batch_dim() else input[None]
+        done = F.instance_norm(
+            batch,
             self.running_mean,
             self.running_var,
             self.weight,
             self.bias,
-            self.training or not self.track_running_stats,
-            self.momentum if self.momentum is not None else 0.0,
-            self.eps,
+            # the sample's own statistics, unless those of training are to be used
+            use_input_stats=not self.track_running_stats or self.training,
+            momentum=0.0 if self.momentum is None else self.momentum,
+            eps=self.eps,
         )
+        return done if batch is input else done[0]
 
-    def forward(self, input: Tensor) -> Tensor:
-        self._check_input_dim(input)
-        feature_dim = input.dim() - self._get_no_batch_dim()
-        if input.size(feature_dim) != self.num_features:
-            if self.affine:
-                raise ValueError(
-                    f"expected input's size at dim={feature_dim} to match num_features "
-                    f"({self.num_features}), "
-                    f"but got: {input.size(feature_dim)}."
-                )
-            warnings.warn(
-                f"input's size at dim={feature_dim} does not match num_features. You can silence this "
-                "warning "
-                "by not passing in num_features, which is not used because affine=False",
-                stacklevel=2,
+    def _check_channels(self, input: Tensor) -> None:
+        """Refuse a wrong number of channels where it matters, warn where not."""
+        at = input.dim() - self._get_no_batch_dim()
+        if input.size(at) == self.num_features:
+            return
+        if self.affine:
+            raise ValueError(
+                f"expected input's size at dim={at} to match num_features ({self.num_features}), "
+                f"but got: {input.size(at)}."
             )
-        if feature_dim == 0:
-            return self._apply_instance_norm(input.unsqueeze(0)).squeeze(0)
-        return self._apply_instance_norm(input)
+        warnings.warn(
+            f"input's size at dim={at} does not match num_features. You can silence this warning "
+            "by not passing in num_features, which is not used because affine=False",
+            stacklevel=3,
+        )
 
     def _load_from_state_dict(
         self, state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs

@@ -1,4 +1,4 @@
-"""Modules that take the shapes of their parameters from the first input."""
+"""Modules whose parameters get their shapes when the first input comes."""
 
 from __future__ import annotations
 

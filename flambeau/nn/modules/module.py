@@ -287,7 +287,7 @@ class Module(StateMixin, ConvertMixin):
             raise KeyError(f"attribute '{name}' already exists")
 
     def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
-        """Adds a tensor that is part of the module's state but is not trained.
+        """Adds a tensor that belongs to the module's state and is not trained.
 
         Args:
             tensor: the buffer, or None (then it is not part of ``state_dict``).

@@ -13,7 +13,7 @@ __all__ = ["ChannelShuffle", "PixelShuffle", "PixelUnshuffle"]
 class PixelShuffle(Module):
     """``(*, C r², H, W) -> (*, C, H r, W r)`` with r = `upscale_factor`.
 
-    Source: Shi et al., Real-Time Single Image and Video Super-Resolution, arXiv:1609.05158.
+    Source: Shi et al., arXiv:1609.05158.
     """
 
     __constants__ = ["upscale_factor"]

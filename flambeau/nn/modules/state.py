@@ -63,6 +63,13 @@ class _WrappedHook:
             self.module = weakref.ref(state["module"])
 
 
+def _added(hooks: dict, hook: Callable) -> RemovableHandle:
+    """Adds a hook to those of its kind."""
+    handle = RemovableHandle(hooks)
+    hooks[handle.id] = hook
+    return handle
+
+
 class StateMixin:
     """The part of `Module` that writes and reads state dictionaries."""
 
@@ -76,29 +83,21 @@ class StateMixin:
                 "Cannot register the same function as the state dict post hook that was "
                 "previously registered via register_state_dict_post_hook"
             )
-        handle = RemovableHandle(self._state_dict_hooks)
-        self._state_dict_hooks[handle.id] = hook
-        return handle
+        return _added(self._state_dict_hooks, hook)
 
     def register_state_dict_post_hook(self, hook: Callable) -> RemovableHandle:
         """Calls ``hook(module, state_dict, prefix, local_metadata)`` after the state is written."""
         hook._from_public_api = True  # its result must be None, unlike that of the older private hooks
-        handle = RemovableHandle(self._state_dict_hooks)
-        self._state_dict_hooks[handle.id] = hook
-        return handle
+        return _added(self._state_dict_hooks, hook)
 
     def register_state_dict_pre_hook(self, hook: Callable) -> RemovableHandle:
         """Calls ``hook(module, prefix, keep_vars)`` before the state of the module is written."""
-        handle = RemovableHandle(self._state_dict_pre_hooks)
-        self._state_dict_pre_hooks[handle.id] = hook
-        return handle
+        return _added(self._state_dict_pre_hooks, hook)
 
     def _register_load_state_dict_pre_hook(
         self, hook: Callable, with_module: bool = False
     ) -> RemovableHandle:
-        handle = RemovableHandle(self._load_state_dict_pre_hooks)
-        self._load_state_dict_pre_hooks[handle.id] = _WrappedHook(hook, self if with_module else None)
-        return handle
+        return _added(self._load_state_dict_pre_hooks, _WrappedHook(hook, self if with_module else None))
 
     def register_load_state_dict_pre_hook(self, hook: Callable) -> RemovableHandle:
         """Calls ``hook(module, state, prefix, metadata, strict, missing, unexpected, errors)`` first."""
@@ -106,9 +105,7 @@ class StateMixin:
 
     def register_load_state_dict_post_hook(self, hook: Callable) -> RemovableHandle:
         """Calls ``hook(module, incompatible_keys)`` after the state of the module was loaded."""
-        handle = RemovableHandle(self._load_state_dict_post_hooks)
-        self._load_state_dict_post_hooks[handle.id] = hook
-        return handle
+        return _added(self._load_state_dict_post_hooks, hook)
 
     # ------------------------------------------------------------------------------------------ writing
 

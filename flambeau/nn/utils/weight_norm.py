@@ -9,48 +9,43 @@ from flambeau.nn.modules.module import Module
 from flambeau.nn.parameter import Parameter
 from flambeau.tensor.tensor import Tensor
 
+from ._by_hook import ComputedParameter
 from .parametrizations import norm_except_dim
 
 __all__ = ["WeightNorm", "remove_weight_norm", "weight_norm"]
 
 
-class WeightNorm:
+class WeightNorm(ComputedParameter):
     """The hook that computes a weight from its length and direction before each call."""
 
-    name: str
-    dim: int
+    called = "weight_norm"
 
     def __init__(self, name: str, dim: int) -> None:
-        self.name = name
-        self.dim = -1 if dim is None else dim
+        self.name, self.dim = name, -1 if dim is None else dim
 
     def compute_weight(self, module: Module) -> Tensor:
         """``g v / |v|``."""
-        g, v = getattr(module, self.name + "_g"), getattr(module, self.name + "_v")
-        return v * (g / norm_except_dim(v, self.dim))
+        direction = self._source(module, "v")
+        return self._source(module, "g") / norm_except_dim(direction, self.dim) * direction
 
-    @staticmethod
-    def apply(module: Module, name: str, dim: int) -> WeightNorm:
+    @classmethod
+    def apply(cls, module: Module, name: str, dim: int) -> WeightNorm:
         """Splits the weight and registers the hook."""
-        for hook in module._forward_pre_hooks.values():
-            if isinstance(hook, WeightNorm) and hook.name == name:
-                raise RuntimeError(f"Cannot register two weight_norm hooks on the same parameter {name}")
-        hook = WeightNorm(name, dim)
-        weight = getattr(module, name)
-        del module._parameters[name]
-        module.register_parameter(name + "_g", Parameter(norm_except_dim(weight, hook.dim).data))
-        module.register_parameter(name + "_v", Parameter(weight.data))
-        setattr(module, name, hook.compute_weight(module))
+        cls._refuse_a_second(module, name)
+        hook = cls(name, dim)
+        whole = module._parameters.pop(name) if name in module._parameters else getattr(module, name)
+        for suffix, part in (("g", norm_except_dim(whole, hook.dim)), ("v", whole)):
+            module.register_parameter(f"{name}_{suffix}", Parameter(part.data))
+        hook(module, None)
         module.register_forward_pre_hook(hook)
         return hook
 
     def remove(self, module: Module) -> None:
         """Makes the weight one parameter again."""
-        weight = self.compute_weight(module)
-        delattr(module, self.name)
-        del module._parameters[self.name + "_g"]
-        del module._parameters[self.name + "_v"]
-        setattr(module, self.name, Parameter(weight.data))
+        whole = Parameter(self.compute_weight(module).data)
+        for name in (self.name, f"{self.name}_g", f"{self.name}_v"):
+            delattr(module, name)
+        module.register_parameter(self.name, whole)
 
     def __call__(self, module: Module, inputs: Any) -> None:
         setattr(module, self.name, self.compute_weight(module))
@@ -69,9 +64,4 @@ def weight_norm(module: Module, name: str = "weight", dim: int = 0) -> Module:
 
 def remove_weight_norm(module: Module, name: str = "weight") -> Module:
     """Undoes `weight_norm`."""
-    for number, hook in module._forward_pre_hooks.items():
-        if isinstance(hook, WeightNorm) and hook.name == name:
-            hook.remove(module)
-            del module._forward_pre_hooks[number]
-            return module
-    raise ValueError(f"weight_norm of '{name}' not found in {module}")
+    return WeightNorm.undo(module, name)

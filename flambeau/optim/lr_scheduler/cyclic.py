@@ -46,7 +46,7 @@ class CyclicLR(LRScheduler):
         scale_mode: whether `scale_fn` gets the number of the ``"cycle"`` or of the batch (``"iterations"``).
         cycle_momentum: also let the momentum go the opposite way, between `base_momentum` and `max_momentum`.
 
-    Source: Smith, Cyclical Learning Rates for Training Neural Networks, arXiv:1506.01186.
+    Source: Smith, arXiv:1506.01186.
     """
 
     def __init__(
@@ -102,8 +102,9 @@ class CyclicLR(LRScheduler):
     def get_lr(self) -> list[float | Tensor]:
         """The rates of this batch; also sets the momentum."""
         self._warn_if_called_by_user()
-        cycle = math.floor(1 + self.last_epoch / self.total_size)
-        x = 1.0 + self.last_epoch / self.total_size - cycle
+        cycles_done = self.last_epoch / self.total_size
+        cycle = 1 + math.floor(cycles_done)
+        x = 1.0 + cycles_done - cycle  # in this order, for its rounding
         height = x / self.step_ratio if x <= self.step_ratio else (x - 1) / (self.step_ratio - 1)
         scale = self.scale_fn(cycle if self.scale_mode == "cycle" else self.last_epoch)
         if self.cycle_momentum:

@@ -82,46 +82,20 @@ class DataLoader:
         in_order: bool = True,
     ) -> None:
         _check_workers(num_workers, timeout, prefetch_factor, persistent_workers)
-        if num_workers > 0 and prefetch_factor is None:
-            prefetch_factor = 2
-        self.dataset = dataset
-        self.num_workers = num_workers
-        self.prefetch_factor = prefetch_factor
-        self.pin_memory = pin_memory
-        self.pin_memory_device = pin_memory_device
-        self.timeout = timeout
-        self.worker_init_fn = worker_init_fn
-        self.multiprocessing_context = multiprocessing_context
-        self.in_order = in_order
-        if isinstance(dataset, IterableDataset):
-            self._dataset_kind = _DatasetKind.Iterable
+        streams = isinstance(dataset, IterableDataset)
+        self.dataset, self.generator, self.in_order = dataset, generator, in_order
+        self._dataset_kind = _DatasetKind.Iterable if streams else _DatasetKind.Map
+        self.num_workers, self.timeout, self.worker_init_fn = num_workers, timeout, worker_init_fn
+        self.prefetch_factor = 2 if num_workers and prefetch_factor is None else prefetch_factor
+        self.pin_memory, self.pin_memory_device = pin_memory, pin_memory_device
+        # the number of workers decides which contexts are fit
+        self.multiprocessing_context, self.persistent_workers = multiprocessing_context, persistent_workers
+        if streams:
             _check_iterable(shuffle, sampler, batch_sampler)
-        else:
-            self._dataset_kind = _DatasetKind.Map
-            shuffle = bool(shuffle)
-        if sampler is not None and shuffle:
-            raise ValueError("sampler option is mutually exclusive with shuffle")
-        if batch_sampler is not None:
-            _check_batch_sampler(batch_size, shuffle, sampler, drop_last)
-            batch_size = None
-            drop_last = False
-        elif batch_size is None and drop_last:
-            raise ValueError(
-                "batch_size=None option disables auto-batching and is mutually exclusive with drop_last"
-            )
-        if sampler is None:
-            sampler = self._make_sampler(dataset, shuffle, generator)
-        if batch_size is not None and batch_sampler is None:
-            batch_sampler = BatchSampler(sampler, batch_size, drop_last)
-        self.batch_size = batch_size
-        self.drop_last = drop_last
-        self.sampler = sampler
-        self.batch_sampler: Any = batch_sampler
-        self.generator = generator
-        if collate_fn is None:
-            collate_fn = default_collate if self._auto_collation else default_convert
-        self.collate_fn = collate_fn
-        self.persistent_workers = persistent_workers
+        self._choose_samplers(batch_size, bool(shuffle), sampler, batch_sampler, drop_last)
+        batches = self.batch_sampler is not None
+        convert = default_collate if batches else default_convert
+        self.collate_fn = convert if collate_fn is None else collate_fn
         self.__initialized = True
         self._IterableDataset_len_called: int | None = None
         self._iterator: Any = None
@@ -158,10 +132,34 @@ class DataLoader:
             stacklevel=3,
         )
 
-    def _make_sampler(self, dataset: Dataset, shuffle: bool | None, generator: Any) -> Sampler:
-        if self._dataset_kind == _DatasetKind.Iterable:
+    def _choose_samplers(self, batch_size, shuffle: bool, sampler, batch_sampler, drop_last: bool) -> None:
+        """Check the options on order and batches against each other, and set what they come to."""
+        if sampler is not None and shuffle:
+            raise ValueError("sampler option is mutually exclusive with shuffle")
+        if batch_sampler is not None:
+            _check_batch_sampler(batch_size, shuffle, sampler, drop_last)
+            batch_size, drop_last = None, False
+        elif batch_size is None and drop_last:
+            raise ValueError(
+                "batch_size=None option disables auto-batching and is mutually exclusive with drop_last"
+            )
+        self.sampler: Any = self._order(shuffle) if sampler is None else sampler
+        self.batch_size, self.drop_last = batch_size, drop_last
+        self.batch_sampler: Any = (
+            batch_sampler if batch_size is None else BatchSampler(self.sampler, batch_size, drop_last)
+        )
+
+    def _order(self, shuffle: bool) -> Sampler:
+        """The sampler where none was given."""
+        if self._streams:
             return _InfiniteConstantSampler()
-        return RandomSampler(dataset, generator=generator) if shuffle else SequentialSampler(dataset)
+        if shuffle:
+            return RandomSampler(self.dataset, generator=self.generator)
+        return SequentialSampler(self.dataset)
+
+    @property
+    def _streams(self) -> bool:
+        return self._dataset_kind == _DatasetKind.Iterable
 
     def __setattr__(self, name: str, value: Any) -> None:
         if self.__initialized and name in self._FIXED:
@@ -177,10 +175,9 @@ class DataLoader:
         return self.batch_sampler if self._auto_collation else self.sampler
 
     def _get_iterator(self) -> _BaseDataLoaderIter:
-        if self.num_workers == 0:
-            return _SingleProcessDataLoaderIter(self)
         self.check_worker_number_rationality()
-        return _MultiProcessingDataLoaderIter(self)
+        kind = _MultiProcessingDataLoaderIter if self.num_workers else _SingleProcessDataLoaderIter
+        return kind(self)
 
     def __iter__(self) -> Iterator[Any]:
         if not self.persistent_workers or self.num_workers == 0:
@@ -193,7 +190,7 @@ class DataLoader:
 
     def __len__(self) -> int:
         """How many batches there are."""
-        if self._dataset_kind == _DatasetKind.Iterable:
+        if self._streams:
             length = self._IterableDataset_len_called = len(self.dataset)
             if self.batch_size is None:
                 return length
