@@ -99,6 +99,9 @@ class Frozen:
             raise Stays(capture.looked)
         self.inputs: list = []
         self.structure = flat((args, kwargs), self.inputs)
+        given = {id(x) for x in self.inputs}
+        if any(id(leaf) in given for leaf, _ in capture.leaves.values()):
+            raise Stays("it sets gradients of its arguments")
         self.expected = [_expected(x) for x in self.inputs]
         self.same_memory = _sharing(self.inputs)
         self.grad, self.inference = bool(mode.grad), mode.inference
@@ -293,16 +296,19 @@ def _sharing(leaves: list) -> list:
 
 def _reliances(function: Callable, args: tuple, kwargs: dict) -> tuple[list, list]:
     """Modules with their mode, and parameters with their place, that the function may use."""
-    seen: list = [getattr(function, "__self__", None)]
-    inner = getattr(function, "__func__", function)
-    code = getattr(inner, "__code__", None)
-    for cell in getattr(inner, "__closure__", None) or ():
-        try:
-            seen.append(cell.cell_contents)
-        except ValueError:
-            continue
-    if code is not None:
-        seen += [inner.__globals__.get(name) for name in code.co_names]
+    seen: list = []
+    while function is not None:  # a decorated function holds the function that it decorates
+        seen.append(getattr(function, "__self__", None))
+        inner = getattr(function, "__func__", function)
+        code = getattr(inner, "__code__", None)
+        for cell in getattr(inner, "__closure__", None) or ():
+            try:
+                seen.append(cell.cell_contents)
+            except ValueError:
+                continue
+        if code is not None:
+            seen += [inner.__globals__.get(name) for name in code.co_names]
+        function = getattr(inner, "__wrapped__", None)
     flat((args, kwargs), seen)
     modules: dict[int, tuple] = {}
     parameters = []

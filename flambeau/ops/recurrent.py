@@ -84,8 +84,9 @@ class RecurrentLayer(Opaque):
 
 @op(
     "recurrent_layer_backward(Tensor grad, Tensor grad_hidden, Tensor? grad_cell, Tensor input, "
-    "Tensor? sizes, Tensor? hidden, Tensor? cell, Tensor w_ih, Tensor w_hh, Tensor? w_hr, Tensor? w_ih_reverse, "
-    "Tensor? w_hh_reverse, Tensor? w_hr_reverse, Tensor output, Tensor reserve, str mode, int batch, any wanted) -> "
+    "Tensor? sizes, Tensor? hidden, Tensor? cell, Tensor w_ih, Tensor w_hh, Tensor? w_hr, "
+    "Tensor? w_ih_reverse, Tensor? w_hh_reverse, Tensor? w_hr_reverse, Tensor output, Tensor reserve, "
+    "str mode, int batch, any wanted) -> "
     f"({', '.join(['Tensor'] * 13)})",
     function=False, method=False,
 )  # fmt: skip

@@ -6,6 +6,7 @@ Source: Chen et al., Training deep nets with sublinear memory cost, 2016.
 from __future__ import annotations
 
 import contextlib
+import sys
 import warnings
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -84,6 +85,16 @@ def _random_state(state):
         default_generator.restore(now)
 
 
+def _autocast_as_now() -> Callable:
+    """Gives, when called, a context in which autocast is set as it is now."""
+    state = sys.modules.get("flambeau.amp.state")
+    if state is None:  # nobody has used it
+        return contextlib.nullcontext
+    enabled, dtype = state.is_autocast_enabled("cpu"), state.get_autocast_dtype("cpu")
+    cache = state.is_autocast_cache_enabled()
+    return lambda: flambeau.autocast("cpu", dtype=dtype, enabled=enabled, cache_enabled=cache)
+
+
 # -- reentrant: a function whose backward runs a backward of its own ------------------------------------------------------
 
 
@@ -94,6 +105,7 @@ class CheckpointFunction(Function):
     def forward(ctx, run_function, preserve_rng_state, *args):
         check_backward_validity(args)
         ctx.run_function = run_function
+        ctx.autocast = _autocast_as_now()
         ctx.state = default_generator.snapshot() if preserve_rng_state else None
         ctx.places = [k for k, x in enumerate(args) if isinstance(x, Tensor)]
         ctx.others = [None if isinstance(x, Tensor) else x for x in args]
@@ -113,7 +125,7 @@ class CheckpointFunction(Function):
         for k, x in zip(ctx.places, ctx.saved_tensors):
             inputs[k] = x
         inputs = detach_variable(tuple(inputs))
-        with _random_state(ctx.state), enable_grad():
+        with _random_state(ctx.state), enable_grad(), ctx.autocast():
             outputs = ctx.run_function(*inputs)
         outputs = (outputs,) if isinstance(outputs, Tensor) else outputs
         pairs = [(o, g) for o, g in zip(outputs, gradients) if isinstance(o, Tensor) and o.requires_grad]
@@ -150,6 +162,7 @@ class _Frame:
         self, function: Callable, args: tuple, keywords: dict, state, context, check: bool, early_stop: bool
     ):
         self.function, self.keywords, self.state, self.context = function, keywords, state, context
+        self.autocast = _autocast_as_now()
         self.places = [k for k, x in enumerate(args) if isinstance(x, Tensor)]
         self.others = [None if isinstance(x, Tensor) else x for x in args]
         dummy = flambeau.empty(0, requires_grad=True)
@@ -177,7 +190,14 @@ class _Frame:
             args[k] = x
         self.seen = []
         hooks = saved_tensors_hooks(self._keep, lambda tensor: tensor)
-        with contextlib.suppress(_Stop), _random_state(self.state), enable_grad(), hooks, self.context:
+        with (
+            contextlib.suppress(_Stop),
+            _random_state(self.state),
+            enable_grad(),
+            self.autocast(),
+            hooks,
+            self.context,
+        ):
             self.function(*args, **self.keywords)
         self._compare()
 

@@ -18,10 +18,18 @@ def test_a_slice_of_programs(first):
         assert found is None, f"{found}\n{program.source()}"
 
 
+def test_a_slice_of_steady_programs_without_their_python():
+    for seed in range(12):
+        program = program_of(seed, steady=True)
+        found = verdict(program, seed)
+        assert found is None, f"{found}\n{program.source()}"
+
+
 @pytest.mark.slow
-def test_more_programs(monkeypatch):
+@pytest.mark.parametrize("options", [[], ["--freeze"]])
+def test_more_programs(monkeypatch, options):
     monkeypatch.setenv("PYTHONPATH", ".")
-    assert main(["--seed", "100", "--count", "400"]) == 0
+    assert main(["--seed", "100", "--count", "400", *options]) == 0
 
 
 #: programs that once came out differently
@@ -40,6 +48,22 @@ FOUND = {
 def test_programs_that_were_wrong_once(name):
     program = Program([], ["x = rand((4, 3), torch.float32, 5 + k)"], FOUND[name].split("\n"), "[v]")
     assert difference(*program.parts()) is None
+
+
+FROZEN = {
+    "an argument that is an array": ([], "v = x * 2"),
+    "a view of an argument, with its graph": ([".requires_grad_()"], "v = x[1:]"),
+    "gradients of an argument": ([".requires_grad_()"], "v = x.exp().sum()\nv.backward()"),
+    "a sum with its graph": ([".requires_grad_()"], "v = x.sum()"),
+}
+
+
+@pytest.mark.parametrize("name", FROZEN)
+def test_steady_programs_that_were_wrong_once(name):
+    (more, lines) = FROZEN[name]
+    state, given = ["array = numpy.arange(3.0)"], [f"x = rand((4, 3), torch.float32, 5 + k){''.join(more)}"]
+    program = Program(state, given, lines.split("\n"), "[v]", steady=True)
+    assert difference(*program.parts(), freeze=True) is None
 
 
 def test_a_difference_is_seen_and_shortened():

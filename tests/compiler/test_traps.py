@@ -31,7 +31,7 @@ def check(make, calls=4):
 
 def values(x):
     if isinstance(x, torch.Tensor):
-        return str(x.dtype), x.tolist(), x.requires_grad
+        return str(x.dtype), repr(x.tolist()), x.requires_grad
     if isinstance(x, (tuple, list)):
         return [values(e) for e in x]
     return x
@@ -559,3 +559,43 @@ def test_results_outlive_inputs_and_die():
     del kept
     gc.collect()
     assert torch.memory_stats()["in_use"] - before < 300_000
+
+
+def test_autocast_scaled_gradients_and_checkpointing():
+    def make(wrap):
+        model = nn.Sequential(nn.Linear(8, 16), nn.GELU(), nn.LayerNorm(16), nn.Linear(16, 3))
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        scaler = torch.amp.GradScaler("cpu", init_scale=1024.0, growth_interval=2)
+
+        @wrap
+        def step(x, y):
+            optimizer.zero_grad()
+            with torch.autocast("cpu", dtype=torch.bfloat16):
+                hidden = torch.utils.checkpoint.checkpoint(model[:2], x, use_reentrant=False)
+                loss = nn.functional.cross_entropy(model[2:](hidden).float(), y)
+            scaler.scale(loss).backward()
+            scaler.step(optimizer)
+            scaler.update()
+            return loss.detach()
+
+        x, y = torch.randn(6, 8), torch.arange(6) % 3
+        return lambda k: (
+            step(x * 1e38 if k == 3 else x, y),
+            scaler.get_scale(),
+            [p.detach() + 0 for p in model.parameters()],
+        )
+
+    check(make, 7)
+
+
+def test_backward_of_a_compiled_forward_is_recorded():
+    model = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 1))
+    compiled = torch.compile(model)
+    x = torch.randn(5, 4)
+    model(x).square().sum().backward()
+    expected = [p.grad.clone() for p in model.parameters()]
+    for _ in range(3):
+        model.zero_grad()
+        compiled(x).square().sum().backward()
+        assert all(torch.equal(p.grad, g) for p, g in zip(model.parameters(), expected))
+    assert len(compiled._compiled._backward.plans) in (1, 2)

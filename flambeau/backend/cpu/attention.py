@@ -17,8 +17,8 @@ from .native import define
 from .schedule import compute_code, item_bytes
 from .types import BY_CODE
 
-#: head sizes that the kernels have room for; the smallest that fits is compiled
-ROOMS = (32, 64, 128, 256)
+#: the widest heads that the kernels have room for
+ROOM = 256
 #: rows so many bytes apart share sets of the first-level cache
 PAGE = 4096
 
@@ -34,33 +34,36 @@ def _source_key() -> str:
 
 
 @lru_cache(None)
-def tiles(code: str) -> list[int]:
-    """Addresses of the tiles, as `attention_tiles.tile_at` finds them."""
+def tiles(code: str, kind: str) -> list[int]:
+    """Addresses of the tiles of one kind, tallest first."""
     t, counts = BY_CODE[code], gemm_tiles.tile_rows(jit.vector_bytes())
-    static = {"T": t, "L": jit.vector_bytes() // t.bytes, "FAR": QUERIES}
-    names = [f"{kind}_{count}" for kind in KINDS for count in counts]
+    static = {
+        "T": t,
+        "L": jit.vector_bytes() // t.bytes,
+        "FAR": QUERIES,
+        "V": int(kind[-1]),
+        "WHOLE": "whole" in kind,
+    }
+    tile = attention_tiles.scaled_tile if "scaled" in kind else gemm_tiles.tile
+    names = [f"{kind}_{count}" for count in counts]
 
     def text() -> str:
         module = Module()
-        for kind in KINDS:
-            tile = attention_tiles.scaled_tile if "scaled" in kind else gemm_tiles.tile
-            for count in counts:
-                more = {"ROWS": count, "V": int(kind[-1]), "WHOLE": "whole" in kind}
-                define(module, f"{kind}_{count}", tile, {**static, **more})
+        for count, name in zip(counts, names, strict=True):
+            define(module, name, tile, {**static, "ROWS": count})
         return module.text()
 
-    found = iter(
-        jit.build(f"attention tiles {(code, names)!r} {jit.vector_bytes()} {_source_key()}", text, names, 1)
+    return jit.build(
+        f"attention tiles {(code, names)!r} {jit.vector_bytes()} {_source_key()}", text, names, 1
     )
-    return [next(found) if x < len(counts) else 0 for _ in KINDS for x in range(ROW_CHOICES)]
 
 
 @lru_cache(None)
-def kernel(name: str, code: str, room: int, causal: bool, mask: int) -> int:
+def kernel(name: str, code: str, causal: bool, mask: int) -> int:
     """Address of `forward` or `backward`."""
     t, counts = BY_CODE[code], gemm_tiles.tile_rows(jit.vector_bytes())
     static = SimpleNamespace(
-        T=t, L=jit.vector_bytes() // t.bytes, ROOM=room, CAUSAL=causal, MASK=mask, ROW_COUNTS=counts,
+        T=t, L=jit.vector_bytes() // t.bytes, ROOM=ROOM, CAUSAL=causal, MASK=mask, ROW_COUNTS=counts,
         KEYS=112 // counts[0] * counts[0], POWER=rows.function(expr.exp2, code), LOG=rows.function(expr.log2, code),
     )  # fmt: skip
 
@@ -70,10 +73,8 @@ def kernel(name: str, code: str, room: int, causal: bool, mask: int) -> int:
         return module.text()
 
     prints = (static.POWER.fingerprint(), static.LOG.fingerprint(), static.KEYS)
-    key = (
-        f"attention {(name, code, room, causal, mask, counts, prints)!r} {jit.vector_bytes()} {_source_key()}"
-    )
-    return jit.build(key, text, [name], 2)[0]
+    key = f"attention {(name, code, causal, mask, counts, prints)!r} {jit.vector_bytes()} {_source_key()}"
+    return jit.build(key, text, [name], 1)[0]
 
 
 class _Plan:
@@ -102,8 +103,6 @@ class _Plan:
         self.mask = 0
         #: results to be converted: (layout, frame word, strides and frame word of what was computed)
         self.after: list[tuple] = []
-        addresses = tiles(self.code)
-        self.words[TILES : TILES + len(addresses)] = addresses
 
     def put(self, **values) -> None:
         for name, value in values.items():
@@ -169,6 +168,24 @@ class _Plan:
         self.put(mask=place, mask_row=own[-1])
         self.batch("mask", own[:-2], steps[:-2], True)
 
+    def take_tiles(self, name: str) -> None:
+        """Note the addresses of the tiles that may be called."""
+        wide = 2 * jit.vector_bytes() // item_bytes(self.code)
+        widths = [self.value_width] if name == "forward" else [self.value_width, self.width]
+        kinds = {"whole_2", "whole_1"}
+        for width in widths:
+            part = width % wide
+            kinds |= {"scaled_whole_2"} if name == "forward" and width >= wide else set()
+            kinds |= (
+                {("scaled_" if name == "forward" else "") + f"part_{1 + (part > wide // 2)}"}
+                if part
+                else set()
+            )
+        for x, kind in enumerate(KINDS):
+            if kind in kinds:
+                found = tiles(self.code, kind)
+                self.words[TILES + x * ROW_CHOICES : TILES + x * ROW_CHOICES + len(found)] = found
+
     def finished(self) -> list:
         words = self.words
         at_word = BATCH
@@ -182,8 +199,8 @@ class _Plan:
 
     def run(self, name: str, items: int, cost: int) -> None:
         """Add the step, and the conversion of results."""
-        room = next(r for r in ROOMS if r >= max(self.width, self.value_width))
-        address = kernel(name, self.code, room, self.causal, self.mask)
+        self.take_tiles(name)
+        address = kernel(name, self.code, self.causal, self.mask)
         cost = cost // (jit.vector_bytes() // item_bytes(self.code)) + 500
         chunk = items if cost * items < 2 * ALONE else max(1, min(ALONE // 2 // cost, items))
         self.call.step(address, self.finished(), items, chunk)

@@ -42,10 +42,12 @@ from .kernels_plan import py_begin, py_end, py_repeat, py_run_recorded
 from .kernels_record import bump_versions, record, settle, touched
 from .kernels_team import run_chunks, seat_words, team_run, team_wake, team_words, worker
 from .native import bitcast, call_c, local, native, symbol
-from .types import f64, i64, void
+from .types import f32, f64, i32, i64, ptr, u8, void
 
 FIRST = 4  # first address in a frame
 FRAME_WORDS = 80
+#: types whose elements `number_at` reads, by its kind
+READABLE = ("float32", "float64", "int64", "int32", "bool", "uint8")
 
 # -- launcher ------------------------------------------------------------------------------------------------
 
@@ -208,6 +210,16 @@ def py_wrap(self: OBJECT, args: OBJECTS, nargs: i64) -> OBJECT:
 
 
 @native
+def reachable(block: WORD) -> i64:
+    """Run what was recorded about a block before its bytes are read; 0 where that failed (the error is set)."""
+    recorder = recorder_words()
+    recorder[19] += 1
+    if (recorder[5] != 0 or recorder[10] != 0) and (block[3] == FOREIGN or touched(block) != 0):
+        return settle()
+    return i64(1)
+
+
+@native
 def py_word(self: OBJECT, args: OBJECTS, nargs: i64) -> OBJECT:
     """word(memory, k) -> word k of its header: 0 address, 1 bytes, 2 version"""
     block = block_of(args[0])
@@ -215,22 +227,93 @@ def py_word(self: OBJECT, args: OBJECTS, nargs: i64) -> OBJECT:
         return bitcast(i64(0), OBJECT)
     k = call_c("PyLong_AsLongLong", i64, args[1])
     if k == 0:  # who has the address may read and write: what was recorded comes first
-        recorder = recorder_words()
-        recorder[19] += 1
-        if (recorder[5] != 0 or recorder[10] != 0) and (block[3] == FOREIGN or touched(block) != 0):
-            if settle() == 0:
-                return bitcast(i64(0), OBJECT)
+        if reachable(block) == 0:
+            return bitcast(i64(0), OBJECT)
     return call_c("PyLong_FromLongLong", OBJECT, block[k])
 
 
 @native
+def number_at(place: i64, kind: i64) -> OBJECT:
+    """The Python number of an element; kind: its place in `READABLE`."""
+    if kind == 0:
+        return call_c("PyFloat_FromDouble", OBJECT, f64(bitcast(place, ptr(f32))[0]))
+    if kind == 1:
+        return call_c("PyFloat_FromDouble", OBJECT, bitcast(place, ptr(f64))[0])
+    if kind == 2:
+        return call_c("PyLong_FromLongLong", OBJECT, bitcast(place, ptr(i64))[0])
+    if kind == 3:
+        return call_c("PyLong_FromLongLong", OBJECT, i64(bitcast(place, ptr(i32))[0]))
+    if kind == 4:
+        return call_c("PyBool_FromLong", OBJECT, i64(bitcast(place, ptr(u8))[0]))
+    return call_c("PyLong_FromLongLong", OBJECT, i64(bitcast(place, ptr(u8))[0]))
+
+
+@native
+def py_number(self: OBJECT, args: OBJECTS, nargs: i64) -> OBJECT:
+    """number(memory, offset, kind) -> the Python number `offset` bytes into the memory (see `number_at`)"""
+    block = block_of(args[0])
+    if bitcast(block, i64) == 0:
+        return bitcast(i64(0), OBJECT)
+    if reachable(block) == 0:
+        return bitcast(i64(0), OBJECT)
+    place = block[0] + call_c("PyLong_AsLongLong", i64, args[1])
+    return number_at(place, call_c("PyLong_AsLongLong", i64, args[2]))
+
+
+@native
+def py_numbers(self: OBJECT, args: OBJECTS, nargs: i64) -> OBJECT:
+    """numbers(memory, offset, kind, bytes, n) -> a list of the n numbers from `offset`, each of so many bytes"""
+    block = block_of(args[0])
+    if bitcast(block, i64) == 0:
+        return bitcast(i64(0), OBJECT)
+    if reachable(block) == 0:
+        return bitcast(i64(0), OBJECT)
+    place = block[0] + call_c("PyLong_AsLongLong", i64, args[1])
+    kind = call_c("PyLong_AsLongLong", i64, args[2])
+    step = call_c("PyLong_AsLongLong", i64, args[3])
+    n = call_c("PyLong_AsLongLong", i64, args[4])
+    found = call_c("PyList_New", OBJECT, n)
+    if bitcast(found, i64) == 0:
+        return found
+    for i in range(n):
+        call_c("PyList_SetItem", i32, found, i, number_at(place + i * step, kind))
+    return found
+
+
+@native
 def py_give_away(self: OBJECT, args: OBJECTS, nargs: i64) -> OBJECT:
-    """give_away(memory): its address is known outside; what is recorded about it must run at once"""
+    """give_away(memory) -> its address, known outside now: what is recorded about it must run at once from here on"""
     block = block_of(args[0])
     if bitcast(block, i64) == 0:
         return bitcast(i64(0), OBJECT)
     block[5] = 1
-    return call_c("PyBool_FromLong", OBJECT, i64(1))
+    if reachable(block) == 0:
+        return bitcast(i64(0), OBJECT)
+    return call_c("PyLong_FromLongLong", OBJECT, block[0])
+
+
+@native
+def py_uncounted(self: OBJECT, args: OBJECTS, nargs: i64) -> OBJECT:
+    """uncounted(memory) -> memory over the same bytes, with a count of writes of its own"""
+    block = block_of(args[0])
+    if bitcast(block, i64) == 0:
+        return bitcast(i64(0), OBJECT)
+    if reachable(block) == 0:
+        return bitcast(i64(0), OBJECT)
+    owner = bitcast(args[0], i64)
+    if block[3] == FOREIGN:  # perhaps such a handle already: keep the first owner, so that none chains
+        if call_c("PyCapsule_IsValid", i32, bitcast(block[4], OBJECT), bitcast(i64(0), OBJECT)) != 0:
+            owner = block[4]
+    made = bitcast(call_c("malloc", OBJECT, i64(HEADER)), WORD)
+    made[0] = block[0]
+    made[1] = block[1]
+    made[2] = first_version()
+    made[3] = FOREIGN
+    made[5] = 0
+    made[7] = 0
+    call_c("Py_IncRef", void, bitcast(owner, OBJECT))
+    made[4] = owner
+    return capsule_of(made)
 
 
 @native
@@ -257,6 +340,7 @@ def py_set_version(self: OBJECT, args: OBJECTS, nargs: i64) -> OBJECT:
 EXPORTS = {
     "capsule_destroy": capsule_destroy, "launch": launch, "py_allocate": py_allocate, "py_wrap": py_wrap,
     "py_word": py_word, "py_version": py_version, "py_set_version": py_set_version, "py_give_away": py_give_away,
+    "py_number": py_number, "py_numbers": py_numbers, "py_uncounted": py_uncounted,
     "py_run_recorded": py_run_recorded, "py_repeat": py_repeat, "py_begin": py_begin, "py_end": py_end,
     "pool_release": pool_release, "pool_words": pool_words, "team_words": team_words,
     "seat_words": seat_words, "recorder_words": recorder_words, "inference_words": inference_words,

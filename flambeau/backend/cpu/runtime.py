@@ -75,6 +75,9 @@ word = _builtin("py_word", "word")
 version = _builtin("py_version", "version")
 set_version = _builtin("py_set_version", "set_version")
 give_away = _builtin("py_give_away", "give_away")
+number = _builtin("py_number", "number")
+numbers = _builtin("py_numbers", "numbers")
+uncounted = _builtin("py_uncounted", "uncounted")
 run_recorded = _builtin("py_run_recorded", "run_recorded")
 repeat = _builtin("py_repeat", "repeat")
 begin_recording = _builtin("py_begin", "begin_recording")
@@ -137,24 +140,25 @@ def of_inference(memory) -> bool:
     return word(memory, 2) < 0
 
 
+#: the place in the table of each thread that is in inference mode
+_inference_seats: dict[int, int] = {}
+_inference_lock = threading.Lock()
+
+
 def set_inference(on: bool) -> None:
     """Let what this thread allocates from now on belong to inference mode, or no more."""
     own = threading.get_ident()
-    table = list(_inference[1:])
-    if on and own not in table and 0 in table:
-        _inference[1 + table.index(0)] = own
-    elif not on and own in table:
-        _inference[1 + table.index(own)] = 0
-    _inference[0] = sum(thread != 0 for thread in _inference[1:])
-
-
-def uncounted(memory) -> object:
-    """A handle on the same bytes with a count of writes of its own, as `Tensor.data` has it."""
-    if foreign(memory):  # or such a handle already: keep the first owner, so that none chains
-        owner = ctypes.cast(word(memory, 4), ctypes.py_object).value
-        if type(owner) is type(memory):
-            memory = owner
-    return wrap(word(memory, 0), word(memory, 1), memory)
+    with _inference_lock:
+        if not on:
+            seat = _inference_seats.pop(own, 0)
+            if seat:
+                _inference[seat] = 0
+        elif own not in _inference_seats:
+            for seat in range(1, len(_inference)):
+                if not _inference[seat]:
+                    _inference[seat], _inference_seats[own] = own, seat
+                    break
+        _inference[0] = len(_inference_seats)
 
 
 def memory_stats() -> dict[str, int]:
@@ -212,6 +216,8 @@ def set_num_threads(count: int) -> None:
 
 def _after_fork() -> None:
     """A child has no workers: forget them, free the locks, start new ones."""
+    global _inference_lock
+    _inference_lock = threading.Lock()
     _workers.clear()
     for k in (0, 1, 2, 3, 4, 11, 12):
         _team[k] = 0

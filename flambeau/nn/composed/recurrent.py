@@ -242,6 +242,7 @@ def run(network: Any, x: Tensor, hidden: Any, batch_sizes: Tensor | None) -> tup
 
 def cell(mode: str, x: Tensor, hidden: Tensor | None, state: Tensor | None, weights: tuple) -> tuple:
     """One step of a network: the new state and cell of ``(N, H)`` inputs, as a sequence of length one."""
-    begin = (None if one is None else one.unsqueeze(0) for one in (hidden, state))
-    output, _, last = _layer(mode, x.unsqueeze(0), *begin, [*weights, None], x.shape[0], None)
+    first = None if hidden is None else hidden.unsqueeze(0)
+    inner = None if state is None else state.unsqueeze(0)
+    output, _, last = _layer(mode, x.unsqueeze(0), first, inner, [*weights, None], x.shape[0], None)
     return output.squeeze(0), last.squeeze(0) if mode == "LSTM" else None

@@ -386,8 +386,8 @@ class RNNCellBase(Module):
                 f"{self._get_name()}: Expected {what} to be 1D or 2D, got {value.dim()}D instead"
             )
 
-    def _step(self, mode: str, input: Tensor, *states: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """The new state (and cell) of an input with or without a batch dimension."""
+    def _step(self, mode: str, input: Tensor, *states: Tensor | None) -> tuple:
+        """The new state and cell (None where there is none) of an input with or without a batch dimension."""
         from flambeau.nn.composed import recurrent
 
         batched = input.dim() == 2
@@ -395,7 +395,7 @@ class RNNCellBase(Module):
         given = [s if s is None or s.dim() == 2 else s.unsqueeze(0) for s in states]
         self._check_sizes(x, given)
         weights = self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh
-        found = recurrent.cell(mode, x, *given, *[None] * (2 - len(given)), weights)
+        found = recurrent.cell(mode, x, given[0], given[1] if len(given) > 1 else None, weights)
         return found if batched else tuple(one if one is None else one.squeeze(0) for one in found)
 
     def _check_sizes(self, x: Tensor, states: list[Tensor | None]) -> None:
