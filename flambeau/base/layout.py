@@ -24,9 +24,8 @@ class Size(tuple):
     def __repr__(self) -> str:
         return f"torch.Size([{', '.join(map(str, self))}])"
 
-    def __getitem__(self, at):
-        found = tuple.__getitem__(self, at)
-        return Size(found) if isinstance(at, slice) else found
+    def __getitem__(self, at, entry=tuple.__getitem__):
+        return Size(entry(self, at)) if type(at) is slice else entry(self, at)
 
     def __add__(self, other):
         return Size(tuple.__add__(self, tuple(other))) if isinstance(other, tuple) else NotImplemented

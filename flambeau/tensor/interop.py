@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import struct
+from itertools import chain
 from typing import Any
 
 from ..base import dtype as types
@@ -33,9 +34,7 @@ def address(t: Tensor) -> int:
 
 def outside_address(t: Tensor) -> int:
     """`address`, for somebody who keeps it: what compiled code does with this memory is done at once from here on."""
-    if t._memory is not None:
-        dispatch.runtime().give_away(t._memory)
-    return address(t)
+    return 0 if t._memory is None else dispatch.runtime().give_away(t._memory) + t._offset
 
 
 def fill_from_list(t: Tensor, flat: list) -> None:
@@ -83,6 +82,12 @@ def tensor(
     """
     dtype = as_dtype(dtype)
     where = default_device() if device is None else Device(device)
+    made = from_numbers(data, dtype) if where is cpu else None
+    if made is not None:
+        if requires_grad:
+            need_float(made)
+            set_requires_grad(made, True)
+        return made
     require_device(where)
     if isinstance(data, Tensor):
         import warnings
@@ -103,6 +108,52 @@ def tensor(
         need_float(made)
         set_requires_grad(made, True)
     return made
+
+
+#: struct's letter for numbers of a Python type as elements of a type
+_LETTERS = {
+    (float, types.float32): "f", (float, types.float64): "d", (int, types.int64): "q", (bool, types.bool_): "?",
+    (int, types.float32): "f", (int, types.float64): "d",
+}  # fmt: skip
+#: layouts of tensors of numbers, by their length (and that of a row) and type
+_NUMBERS_LAYOUTS: dict = {}
+
+
+def from_numbers(data, dtype: DType | None) -> Tensor | None:
+    """A tensor of a number, or of a list (of lists) of numbers of one type; None for other data."""
+    kind = type(data)
+    size: object = None
+    if kind is list or kind is tuple:
+        kinds = set(map(type, data))
+        size = len(data)
+        if kinds == {list}:
+            lengths = set(map(len, data))
+            if len(lengths) != 1:
+                return None
+            size = (size, *lengths)
+            data = list(chain.from_iterable(data))
+            kinds = set(map(type, data))
+        if len(kinds) != 1:
+            return None
+        (kind,) = kinds
+    else:
+        data = (data,)
+    if dtype is None:
+        dtype = types.default_float() if kind is float else types.int64 if kind is int else types.bool_
+    letter = _LETTERS.get((kind, dtype))
+    if letter is None:
+        return None
+    try:
+        packed = struct.pack(f"{len(data)}{letter}", *data)
+    except (OverflowError, struct.error):  # a number that does not fit
+        return None
+    where = _NUMBERS_LAYOUTS.get((size, dtype))
+    if where is None:
+        if len(_NUMBERS_LAYOUTS) > 4096:
+            _NUMBERS_LAYOUTS.clear()
+        shape = () if size is None else size if type(size) is tuple else (size,)
+        where = _NUMBERS_LAYOUTS[size, dtype] = contiguous_layout(shape, dtype, cpu)
+    return make(dispatch.runtime().allocate_copy(packed), where)
 
 
 def copied_array(data) -> Tensor:
@@ -288,11 +339,25 @@ def _check_array(array) -> DType:
     return found
 
 
+#: layouts by the type, shape and strides of contiguous arrays that became tensors before
+_ARRAYS: dict = {}
+
+
 def from_numpy(array) -> Tensor:
     """A tensor over the memory of a NumPy array; writes to one show in the other.
 
     Raises: TypeError for what is no array or of no type that tensors have; ValueError for negative strides.
     """
+    try:
+        where = _ARRAYS[array.dtype, array.shape, array.strides]
+        start = ctypes.addressof(ctypes.c_char.from_buffer(array))  # refused where it is not writable
+        return make(dispatch.runtime().wrap(start, where.nbytes, array), where)
+    except (KeyError, TypeError, ValueError, AttributeError, BufferError):
+        return _from_numpy(array)
+
+
+def _from_numpy(array) -> Tensor:
+    """`from_numpy` in general form; fills the table of its quick one."""
     import numpy as np
 
     if not isinstance(array, np.ndarray):
@@ -303,6 +368,10 @@ def from_numpy(array) -> Tensor:
     found = _check_array(array)
     item = array.dtype.itemsize
     where = layout(array.shape, tuple(s // item for s in array.strides), found, cpu)
+    if where.numel and array.flags.c_contiguous and array.dtype.metadata is None:
+        if len(_ARRAYS) > 4096:
+            _ARRAYS.clear()
+        _ARRAYS[array.dtype, array.shape, array.strides] = where
     if not array.flags.writeable:
         import warnings
 
@@ -310,7 +379,7 @@ def from_numpy(array) -> Tensor:
             "The given NumPy array is not writable, and PyTorch does not support non-writable tensors. This means writing "
             "to this tensor will result in undefined behavior. You may want to copy the array to protect its data or make "
             "it writable before converting it to a tensor. This type of warning will be suppressed for the rest of this "
-            "program.", UserWarning, stacklevel=2,
+            "program.", UserWarning, stacklevel=3,
         )  # fmt: skip
     start = array.__array_interface__["data"][0]
     memory = dispatch.runtime().wrap(start, where.extent * item, array)
@@ -325,9 +394,17 @@ class _Exporter:
 
 def to_numpy(t: Tensor, kept: bool = True):
     """A NumPy array over the tensor's memory. kept: whether somebody may use it after more operators ran."""
+    where = t._layout
+    form = where.cache.get("numpy")
+    if form:
+        block, array, kind, strides = form
+        bytes_ = block.from_address(
+            dispatch.runtime().give_away(t._memory) + t._offset if kept else address(t)
+        )
+        bytes_.memory = t._memory  # which thereby lives as long as the array
+        return array(where.shape, kind, bytes_, 0, strides)
     import numpy as np
 
-    where = t._layout
     if where.device.type != "cpu":
         raise TypeError(
             f"can't convert {where.device} device type tensor to numpy. Use Tensor.cpu() to copy the tensor to host memory "
@@ -338,11 +415,17 @@ def to_numpy(t: Tensor, kept: bool = True):
     item = where.dtype.itemsize
     if where.numel == 0:
         return np.empty(where.shape, dtype=where.dtype.numpy_name)
+    kind, strides = np.dtype(where.dtype.numpy_name), tuple(s * item for s in where.strides)
+    if form is None:
+        where.cache["numpy"] = ()
+    else:  # the second array of this layout: from now on its own way, which takes a class to set up
+        block = type("Block", (ctypes.Array,), {"_type_": ctypes.c_char, "_length_": where.extent * item})
+        where.cache["numpy"] = (block, np.ndarray, kind, strides)
     exporter = _Exporter()
     exporter.memory = t._memory
     exporter.__array_interface__ = {
-        "version": 3, "shape": tuple(where.shape), "typestr": np.dtype(where.dtype.numpy_name).str,
-        "data": ((outside_address if kept else address)(t), False), "strides": tuple(s * item for s in where.strides),
+        "version": 3, "shape": tuple(where.shape), "typestr": kind.str,
+        "data": ((outside_address if kept else address)(t), False), "strides": strides,
     }  # fmt: skip
     return np.asarray(exporter)
 
@@ -432,6 +515,12 @@ _READERS = {
 }  # fmt: skip
 
 
+#: by the layout of one element of a type that the run-time core reads itself: its number for the type
+SINGLE: dict = {}
+#: the run-time core's function that reads such an element
+NUMBER: list = [None]
+
+
 def item(t: Tensor) -> Any:
     """The one element of a tensor as a Python number."""
     where = t._layout
@@ -439,6 +528,10 @@ def item(t: Tensor) -> Any:
         raise RuntimeError(f"a Tensor with {where.numel} elements cannot be converted to Scalar")
     if where.device.type == "meta":
         raise RuntimeError("Tensor.item() cannot be called on meta tensors")
+    readable = dispatch.runtime().READABLE
+    if where.dtype.name in readable:
+        NUMBER[0] = dispatch.runtime().number
+        SINGLE[where] = readable.index(where.dtype.name)
     name = where.dtype.name
     place = address(t)
     reader = _READERS.get(name)
@@ -464,7 +557,23 @@ def to_list(t: Tensor) -> Any:
         return _nest([], where.shape)
     if where.dtype.name == "bfloat16":
         t = t.to(types.float32)
-    return to_numpy(t.detach(), kept=False).tolist()
+    found = where.cache.get("listed")
+    if found is None:
+        found = where.cache["listed"] = _listed(where)
+    if not found:
+        return to_numpy(t.detach(), kept=False).tolist()
+    kind, item_size, n, width = found
+    flat = dispatch.runtime().numbers(t._memory, t._offset, kind, item_size, n)
+    return flat if width is None else [flat[k : k + width] for k in range(0, n, width)]
+
+
+def _listed(where) -> tuple:
+    """How the run-time core lists the elements of a layout: (kind, bytes of one, number, length of a row); or ()."""
+    readable = dispatch.runtime().READABLE
+    if where.ndim > 2 or not where.contiguous or where.numel > 256 or where.dtype.name not in readable:
+        return ()
+    width = None if where.ndim == 1 else where.shape[1]
+    return readable.index(where.dtype.name), where.dtype.itemsize, where.numel, width
 
 
 def _nest(flat, shape):

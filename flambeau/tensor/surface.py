@@ -6,14 +6,20 @@ from ..base import dtype as types
 from ..base.device import device as Device
 from ..base.device import unavailable
 from ..base.dtype import dtype as DType
+from ..base.errors import check_dim
 from ..base.layout import Layout, Size, is_channels_last
 from ..base.mode import mode
 from ..ops.define import METHODS, ops
 from . import dispatch, interop, show
 from .autograd import AccumulateGrad, version_of
+from .inplace import without_version
+from .interop import NUMBER, SINGLE
 from .node_hooks import RemovableHandle
 from .overrides import routed
 from .tensor import Tensor, make, track_view
+
+
+entry = tuple.__getitem__
 
 
 def method(function):
@@ -134,8 +140,6 @@ Tensor.grad = property(_get_grad, _set_grad, _delete_grad)  # type: ignore[attr-
 
 def _get_data(self):
     """The elements outside the gradient graph, sharing memory; writes to them are not counted as versions of it."""
-    from .inplace import without_version
-
     if type(self) is not Tensor:
         found = routed(without_version, self)
         if found is not NotImplemented:
@@ -201,18 +205,17 @@ def backward(self, gradient=None, retain_graph=None, create_graph=False, inputs=
 @method
 def size(self, dim: int | None = None):
     """The shape, or the size of one dimension."""
+    shape = self._layout.shape
     if dim is None:
-        return self._layout.shape
-    from ..base.errors import check_dim
-
-    return self._layout.shape[check_dim(dim, self._layout.ndim, scalar_ok=False)]
+        return shape
+    if type(dim) is int and -len(shape) <= dim < len(shape):
+        return entry(shape, dim)
+    return shape[check_dim(dim, len(shape), scalar_ok=False)]
 
 
 @method
 def stride(self, dim: int | None = None):
     """Elements between neighbours along each dimension, or along one."""
-    from ..base.errors import check_dim
-
     return self._layout.strides if dim is None else self._layout.strides[check_dim(dim, self._layout.ndim)]
 
 
@@ -267,7 +270,8 @@ def _version(self) -> int:
 @method
 def item(self):
     """The only element as a Python number."""
-    return interop.item(self)
+    kind = SINGLE.get(self._layout)
+    return interop.item(self) if kind is None else NUMBER[0](self._memory, self._offset, kind)
 
 
 @method
@@ -297,6 +301,9 @@ def __len__(self) -> int:
 
 @method
 def __bool__(self) -> bool:
+    kind = SINGLE.get(self._layout)
+    if kind is not None:
+        return bool(NUMBER[0](self._memory, self._offset, kind))
     if self._layout.numel != 1:
         if self._layout.numel == 0:
             raise RuntimeError("Boolean value of Tensor with no values is ambiguous")
@@ -318,11 +325,17 @@ def _number(self, goal: str):
 
 @method
 def __float__(self) -> float:
+    kind = SINGLE.get(self._layout)
+    if kind is not None:
+        return float(NUMBER[0](self._memory, self._offset, kind))
     return float(_number(self, "double"))
 
 
 @method
 def __int__(self) -> int:
+    kind = SINGLE.get(self._layout)
+    if kind is not None:
+        return int(NUMBER[0](self._memory, self._offset, kind))
     return int(_number(self, "int64_t"))
 
 

@@ -423,7 +423,7 @@ def test_a_worker_that_dies(end, text):
 
 
 def test_after_a_death_persistent_workers_are_started_again():
-    loader = data.DataLoader(Calls(lambda i: i, 6), 1, num_workers=2, persistent_workers=True)
+    loader = data.DataLoader(Calls(lambda i: i, 100), 1, num_workers=2, persistent_workers=True)
     iterator = iter(loader)
     next(iterator)
     os.kill(iterator._workers[0].pid, signal.SIGKILL)
@@ -431,7 +431,7 @@ def test_after_a_death_persistent_workers_are_started_again():
         list(iterator)
     with pytest.raises(RuntimeError, match="exited unexpectedly"):
         next(iterator)
-    assert [int(batch) for batch in loader] == list(range(6))
+    assert [int(batch) for batch in loader] == list(range(100))
 
 
 def killed_at_random(runs: int, seed: int) -> list[float]:

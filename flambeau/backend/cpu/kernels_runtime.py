@@ -41,7 +41,7 @@ from .kernels_memory import (
 from .kernels_plan import py_begin, py_end, py_repeat, py_run_recorded
 from .kernels_record import bump_versions, record, settle, touched
 from .kernels_team import run_chunks, seat_words, team_run, team_wake, team_words, worker
-from .native import bitcast, call_c, local, native, symbol
+from .native import bitcast, call_c, copy_bytes, local, native, symbol
 from .types import f32, f64, i32, i64, ptr, u8, void
 
 FIRST = 4  # first address in a frame
@@ -195,6 +195,20 @@ def py_allocate(self: OBJECT, args: OBJECTS, nargs: i64) -> OBJECT:
 
 
 @native
+def py_allocate_copy(self: OBJECT, args: OBJECTS, nargs: i64) -> OBJECT:
+    """allocate_copy(data) -> memory with a copy of bytes"""
+    nbytes = call_c("PyBytes_Size", i64, args[0])
+    if nbytes < 0:
+        return bitcast(i64(0), OBJECT)
+    block = block_new(nbytes)
+    if bitcast(block, i64) == 0:
+        out_of_memory(nbytes)
+        return bitcast(i64(0), OBJECT)
+    copy_bytes(bitcast(block[0], OBJECT), call_c("PyBytes_AsString", OBJECT, args[0]), nbytes)
+    return capsule_of(block)
+
+
+@native
 def py_wrap(self: OBJECT, args: OBJECTS, nargs: i64) -> OBJECT:
     """wrap(address, nbytes, owner) -> memory over foreign bytes; `owner` is kept alive"""
     block = bitcast(call_c("malloc", OBJECT, i64(HEADER)), WORD)
@@ -340,7 +354,7 @@ def py_set_version(self: OBJECT, args: OBJECTS, nargs: i64) -> OBJECT:
 EXPORTS = {
     "capsule_destroy": capsule_destroy, "launch": launch, "py_allocate": py_allocate, "py_wrap": py_wrap,
     "py_word": py_word, "py_version": py_version, "py_set_version": py_set_version, "py_give_away": py_give_away,
-    "py_number": py_number, "py_numbers": py_numbers, "py_uncounted": py_uncounted,
+    "py_allocate_copy": py_allocate_copy, "py_number": py_number, "py_numbers": py_numbers, "py_uncounted": py_uncounted,
     "py_run_recorded": py_run_recorded, "py_repeat": py_repeat, "py_begin": py_begin, "py_end": py_end,
     "pool_release": pool_release, "pool_words": pool_words, "team_words": team_words,
     "seat_words": seat_words, "recorder_words": recorder_words, "inference_words": inference_words,

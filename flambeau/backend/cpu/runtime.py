@@ -16,7 +16,7 @@ from ...base.errors import OutOfMemoryError
 from . import jit, kernels_runtime
 from .builder import Module
 from .kernels_memory import FOREIGN
-from .kernels_runtime import FIRST
+from .kernels_runtime import FIRST, READABLE  # noqa: F401 (the tensor layer takes READABLE here)
 from .kernels_team import SEATS
 from .native import define
 
@@ -70,6 +70,7 @@ def _builtin(symbol: str, name: str):
 
 
 allocate = _builtin("py_allocate", "allocate")
+allocate_copy = _builtin("py_allocate_copy", "allocate_copy")
 wrap = _builtin("py_wrap", "wrap")
 word = _builtin("py_word", "word")
 version = _builtin("py_version", "version")
