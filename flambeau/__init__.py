@@ -17,6 +17,7 @@ from . import ops
 from .base.device import device, set_default_device
 from .base.dtype import ALIASES as _ALIASES
 from .base.dtype import DTYPES as _DTYPES
+from .base.dtype import default_float as _default_float
 from .base.dtype import dtype, promote_types
 from .base.formats import (
     channels_last,
@@ -182,9 +183,7 @@ def is_tensor(obj) -> bool:
 
 def get_default_dtype() -> dtype:
     """The float type of new tensors that name none."""
-    from .base.dtype import default_float
-
-    return default_float()
+    return _default_float()
 
 
 def get_num_threads() -> int:

@@ -36,7 +36,7 @@ class ExceptionWrapper:
         if self.exc_type is KeyError:
             text = KeyErrorMessage(text)
         elif getattr(self.exc_type, "message", None):
-            raise self.exc_type(message=text)
+            raise self.exc_type(message=text)  # type: ignore[call-arg]
         try:
             error = self.exc_type(text)
         except Exception:  # a type whose constructor wants something else

@@ -33,6 +33,8 @@ state = State()
 
 
 def _kind(device_type: Any, function: str) -> str:
+    if device_type == "cpu":
+        return "cpu"
     if not isinstance(device_type, str):
         raise TypeError(
             f"{function}(): argument 'device_type' (position 1) must be str, not {type(device_type).__name__}"
@@ -40,13 +42,23 @@ def _kind(device_type: Any, function: str) -> str:
     return Device(device_type).type
 
 
+#: `casting.count`, imported when autocast is first turned on
+_count: Any = None
+
+
+def _find_count() -> Any:
+    global _count
+    from .casting import count as _count
+
+    return _count
+
+
 def _change(kind: str, on: bool, lower: Any) -> None:
     """Settle a device's switch and type, and what listed operators of the CPU see of them."""
     state.enabled[kind] = on
     state.lower[kind] = lower
     if kind == "cpu":
-        from .casting import count
-
+        count = _count or _find_count()
         before, state.cpu = state.cpu, lower if on else None
         if (before is None) is not (state.cpu is None):
             count(-1 if state.cpu is None else 1)

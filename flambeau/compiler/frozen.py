@@ -294,7 +294,7 @@ def _sharing(leaves: list) -> list:
     return found
 
 
-def _reliances(function: Callable, args: tuple, kwargs: dict) -> tuple[list, list]:
+def _reliances(function: Any, args: tuple, kwargs: dict) -> tuple[list, list]:
     """Modules with their mode, and parameters with their place, that the function may use."""
     seen: list = []
     while function is not None:  # a decorated function holds the function that it decorates

@@ -23,13 +23,20 @@ _fused: dict[tuple, bool] = {}
     also="_C._nn.scaled_dot_product_attention",
 )  # fmt: skip
 class ScaledDotProductAttention(Composite):
-    """``softmax(q k^T scale + mask) v``, without the weights in memory (Vaswani et al. 2017; Dao et al. 2022).
+    """``softmax(q k^T scale + mask) v``, without the weights in memory.
 
-    Shape: query ``(*, H, L, E)``, key ``(*, H, S, E)``, value ``(*, H, S, Ev)``; mask broadcasts to ``(*, H, L, S)``, bool
-    (True takes part) or float (added). ``scale``: ``1 / sqrt(E)`` by default. ``is_causal``: a query sees the keys up to
-    its own place. ``enable_gqa``: fewer heads of keys and values, each for several neighbouring heads of queries.
+    Shape: query ``(*, H, L, E)``, key ``(*, H, S, E)``, value ``(*, H, S, Ev)``; mask broadcasts to
+    ``(*, H, L, S)``, bool (True takes part) or float (added). ``scale``: ``1 / sqrt(E)`` by default.
+    ``is_causal``: a query sees the keys up to its own place. ``enable_gqa``: fewer heads of keys and values,
+    each for several neighbouring heads of queries.
 
     Dropout of the weights, a mask that wants a gradient and heads wider than 256 take several operators.
+    Source: Vaswani et al. 2017, Attention is all you need; Dao et al. 2022, FlashAttention.
+
+    >>> import flambeau as torch
+    >>> x = torch.randn(1, 2, 5, 4)
+    >>> torch.nn.functional.scaled_dot_product_attention(x, x, x, is_causal=True).shape
+    torch.Size([1, 2, 5, 4])
     """
 
     def body(query, key, value, attn_mask, dropout_p, is_causal, scale, enable_gqa):

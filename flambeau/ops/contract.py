@@ -214,6 +214,9 @@ class Mv(Composite):
 
 
 def dot_check(input, other) -> None:
+    a, b = input._layout, other._layout
+    if a.ndim == b.ndim == 1 and a.dtype is b.dtype:
+        return
     require(input.dim() == 1 and other.dim() == 1,
             f"1D tensors expected, but got {input.dim()}D and {other.dim()}D tensors")  # fmt: skip
     require(input.dtype is other.dtype, "dot : expected both vectors to have same dtype, but found "
@@ -267,9 +270,10 @@ class Outer(Composite):
     check_out = castable
 
     def body(input, vec2):
-        require(input.dim() == 1, f"outer: Expected 1-D argument self, but got {input.dim()}-D")
-        require(vec2.dim() == 1, f"outer: Expected 1-D argument vec2, but got {vec2.dim()}-D")
-        return ops.unsqueeze(input, 1) * ops.unsqueeze(vec2, 0)
+        for name, one in (("self", input), ("vec2", vec2)):
+            if one._layout.ndim != 1:
+                raise RuntimeError(f"outer: Expected 1-D argument {name}, but got {one._layout.ndim}-D")
+        return ops.mul(ops.unsqueeze(input, 1), vec2)
 
 
 # -- products with something added -----------------------------------------------------------------------------

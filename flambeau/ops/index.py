@@ -495,7 +495,10 @@ class MaskedSelect(Composite):
     def body(input, mask):
         if mask._layout.dtype.name != "bool":
             raise RuntimeError("masked_select: expected BoolTensor for mask")
-        shape = common_shape([mask._layout.shape, input._layout.shape])
+        shape = input._layout.shape
+        if mask._layout.shape == shape and 0 not in shape:
+            return pick(ops.reshape(input, (-1,)), mask._true_positions(), 0)
+        shape = common_shape([mask._layout.shape, shape])
         flat = ops.reshape(ops.expand(input, shape), (-1,)) if 0 not in shape else ops.reshape(input, (0,))
         return pick(flat, ops.true_positions(ops.expand(mask, shape)), 0)
 

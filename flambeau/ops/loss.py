@@ -216,6 +216,52 @@ class CrossEntropyBackward(Opaque):
         return contiguous_layout(input.shape, input.dtype, input.device)
 
 
+@op(
+    "nll_rows(Tensor input, Tensor target, Tensor? weight, str reduction, int ignore_index) -> (Tensor, Tensor)",
+    function=False, method=False,
+)  # fmt: skip
+class NllRows(Opaque):
+    """Negative log likelihood of class indices (N) under log probabilities (N, C), and the total weight."""
+
+    algorithm = "rows.likelihood"
+    nondifferentiable = (1,)
+    no_gradient = ("target", "weight")
+
+    def layouts(input, reduction):
+        loss = contiguous_layout((input.shape[0],) if reduction == "none" else (), input.dtype, input.device)
+        return [loss, contiguous_layout((), statistic_dtype(input.dtype), input.device)]
+
+    def d_all(g0, input_layout, target, weight, reduction, ignore_index, result1):
+        found = ops.nll_rows_backward(
+            g0, target, weight, result1, tuple(input_layout.shape), reduction, ignore_index
+        )
+        return found, None, None
+
+
+@op(
+    "nll_rows_backward(Tensor grad, Tensor target, Tensor? weight, Tensor total, int[] size, str reduction, "
+    "int ignore_index) -> Tensor",
+    function=False, method=False,
+)  # fmt: skip
+class NllRowsBackward(Opaque):
+    """Gradient of the log probabilities."""
+
+    algorithm = "rows.likelihood_backward"
+    no_gradient = ("target", "weight", "total")
+
+    def layouts(grad, size):
+        return contiguous_layout(size, grad.dtype, grad.device)
+
+    def d_grad(g, target, weight, reduction, ignore_index):
+        return ops.nll_rows(g, target, weight, reduction, ignore_index)[0]
+
+
+def settle(cache: dict, key: tuple | None, plain: bool) -> None:
+    """Remember that calls with these layouts and arguments need no check and no other shape."""
+    if plain and key is not None and len(cache) < 1024:
+        cache[key] = True
+
+
 def class_rows(input, target):
     """Scores as (rows, C) and targets as (rows,), from (C), (N, C) or (N, C, d1, ...)."""
     if input.dim() == 1:
@@ -265,6 +311,14 @@ class CrossEntropy(Composite):
     """
 
     def body(input, target, weight, size_average, ignore_index, reduce, reduction, label_smoothing):
+        cache, key = input._layout.cache, None
+        if size_average is None and reduce is None:
+            kind = None if weight is None else weight._layout
+            key = ("cross_entropy", target._layout, kind, reduction, ignore_index, label_smoothing)
+            if cache.get(key):
+                return ops.cross_entropy_rows(
+                    input, target, weight, reduction, ignore_index, float(label_smoothing)
+                )[0]
         reduction = reduction_of(reduction, size_average, reduce)
         require(
             0.0 <= label_smoothing <= 1.0,
@@ -285,6 +339,7 @@ class CrossEntropy(Composite):
         found = ops.cross_entropy_rows(
             rows, indices, weight, reduction, ignore_index, float(label_smoothing)
         )[0]
+        settle(cache, key, rows is input and reduction != "none")
         return ops.reshape(found, target.shape) if reduction == "none" else found
 
 
@@ -352,6 +407,12 @@ class NllLoss(Composite):
     """Negative log likelihood of class indices under log probabilities."""
 
     def body(input, target, weight, size_average, ignore_index, reduce, reduction):
+        cache, key = input._layout.cache, None
+        if size_average is None and reduce is None:
+            kind = None if weight is None else weight._layout
+            key = ("nll_loss", target._layout, kind, reduction, ignore_index)
+            if cache.get(key):
+                return ops.nll_rows(input, target, weight, reduction, ignore_index)[0]
         reduction = reduction_of(reduction, size_average, reduce)
         require(
             target.dtype.kind == 1,
@@ -359,7 +420,11 @@ class NllLoss(Composite):
         )
         check_class_shapes(input, target, weight)
         rows, indices = class_rows(input, target)
-        return nll(rows, indices, weight, ignore_index, reduction, target.shape)
+        if rows._layout.numel == 0 or rows._layout.dtype.kind != 2:
+            return nll(rows, indices, weight, ignore_index, reduction, target.shape)
+        found = ops.nll_rows(rows, indices, weight, reduction, ignore_index)[0]
+        settle(cache, key, rows is input and reduction != "none")
+        return ops.reshape(found, target.shape) if reduction == "none" else found
 
 
 # -- binary ----------------------------------------------------------------------------------------------------

@@ -256,7 +256,8 @@ class ScaleShift(Pointwise):
 
 def channel_view(input) -> tuple[int, ...]:
     """Shape under which a vector of channels broadcasts against the input."""
-    return (1, input.shape[1], *(1 for _ in range(input.dim() - 2)))
+    shape = input._layout.shape
+    return (1, shape[1]) + (1,) * (len(shape) - 2)
 
 
 def update_running(running, value, momentum: float) -> None:
@@ -408,29 +409,42 @@ class FunctionalGroupNorm(Composite):
 
 
 def normalise_groups(input, num_groups, weight, bias, eps):
-    require(input.dim() >= 2, f"Expected at least 2 dimensions for input tensor but received {input.dim()}")
+    where = input._layout
+    sizes = [None if t is None else t._layout for t in (weight, bias)]
+    lead, last = check_groups(where, num_groups, *sizes)
+    if not where.numel:
+        return input * 1.0
+    rows = ops.reshape(input, lead)
+    unit = ops.reshape(ops.layer_norm_rows(rows, None, None, last, eps)[0], where.shape)
+    if weight is None and bias is None:
+        return unit
+    sizes = channel_view(input)
+    if weight is not None and bias is not None:
+        return ops.scale_shift(unit, ops.reshape(weight, sizes), ops.reshape(bias, sizes))
+    if weight is not None:
+        return unit * ops.reshape(weight, sizes)
+    return unit + ops.reshape(bias, sizes)
+
+
+@lru_cache(4096)
+def check_groups(input, num_groups: int, weight, bias) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Checks the layouts of a group norm's operands; gives the shape of the groups as rows, and that of one."""
+    require(input.ndim >= 2, f"Expected at least 2 dimensions for input tensor but received {input.ndim}")
     channels = input.shape[1]
     require(num_groups > 0, f"Expected num groups to be greater than 0, got {num_groups}")
     require(channels % num_groups == 0,
             f"Expected number of channels in input to be divisible by num_groups, but got input of shape "
             f"{list(input.shape)} and num_groups={num_groups}")  # fmt: skip
     for name, one in (("weight", weight), ("bias", bias)):
-        require(one is None or (one.dim() == 1 and one.numel() == channels),
+        require(one is None or (one.ndim == 1 and one.numel == channels),
                 f"Expected {name} to be a vector of size equal to the number of channels in input, "
                 f"but got {name} of shape "
                 f"{list(one.shape) if one is not None else ()} and input of shape "
                 f"{list(input.shape)}")  # fmt: skip
     check_float(input, "GroupNormKernelImpl")
-    rows = ops.reshape(input, (input.shape[0] * num_groups, -1)) if input.numel() else input
-    if not input.numel():
-        return input * 1.0
-    unit = ops.reshape(ops.layer_norm_rows(rows, None, None, (rows.shape[1],), eps)[0], input.shape)
-    sizes = channel_view(input)
-    if weight is not None and bias is not None:
-        return ops.scale_shift(unit, ops.reshape(weight, sizes), ops.reshape(bias, sizes))
-    if weight is not None:
-        return unit * ops.reshape(weight, sizes)
-    return unit if bias is None else unit + ops.reshape(bias, sizes)
+    rows = input.shape[0] * num_groups
+    length = input.numel // rows if rows else 0
+    return (rows, length), (length,)
 
 
 @op(

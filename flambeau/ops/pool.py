@@ -179,8 +179,12 @@ def plain(value):
 
 def windows(input, kernel_size, stride, padding, dilation, ceil_mode, dims: int, name: str):
     """Canonical arguments, checked; the input with a batch dimension; whether it had one."""
-    given = (plain(kernel_size), plain(stride), plain(padding), plain(dilation))
-    batched, *rest = checked_windows(input._layout.shape, *given, ceil_mode, dims, name)
+    shape = input._layout.shape
+    try:
+        batched, *rest = checked_windows(shape, kernel_size, stride, padding, dilation, ceil_mode, dims, name)
+    except TypeError:  # lists
+        given = (plain(kernel_size), plain(stride), plain(padding), plain(dilation))
+        batched, *rest = checked_windows(shape, *given, ceil_mode, dims, name)
     return input if batched else ops.unsqueeze(input, 0), batched, *rest
 
 
@@ -260,8 +264,9 @@ def unbatch(found, batched: bool):
 
 
 def check_kind(input, name: str) -> None:
-    require(input.dtype.kind in (1, 2), f'"{name}" not implemented for \'{_KINDS.get(input.dtype.name, input.dtype.name)}\'',
-            NotImplementedError)  # fmt: skip
+    kind = input._layout.dtype
+    if kind.kind not in (1, 2):
+        raise NotImplementedError(f"\"{name}\" not implemented for '{_KINDS.get(kind.name, kind.name)}'")
 
 
 _KINDS = {"bool": "Bool", "int64": "Long", "complex64": "ComplexFloat", "complex128": "ComplexDouble"}
@@ -435,10 +440,10 @@ def wrong_count(name: str, dims: int, count: int) -> str:
     return f"{name}(): internal error: output_size.size() must be {dims}"
 
 
-def negative_size(name: str, input, output) -> str:
+def negative_size(name: str, given, output) -> str:
     if "max" in name:
         least = next((o for o in output if o < 0), 0)
-        lead = list(input.shape[: input.dim() - len(output)])
+        lead = list(given[: len(given) - len(output)])
         size = [*lead, *((1,) if len(output) == 1 else ()), *output]
         return f"Trying to create tensor with negative dimension {least}: {size}"
     sizes = (1, *output) if len(output) == 1 else output
@@ -448,20 +453,26 @@ def negative_size(name: str, input, output) -> str:
 
 
 def adaptive(input, output_size, dims: int, name: str):
-    """The batched input and the wanted sizes, checked."""
+    """The batched input, whether it was, and the wanted sizes, checked."""
+    batched, output = checked_adaptive(input._layout.shape, plain(output_size), dims, name)
+    return input if batched else ops.unsqueeze(input, 0), batched, output
+
+
+@lru_cache(4096)
+def checked_adaptive(given, output_size, dims: int, name: str):
+    """Whether there is a batch, and the size of the result in each dimension."""
     output = (
         (output_size,) * dims if isinstance(output_size, int) or output_size is None else tuple(output_size)
     )
     output = output * dims if len(output) == 1 else output
     require(len(output) == dims, wrong_count(name, dims, len(output)))
-    require(input.dim() > dims, f"Input dimension should be at least {dims + 1}", ValueError)
-    require(input.dim() in (dims + 1, dims + 2),
-            f"{name}(): Expected {dims + 1}D or {dims + 2}D tensor, but got {list(input.shape)}")  # fmt: skip
-    output = tuple(n if o is None else int(o) for o, n in zip(output, input.shape[-dims:]))
-    require(all(o >= 0 for o in output), negative_size(name, input, output))
-    for d in range(1, dims + 2 if input.dim() == dims + 2 else dims + 1):
-        require(input.shape[d] > 0 or d == 0,
+    require(len(given) > dims, f"Input dimension should be at least {dims + 1}", ValueError)
+    require(len(given) in (dims + 1, dims + 2),
+            f"{name}(): Expected {dims + 1}D or {dims + 2}D tensor, but got {list(given)}")  # fmt: skip
+    output = tuple(n if o is None else int(o) for o, n in zip(output, given[-dims:]))
+    require(all(o >= 0 for o in output), negative_size(name, given, output))
+    for d in range(1, dims + 2 if len(given) == dims + 2 else dims + 1):
+        require(given[d] > 0 or d == 0,
                 f"{name}(): Expected input to have non-zero size for non-batch dimensions, but input has sizes "
-                f"{list(input.shape)} with dimension {d} being empty")  # fmt: skip
-    batched = input.dim() == dims + 2
-    return (input if batched else ops.unsqueeze(input, 0)), batched, output
+                f"{list(given)} with dimension {d} being empty")  # fmt: skip
+    return len(given) == dims + 2, output

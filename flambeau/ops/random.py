@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from ..base import dtype as types
+from ..base.device import default_device
+from ..base.device import device as Device
 from ..base.errors import require
 from . import define
-from .create import _FACTORY, _LIKE, new, new_like
+from .create import _FACTORY, _LIKE, new, new_layout, new_like
 from .define import op, ops
 from .kinds import Composite, Opaque
 from .out_rules import any_type, castable
@@ -67,6 +69,64 @@ class RandomExponential(_Fill):
     algorithm = "random.exponential"
 
 
+class _New(Opaque):
+    """A new tensor of samples from the stream whose state is given."""
+
+    def check(dtype):
+        need_float("check_uniform_bounds", dtype or types.default_float())
+
+    def layouts(size, dtype, device):
+        return new_layout(size, dtype, device)
+
+
+@op(
+    "new_uniform(int[] size, any dtype, any device, Tensor state, Scalar low, Scalar high) -> Tensor",
+    function=False, method=False,
+)  # fmt: skip
+class NewUniform(_New):
+    """Uniform samples of [low, high)."""
+
+    algorithm = "random.uniform"
+
+
+@op(
+    "new_normal(int[] size, any dtype, any device, Tensor state, Scalar mean, Scalar std) -> Tensor",
+    function=False, method=False,
+)  # fmt: skip
+class NewNormal(_New):
+    """Normal samples."""
+
+    algorithm = "random.normal"
+
+    def check(dtype):
+        need_float("normal_kernel_cpu", dtype or types.default_float())
+
+
+@op(
+    "new_integers(int[] size, any dtype, any device, Tensor state, Scalar low, Scalar range, bool wide) -> Tensor",
+    function=False, method=False,
+)  # fmt: skip
+class NewIntegers(_New):
+    """Integers of [low, low + range); ``wide`` draws 64 bits for each."""
+
+    algorithm = "random.integers"
+
+    def check():
+        return
+
+
+@op(
+    "new_permutation(int[] size, any dtype, any device, Tensor state) -> Tensor", function=False, method=False
+)
+class NewPermutation(_New):
+    """0 .. n-1 in random order."""
+
+    algorithm = "random.permutation"
+
+    def check():
+        return
+
+
 def fill(name: str, input, generator, *numbers):
     """Write samples into `input`, which leaves its gradient history behind."""
     if input.requires_grad:
@@ -87,9 +147,8 @@ _KERNELS = {"random_uniform": "check_uniform_bounds", "random_normal": "normal_k
 
 def need_float(kernel: str, dtype) -> None:
     """Raise for a type that the samples cannot have."""
-    require(
-        dtype.kind >= 2, f"\"{kernel}\" not implemented for '{types.type_name(dtype)}'", NotImplementedError
-    )
+    if dtype.kind < 2:
+        raise NotImplementedError(f"\"{kernel}\" not implemented for '{types.type_name(dtype)}'")
 
 
 @op("uniform_(Tensor input, float from_=0.0, float to=1.0, *, any generator=None) -> Tensor", function=False)
@@ -304,11 +363,22 @@ class Rand(Composite):
     """Uniform samples of [0, 1)."""
 
     def body(size, generator, dtype, layout, device, pin_memory, requires_grad, names):
-        made = fill_new("random_uniform", size, dtype, device, generator, 0.0, 1.0)
+        if dtype is None or dtype.kind < 3:
+            where = default_device() if device is None else Device(device)
+            made = ops.new_uniform(size, dtype, where, STATE[0](generator), 0.0, 1.0)
+        else:
+            made = fill_new("random_uniform", size, dtype, device, generator, 0.0, 1.0)
         return made.requires_grad_() if requires_grad else made
 
 
+#: the operator that makes the tensor that it fills
+_NEW = {"random_uniform": "new_uniform", "random_normal": "new_normal"}
+
+
 def fill_new(name, size, dtype, device, generator, *numbers):
+    if dtype is None or dtype.kind < 3:
+        where = default_device() if device is None else Device(device)
+        return getattr(ops, _NEW[name])(size, dtype, where, STATE[0](generator), *numbers)
     made = new(size, dtype, device)
     need_float(_KERNELS[name], made.dtype)
     if made.dtype.kind == 3:
@@ -328,7 +398,11 @@ class Randn(Composite):
     """Standard normal samples."""
 
     def body(size, generator, dtype, layout, device, pin_memory, requires_grad, names):
-        made = fill_new("random_normal", size, dtype, device, generator, 0.0, 1.0)
+        if dtype is None or dtype.kind < 3:
+            where = default_device() if device is None else Device(device)
+            made = ops.new_normal(size, dtype, where, STATE[0](generator), 0.0, 1.0)
+        else:
+            made = fill_new("random_normal", size, dtype, device, generator, 0.0, 1.0)
         return made.requires_grad_() if requires_grad else made
 
 
@@ -337,6 +411,11 @@ class RandLike(Composite):
     """Uniform samples of [0, 1) with the shape of ``input``."""
 
     def body(input, generator, dtype, layout, device, pin_memory, requires_grad, memory_format):
+        where = input._layout
+        kind = dtype or where.dtype
+        if where.contiguous and memory_format is None and kind.kind < 3:
+            made = fill_new("random_uniform", where.shape, kind, device or where.device, generator, 0.0, 1.0)
+            return made.requires_grad_() if requires_grad else made
         made = new_like(input, dtype, device, False, memory_format)
         return refill("random_uniform", made, generator, requires_grad, 0.0, 1.0)
 
@@ -357,6 +436,11 @@ class RandnLike(Composite):
     """Standard normal samples with the shape of ``input``."""
 
     def body(input, generator, dtype, layout, device, pin_memory, requires_grad, memory_format):
+        where = input._layout
+        kind = dtype or where.dtype
+        if where.contiguous and memory_format is None and kind.kind < 3:
+            made = fill_new("random_normal", where.shape, kind, device or where.device, generator, 0.0, 1.0)
+            return made.requires_grad_() if requires_grad else made
         made = new_like(input, dtype, device, False, memory_format)
         return refill("random_normal", made, generator, requires_grad, 0.0, 1.0)
 
@@ -380,6 +464,10 @@ class Randint(Composite):
     def body(low, high, size, generator, dtype, layout, device, pin_memory, requires_grad):
         if size is None:
             low, high, size = 0, low, high
+        if dtype is None and type(high) is int and type(low) is int and 0 <= low < high < 1 << 28:
+            where = default_device() if device is None else Device(device)
+            made = ops.new_integers(size, types.int64, where, STATE[0](generator), low, high - low, False)
+            return made.requires_grad_() if requires_grad else made
         require(
             hasattr(high, "__index__") or high is None,
             f"randint(): argument 'high' (position 1) must be int, not {type(high).__name__}", TypeError,
@@ -421,6 +509,9 @@ class Randperm(Composite):
     """The integers 0 .. n-1 in random order."""
 
     def body(n, generator, dtype, layout, device, pin_memory, requires_grad):
+        if dtype is None and type(n) is int and n >= 0:
+            where = default_device() if device is None else Device(device)
+            return ops.new_permutation((n,), types.int64, where, STATE[0](generator))
         require(n >= 0, f"Trying to create tensor with negative dimension {n}: [{n}]")
         check_order(n, dtype or types.int64)
         return fill("random_permutation", new((n,), dtype or types.int64, device), generator)

@@ -109,9 +109,12 @@ def scattered(name: str, input, dim: int, index, src, value, reduce, in_place: b
     where, given = input._layout, index._layout
     if src is None:
         src = value
-    key = (name, where, getattr(src, "_layout", None), dim, reduce)
+    kind = type(src)
+    key = (name, where, kind if kind is float or kind is int else getattr(src, "_layout", None), dim, reduce)
     at = given.cache.get(key)
     if at is not None:  # these layouts were checked before and need no cut
+        if kind is float or kind is int:
+            src = number_like(src, where)
         return (ops.scatter_into_ if in_place else ops.scatter_into)(input, at, index, src, HOW[reduce])
     if src is None:
         raise TypeError(f"{name}() received an invalid combination of arguments")
@@ -130,7 +133,7 @@ def scattered(name: str, input, dim: int, index, src, value, reduce, in_place: b
         src = number_like(src, where)
     if given.numel == 0:
         return input if in_place else ops.clone(input)
-    if src._layout is key[2] and len(given.cache) < 1024:
+    if (src._layout is key[2] or kind is key[2]) and len(given.cache) < 1024:
         given.cache[key] = at
     write = ops.scatter_into_ if in_place else ops.scatter_into
     return write(input, at, index, src, HOW[reduce])

@@ -28,12 +28,12 @@ class Nonzero(Composite):
     )
 
     def body(input, as_tuple):
-        mask = input.detach() != 0
+        mask = input if input._layout.dtype is types.bool_ else input.detach() != 0
         if as_tuple:
             return tuple(ops.true_indices(mask))
         if input.ndim == 0:
             return ops.zeros((int(mask.item()), 0), dtype=types.int64, device=input.device)
-        return ops.stack(ops.true_indices(mask), 1)
+        return mask._true_positions(coordinates=True)
 
 
 @op("argwhere(Tensor input) -> Tensor")

@@ -343,7 +343,7 @@ def _source_inplace(op: Operator) -> str:
     names = ", ".join(op.names)
     general = f"invoke_inplace(op, ({names},))"
     lines = [f"def function({header(op, out=False)}):", *prelude(op)]
-    if not _simple(op) or op.kind != "Pointwise":
+    if not _simple(op) or op.kind != "Pointwise" and not _writes_plainly(op):
         return "\n".join([*lines, f"    return {general}"])
     target = op.tensors[0]
     for numbers, absent, test in _number_forms(op):
@@ -351,6 +351,12 @@ def _source_inplace(op: Operator) -> str:
         lines += [f"    if {test}:", *_branch_inplace(op, general, target, "        ", absent, numbers)]
     lines += _branch_inplace(op, general, target, "    ")
     return "\n".join(lines)
+
+
+def _writes_plainly(op: Operator) -> bool:
+    """Whether the in-place form of a named algorithm takes nothing but tensors and plain values."""
+    plain = not {p.type for p in op.arguments} & {"Operand", "Operand?", "Tensor?", "Scalar"}
+    return op.kind == "Opaque" and getattr(op.rules, "writes", False) and plain
 
 
 def _branch_inplace(op, general, target, indent, absent=frozenset(), numbers=()) -> list[str]:

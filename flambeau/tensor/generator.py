@@ -147,7 +147,8 @@ default_generator = Generator()
 def state_of(generator: Generator | None) -> Tensor:
     """The state tensor of a generator, or of the default one."""
     if generator is None:
-        return default_generator.state
+        found = default_generator._state
+        return default_generator.state if found is None else found
     if not isinstance(generator, Generator):
         raise TypeError(f"argument 'generator' must be torch._C.Generator, not {type(generator).__name__}")
     return generator.state

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..base.mode import mode
+from . import dispatch
 from .autograd import version_of
 from .tensor import Tensor
 
@@ -140,9 +141,7 @@ class inference_mode(_Switch):
 def _set_inference(grad: object, on: bool) -> None:
     """Switch recording, and let memory that this thread allocates from now on know of inference mode."""
     if on is not mode.inference:
-        from .dispatch import runtime
-
-        runtime().set_inference(on)
+        dispatch.runtime().set_inference(on)
     mode.grad, mode.inference = grad, on
 
 

@@ -6,6 +6,8 @@ in front needs no entry of its own, because only the start of the view depends o
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from ..base import dtype as types
 from ..base.layout import contiguous_layout
 from ..base.mode import mode
@@ -453,8 +455,14 @@ def setitem(self, index, value) -> None:
         if t is int or t is slice:
             fill_view(getitem(self, index), value)
             return
-        if t is Tensor and put_by_recipe(self, (index,), value):
-            return
+        if t is Tensor:
+            where = index._layout
+            same = where.shape == self._layout.shape
+            if same and where.ndim and where.dtype is types.bool_ and kind is not Tensor and not where.foreign:
+                ops.masked_fill_(self, index, value)
+                return
+            if put_by_recipe(self, (index,), value):
+                return
         if t is tuple:
             for one in index:
                 t = type(one)
@@ -576,8 +584,8 @@ def one_value(target: Tensor, value) -> Tensor:
 _programs: dict = {}
 
 
-def true_positions(mask: Tensor) -> Tensor:
-    """Places of the true elements in the flattened mask, in order.
+def true_positions(mask: Tensor, coordinates: bool = False) -> Tensor:
+    """Places of the true elements in the flattened mask, in order; or (`coordinates`) a row of indices for each.
 
     The number is known only after counting, so the second program writes into memory that is made here.
     """
@@ -585,33 +593,37 @@ def true_positions(mask: Tensor) -> Tensor:
     if where.device.type == "meta":
         raise NotImplementedError("nonzero on the meta device: the number of true elements is not known")
     if where.numel == 0:
-        return interop.empty_tensor((0,), types.int64, where.device)
+        return interop.empty_tensor((0, where.ndim) if coordinates else (0,), types.int64, where.device)
     if where.dtype.itemsize != 1:
         mask = ops.ne(mask, 0)
         where = mask._layout
     counts = ops.mask_counts(mask)
-    total = last_word(counts)
-    memory = dispatch.runtime().allocate(8 * total)
-    run = _programs.get(where)
+    native = dispatch.runtime()
+    total = native.number(counts._memory, 8 * (counts._layout.numel - 1), INT64)
+    width = where.ndim if coordinates else 1
+    memory = native.allocate(8 * total * width)
+    run = _programs.get((where, coordinates))
     if run is None:
-        run = _programs[where] = find_program(where, counts._layout)
+        run = _programs[where, coordinates] = find_program(where, counts._layout, coordinates)
     run(memory, 0, mask._memory, mask._offset, counts._memory, 0)
-    return make(memory, contiguous_layout((total,), types.int64, where.device))
+    return make(memory, places_layout((total, width) if coordinates else (total,), where.device))
 
 
-def last_word(counts: Tensor) -> int:
-    """The last element of an int64 tensor."""
-    return interop.item(make(counts._memory, LAST, 8 * (counts._layout.numel - 1)))
+#: int64's number for the run-time core's readers
+INT64 = 2
 
 
-LAST = contiguous_layout((), types.int64, interop.cpu)
+@lru_cache(4096)
+def places_layout(shape: tuple, device):
+    """The layout of so many places."""
+    return contiguous_layout(shape, types.int64, device)
 
 
-def find_program(where, counts):
+def find_program(where, counts, coordinates: bool):
     """The program that writes the positions."""
     back = backend(where.device)
     call = back.Call([counts, where, counts], [])
-    back.algorithm("indexing.mask_find")(call)
+    back.algorithm("indexing.mask_find")(call, coordinates)
     return call.finish()
 
 

@@ -519,6 +519,8 @@ _READERS = {
 SINGLE: dict = {}
 #: the run-time core's function that reads such an element
 NUMBER: list = [None]
+#: the one that lists several
+LIST: list = [None]
 
 
 def item(t: Tensor) -> Any:
@@ -549,6 +551,9 @@ def item(t: Tensor) -> Any:
 def to_list(t: Tensor) -> Any:
     """Nested lists of Python numbers (a number for 0 dimensions)."""
     where = t._layout
+    found = where.cache.get("listed")
+    if found:
+        return LIST[0](t._memory, t._offset, *found)
     if where.device.type == "meta":
         raise NotImplementedError("Cannot copy out of meta tensor; no data!")
     if where.ndim == 0:
@@ -557,23 +562,19 @@ def to_list(t: Tensor) -> Any:
         return _nest([], where.shape)
     if where.dtype.name == "bfloat16":
         t = t.to(types.float32)
-    found = where.cache.get("listed")
     if found is None:
-        found = where.cache["listed"] = _listed(where)
-    if not found:
-        return to_numpy(t.detach(), kept=False).tolist()
-    kind, item_size, n, width = found
-    flat = dispatch.runtime().numbers(t._memory, t._offset, kind, item_size, n)
-    return flat if width is None else [flat[k : k + width] for k in range(0, n, width)]
+        where.cache["listed"] = _listed(where)
+        LIST[0] = dispatch.runtime().numbers
+    return to_numpy(t.detach(), kept=False).tolist()
 
 
 def _listed(where) -> tuple:
-    """How the run-time core lists the elements of a layout: (kind, bytes of one, number, length of a row); or ()."""
+    """How the run-time core lists the elements of a layout: (kind, bytes of one, length of a row, rows); or ()."""
     readable = dispatch.runtime().READABLE
     if where.ndim > 2 or not where.contiguous or where.numel > 256 or where.dtype.name not in readable:
         return ()
-    width = None if where.ndim == 1 else where.shape[1]
-    return readable.index(where.dtype.name), where.dtype.itemsize, where.numel, width
+    rows = 0 if where.ndim == 1 else where.shape[0]
+    return readable.index(where.dtype.name), where.dtype.itemsize, where.shape[-1], rows
 
 
 def _nest(flat, shape):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..base import dtype as types
+from ..base.device import cpu as CPU
 from ..base.device import device as Device
 from ..base.device import unavailable
 from ..base.dtype import dtype as DType
@@ -15,7 +16,7 @@ from .autograd import AccumulateGrad, version_of
 from .inplace import without_version
 from .interop import NUMBER, SINGLE
 from .node_hooks import RemovableHandle
-from .overrides import routed
+from .overrides import PLAIN, routed
 from .tensor import Tensor, make, track_view
 
 
@@ -140,7 +141,8 @@ Tensor.grad = property(_get_grad, _set_grad, _delete_grad)  # type: ignore[attr-
 
 def _get_data(self):
     """The elements outside the gradient graph, sharing memory; writes to them are not counted as versions of it."""
-    if type(self) is not Tensor:
+    kind = type(self)
+    if kind is not Tensor and (kind not in PLAIN or mode.function_modes):
         found = routed(without_version, self)
         if found is not NotImplemented:
             return found
@@ -170,7 +172,8 @@ def requires_grad_(self, requires_grad: bool = True):
 @method
 def detach(self):
     """The same elements outside the gradient graph, sharing memory."""
-    if type(self) is not Tensor:
+    kind = type(self)
+    if kind is not Tensor and (kind not in PLAIN or mode.function_modes):
         found = routed(Tensor.detach, self)
         if found is not NotImplemented:
             return found
@@ -415,6 +418,11 @@ def contiguous(self, memory_format=None):
 @method
 def to(self, *args, dtype=None, device=None, non_blocking=False, copy=False, memory_format=None, other=None):
     """This tensor in another type, device or memory format; itself where nothing changes (unless `copy`)."""
+    if len(args) == 1 and dtype is None and device is None and not copy and memory_format is None:
+        (x,) = args
+        where = self._layout
+        if x is where.dtype or where.device is CPU and (x is CPU or x == "cpu" and type(x) is str):
+            return self
     names = ["non_blocking", "copy"]
     for x in args:
         if isinstance(x, DType):
@@ -511,7 +519,7 @@ def retain_grad(self) -> None:
 @method
 def cpu(self, memory_format=None):
     """This tensor in host memory."""
-    return self.to(device=Device("cpu"))
+    return self if self._layout.device is CPU else self.to(device=CPU)
 
 
 @method

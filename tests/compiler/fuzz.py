@@ -33,13 +33,16 @@ def verdict(program, seed: int) -> str | None:
     from .fuzz_check import difference, text_of
 
     runtime.poison(seed % 2 == 1)
+    threads = runtime.get_num_threads()
+    runtime.set_num_threads(2 if seed % 8 == 3 else 1)
     try:
         parts = program.parts()
-        found = difference(*parts, spoil=program.spoil, freeze=program.steady)
+        found = difference(*parts, spoil=program.spoil, freeze=program.steady, later=program.later)
     except Exception as error:
         return OUTSIDE + text_of(error)
     finally:
         runtime.poison(False)
+        runtime.set_num_threads(threads)
     if found is None and (runtime.recorder[0] or runtime.recorder[5]):
         return "a recording was left open"
     return found

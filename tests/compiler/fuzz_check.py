@@ -20,6 +20,7 @@ __all__ = [
     "overlapping", "rand", "samples", "text_of", "torch",
 ]  # fmt: skip
 CALLS = 3
+REFUSED = "RuntimeError: compile(freeze=True): a repeated call met values"
 
 
 def rand(shape, dtype: DType, seed: int, low: float = -1.5, high: float = 1.5):
@@ -155,7 +156,9 @@ def seen(x: Any, storages: dict | None = None) -> Any:
     return x if isinstance(x, (int, str, bytes, bool, type(None))) else type(x).__name__
 
 
-def run(state, inputs, program, wrap, calls: int, spoil: bool, steady: bool = False) -> list:
+def run(
+    state, inputs, program, wrap, calls: int, spoil: bool, steady: bool = False, later: bool = False
+) -> list:
     """What is seen of each call of a program and of everything it can reach."""
     torch.manual_seed(11)
     keep: list = []
@@ -170,6 +173,8 @@ def run(state, inputs, program, wrap, calls: int, spoil: bool, steady: bool = Fa
             result = function(**own, **made, **given)
         except Exception as error:  # any: what matters is that both runs raise the same
             result = text_of(error)
+        if later and isinstance(result, list):
+            log.append(backwards(result))
         if spoil:  # the caller may change an input before it reads the result
             for x in given.values():
                 if isinstance(x, torch.Tensor) and not x.requires_grad:
@@ -183,19 +188,34 @@ def run(state, inputs, program, wrap, calls: int, spoil: bool, steady: bool = Fa
     return found
 
 
-def difference(
-    state, inputs, program, calls: int = CALLS, spoil: bool = False, freeze: bool = False
-) -> str | None:
-    """Where the compiled program differs from the eager one; None when nowhere."""
+def backwards(results: list) -> str | None:
+    """Backward through what a function gave, outside of it; the exception when there is one."""
+    try:
+        parts = [x.float().sum() for x in results if isinstance(x, torch.Tensor) and x.requires_grad]
+        if parts:
+            sum(parts).backward()
+    except Exception as error:
+        return text_of(error)
+    return None
+
+
+def difference(state, inputs, program, calls=CALLS, spoil=False, freeze=False, later=False) -> str | None:
+    """Where the compiled program differs from the eager one; None when nowhere.
+
+    spoil: overwrite the inputs before the results are read. freeze: compile with ``freeze=True``, whose own error for
+    refused values may stand for any. later: go backward through the results, outside the function.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         mode = torch.is_grad_enabled()
         calls = max(calls, 6) if freeze else calls
         compiler = functools.partial(torch.compile, freeze=freeze)
-        eager = run(state, inputs, program, lambda f: f, calls, spoil, freeze)
-        compiled = run(state, inputs, program, compiler, calls, spoil, freeze)
+        eager = run(state, inputs, program, lambda f: f, calls, spoil, freeze, later)
+        compiled = run(state, inputs, program, compiler, calls, spoil, freeze, later)
         assert torch.is_grad_enabled() is mode
     for k, (a, b) in enumerate(zip(eager, compiled, strict=True)):
+        if freeze and isinstance(a["result"], str) and str(b["result"]).startswith(REFUSED):
+            return None
         for part in a:
             if a[part] != b[part]:
                 return f"call {k}, {part}{first_difference(a[part], b[part])}"
@@ -215,7 +235,7 @@ def first_difference(a: Any, b: Any) -> str:
     return f": eager {str(a)[:300]}, compiled {str(b)[:300]}"
 
 
-def check(state, inputs, program, calls: int = CALLS, spoil: bool = False, freeze: bool = False) -> None:
+def check(state, inputs, program, calls=CALLS, spoil=False, freeze=False, later=False) -> None:
     """Fail where a compiled program differs from the eager one."""
-    found = difference(state, inputs, program, calls, spoil, freeze)
+    found = difference(state, inputs, program, calls, spoil, freeze, later)
     assert found is None, found

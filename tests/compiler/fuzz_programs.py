@@ -121,7 +121,8 @@ class Program:
     inputs: list[str] = field(default_factory=list)
     body: list[str] = field(default_factory=list)
     result: str = "[]"
-    spoil: bool = False
+    spoil: bool = False  # whether inputs are overwritten after the call, before its results are read
+    later: bool = False  # whether the caller goes backward through the results
     steady: bool = False  # does the same in each call, and touches nothing but tensors: fit for freeze=True
 
     @staticmethod
@@ -146,7 +147,7 @@ class Program:
             "def state(wrap):\n" + block(self.state) + given(self.state)
             + "def inputs(k):\n" + block(self.inputs) + given(self.inputs)
             + f"def program({names}):\n" + block(self.body) + f"    return {self.result}\n\n\n"
-            f"check(state, inputs, program, spoil={self.spoil}, freeze={self.steady})\n"
+            f"check(state, inputs, program, spoil={self.spoil}, freeze={self.steady}, later={self.later})\n"
         )  # fmt: skip
 
     def parts(self) -> tuple:
@@ -163,7 +164,7 @@ class Writer:
     def __init__(self, seed: int, steady: bool = False):
         self.r = random.Random(seed)
         self.seed = seed
-        self.program = Program(spoil=self.r.random() < 0.3, steady=steady)
+        self.program = Program(spoil=self.r.random() < 0.3, later=seed % 3 == 1, steady=steady)
         self.lines = self.program.body
         self.count = 0
         self.env: dict = {"k": 0, "log": [], "keep": [], "wrap": lambda f: f}

@@ -36,6 +36,7 @@ def test_more_programs(monkeypatch, options):
 FOUND = {
     "samples nobody reads still move the generator": "v = x.clone().exponential_()",
     "half precision is rounded between fused operators": "v = F.mish(x.half()).reciprocal()",
+    "float64 to half precision": "v = (x.double().ceil() / 3).half().tanh().double().half() + 1",
     "bfloat16 is rounded between fused operators": "v = (x.bfloat16() * 0.3) * 7",
     "memory that a kernel fills without being its output": "v = (x * 2).sum().unique()",
     "positions of what is true": "v = (x > 0).nonzero().argmin(0)",

@@ -1,9 +1,9 @@
 """Attention in blocks: scores of 64 queries against some keys at a time, which stay in the caches.
 
-`forward`: an item is a block of queries of one batch entry; the softmax runs along the keys, keeping maximum and sum
-of each query so far and rescaling the result where the maximum grows (Dao et al. 2022). `backward`: an item is all of
-one head of keys; it makes the weights again from the scores and the saved sums. Under a causal mask, tiles of keys
-that no query of a register may see are left out.
+`forward`: an item is a block of queries of one batch entry; the softmax runs along the keys, keeping maximum and
+sum of each query so far and rescaling the result where the maximum grows (Dao et al. 2022). `backward`: an item is
+all of one head of keys; it makes the weights again from the scores and the saved sums. Under a causal mask, tiles
+of keys that no query of a register may see are left out.
 """
 
 from __future__ import annotations
@@ -101,16 +101,69 @@ def softmax_block(S, params, scores, mask, first, i0, keys, top, total, change):
 
 
 @native
+def score_block(S, params, source, row, packed, to, width, first, i0, keys, registers):
+    """Products of keys [first, first + keys) (or values) with packed queries (or gradients)."""
+    j = i64(0)
+    while j < keys:
+        tile, choice = rows_of_tile(S, keys - j)
+        skip = (first + j - i0) // S.L if S.CAUSAL else i64(0)
+        here = source + (first + j) * row
+        multiply_whole(S, params, choice, here, row, packed, to + j * QUERIES, width, skip, registers)
+        j += tile
+
+
+@native
+def value_block(S, params, scores, value, output, first, i0, rows, keys, scales):
+    """Adds the values of a block of keys, by their weights, to the result."""
+    value_row, output_row = params[at.value_row], params[at.output_row]
+    i = i64(0)
+    while i < rows:
+        tile, choice = rows_of_tile(S, rows - i)
+        k = keys
+        if S.CAUSAL:
+            k = bound(i0 + i + tile - first, i64(0), keys)
+        multiply_scaled(S, params, choice, scores + i, value + first * value_row, value_row, output + i * output_row,
+                        output_row, k, params[at.value_width], i64(first != 0), scales + i)  # fmt: skip
+        i += tile
+
+
+@native
+def clear(S, top, total, scales):
+    """Before the first block of keys; the second half of the scales is what the result is multiplied by."""
+    for v in unroll(0, QUERIES, S.L):
+        store(top + v, splat(S.T(-float("inf")), S.L))
+        store(total + v, splat(S.T(0.0), S.L))
+        store(scales + QUERIES + v, splat(S.T(1.0), S.L))
+
+
+@native
+def invert(S, total, scales):
+    """With the last block of keys the result is divided by the sums; a query that sees nothing gets zeros."""
+    for v in unroll(0, QUERIES, S.L):
+        sum = load(total + v, vec(S.T, S.L))
+        store(scales + QUERIES + v, select(sum == 0.0, sum, 1.0 / sum))
+
+
+@native
+def keep_sums(S, to, top, total, rows):
+    """Logarithms of the sums, from which `backward` makes the weights again."""
+    W = vec(S.T, S.L)
+    for v in unroll(0, QUERIES, S.L):
+        if v < rows:
+            sum = load(total + v, W)
+            found = load(top + v, W) + S.LOG([sum])[0]
+            store_masked(to + v, select(sum == 0.0, sum, found), first_lanes(rows - v, S.L))
+
+
+@native
 def forward(frame: ptr(i64), params: ptr(i64), begin: i64, end: i64):
     """Program step: blocks of queries [begin, end), ``entry * blocks + block``."""
     T, L = S.T, S.L
-    W = vec(T, L)
-    packed = local(T, QUERIES * S.ROOM)
-    scores = local(T, QUERIES * S.KEYS)
+    packed, scores = local(T, QUERIES * S.ROOM), local(T, QUERIES * S.KEYS)
     top, total, scales = local(T, QUERIES), local(T, QUERIES), local(T, 2 * QUERIES)
     moves = local(i64, len(OPERANDS))
-    length, source, width = params[at.length], params[at.source], params[at.width]
-    key_row, value_row, output_row = params[at.key_row], params[at.value_row], params[at.output_row]
+    width, query_row, key_row = params[at.width], params[at.query_row], params[at.key_row]
+    factor = T(bitcast(params[at.factor], f64))
     for item in range(begin, end, unroll=None):
         entry = item // params[at.blocks]
         block = item - entry * params[at.blocks]
@@ -118,68 +171,32 @@ def forward(frame: ptr(i64), params: ptr(i64), begin: i64, end: i64):
             block = params[at.blocks] - 1 - block
         offsets(params, entry, moves)
         i0 = block * QUERIES
-        rows = min(length - i0, i64(QUERIES))
-        registers = (rows + L - 1) // L
-        q = place(S, frame, params, moves, at.query, "query") + i0 * params[at.query_row]
+        rows = min(params[at.length] - i0, i64(QUERIES))
+        q = place(S, frame, params, moves, at.query, "query") + i0 * query_row
         key = place(S, frame, params, moves, at.key, "key")
         value = place(S, frame, params, moves, at.value, "value")
-        output = place(S, frame, params, moves, at.output, "output") + i0 * output_row
+        output = place(S, frame, params, moves, at.output, "output") + i0 * params[at.output_row]
         mask = place(S, frame, params, moves, at.mask, "mask")
-        factor = T(bitcast(params[at.factor], f64))
         if rows > FEW:
-            pack_turned(S, q, params[at.query_row], rows, width, packed, factor)
-        for v in unroll(0, QUERIES, L):
-            store(top + v, splat(T(-float("inf")), L))
-            store(total + v, splat(T(0.0), L))
-            store(scales + QUERIES + v, splat(T(1.0), L))
-        count = source
+            pack_turned(S, q, query_row, rows, width, packed, factor)
+        clear(S, top, total, scales)
+        count = params[at.source]
         if S.CAUSAL:
-            count = min(source, i0 + rows)
+            count = min(count, i0 + rows)
         for first in range(0, count, S.KEYS, unroll=None):
             keys = min(count - first, i64(S.KEYS))
-            if rows <= FEW:
-                few_scores(
-                    S,
-                    q,
-                    params[at.query_row],
-                    rows,
-                    key + first * key_row,
-                    key_row,
-                    keys,
-                    width,
-                    scores,
-                    factor,
+            if rows > FEW:
+                score_block(
+                    S, params, key, key_row, packed, scores, width, first, i0, keys, (rows + L - 1) // L
                 )
             else:
-                j = i64(0)
-                while j < keys:
-                    tile, choice = rows_of_tile(S, keys - j)
-                    skip = (first + j - i0) // L if S.CAUSAL else i64(0)
-                    multiply_whole(S, params, choice, key + (first + j) * key_row, key_row, packed,
-                                   scores + j * QUERIES, width, skip, registers)  # fmt: skip
-                    j += tile
+                here = key + first * key_row
+                few_scores(S, q, query_row, rows, here, key_row, keys, width, scores, factor)
             softmax_block(S, params, scores, mask, first, i0, keys, top, total, scales)
             if first + keys == count:
-                for v in unroll(0, QUERIES, L):
-                    sum = load(total + v, W)
-                    store(scales + QUERIES + v, select(sum == 0.0, sum, 1.0 / sum))
-            i = i64(0)
-            while i < rows:
-                tile, choice = rows_of_tile(S, rows - i)
-                k = keys
-                if S.CAUSAL:
-                    k = bound(i0 + i + tile - first, i64(0), keys)
-                multiply_scaled(S, params, choice, scores + i, value + first * value_row, value_row,
-                                output + i * output_row, output_row, k, params[at.value_width],
-                                i64(first != 0), scales + i)  # fmt: skip
-                i += tile
-        sums = place(S, frame, params, moves, at.sums, "sums") + i0
-        for v in unroll(0, QUERIES, L):
-            if v < rows:
-                sum = load(total + v, W)
-                found = load(top + v, W) + S.LOG([sum])[0]
-                found = select(sum == 0.0, sum, found)
-                store_masked(sums + v, found, first_lanes(rows - v, L))
+                invert(S, total, scales)
+            value_block(S, params, scores, value, output, first, i0, rows, keys, scales)
+        keep_sums(S, place(S, frame, params, moves, at.sums, "sums") + i0, top, total, rows)
 
 
 # -- backwards -----------------------------------------------------------------------------------------------
@@ -224,10 +241,14 @@ def slope_block(S, params, scores, slopes, mask, first, i0, rows, keys, sums, al
 
 
 @native
-def clear_rows(S, to, row, rows, width):
-    for _ in range(rows, unroll=None):
-        fill_bytes(to, 0, width * S.T.bytes)
-        to = to + row
+def clear_unseen(S, params, to_key, to_value):
+    """Gradients of the keys and values after the last query, which no query sees."""
+    length = params[at.length]
+    to_key, to_value = to_key + length * params[at.to_key_row], to_value + length * params[at.to_value_row]
+    for _ in range(length, params[at.source], unroll=None):
+        fill_bytes(to_key, 0, params[at.width] * S.T.bytes)
+        fill_bytes(to_value, 0, params[at.value_width] * S.T.bytes)
+        to_key, to_value = to_key + params[at.to_key_row], to_value + params[at.to_value_row]
 
 
 @native
@@ -273,62 +294,53 @@ def add_to_queries(S, params, slopes, key, to_query, first, i0, rows, keys):
 def backward(frame: ptr(i64), params: ptr(i64), begin: i64, end: i64):
     """Program step: heads of keys [begin, end), each with the `group` heads of queries that share it."""
     T, L = S.T, S.L
-    W = vec(T, L)
     packed, turned = local(T, QUERIES * S.ROOM), local(T, QUERIES * S.ROOM)
     scores, slopes = local(T, QUERIES * S.KEYS), local(T, QUERIES * S.KEYS)
     sums, along = local(T, QUERIES), local(T, QUERIES)
     moves = local(i64, len(OPERANDS))
-    length, source, width, value_width = (
-        params[at.length],
-        params[at.source],
-        params[at.width],
-        params[at.value_width],
-    )
-    key_row, value_row, gradient_row = params[at.key_row], params[at.value_row], params[at.gradient_row]
-    group = params[at.group]
+    length, group = params[at.length], params[at.group]
+    width, value_width = params[at.width], params[at.value_width]
+    query_row, key_row, value_row = params[at.query_row], params[at.key_row], params[at.value_row]
+    gradient_row, output_row = params[at.gradient_row], params[at.output_row]
+    factor = T(bitcast(params[at.factor], f64))
     for item in range(begin * group, end * group, unroll=None):
-        started = item % group != 0
         offsets(params, item, moves)
         key = place(S, frame, params, moves, at.key, "key")
         value = place(S, frame, params, moves, at.value, "value")
         mask = place(S, frame, params, moves, at.mask, "mask")
         to_key = place(S, frame, params, moves, at.to_key, "to_key")
         to_value = place(S, frame, params, moves, at.to_value, "to_value")
-        if S.CAUSAL and source > length:
-            clear_rows(
-                S, to_key + length * params[at.to_key_row], params[at.to_key_row], source - length, width
-            )
-            clear_rows(S, to_value + length * params[at.to_value_row], params[at.to_value_row], source - length,
-                       value_width)  # fmt: skip
+        if S.CAUSAL:
+            clear_unseen(S, params, to_key, to_value)
         for i0 in range(0, length, QUERIES, unroll=None):
             rows = min(length - i0, i64(QUERIES))
             registers = (rows + L - 1) // L
-            q = place(S, frame, params, moves, at.query, "query") + i0 * params[at.query_row]
+            q = place(S, frame, params, moves, at.query, "query") + i0 * query_row
             gradient = place(S, frame, params, moves, at.gradient, "gradient") + i0 * gradient_row
-            output = place(S, frame, params, moves, at.output, "output") + i0 * params[at.output_row]
+            output = place(S, frame, params, moves, at.output, "output") + i0 * output_row
             to_query = place(S, frame, params, moves, at.to_query, "to_query") + i0 * params[at.to_query_row]
-            pack_turned(S, q, params[at.query_row], rows, width, packed, T(bitcast(params[at.factor], f64)))
+            pack_turned(S, q, query_row, rows, width, packed, factor)
             pack_turned(S, gradient, gradient_row, rows, value_width, turned, T(1.0))
-            row_products(S, gradient, gradient_row, output, params[at.output_row], rows, value_width, along)
-            known = place(S, frame, params, moves, at.sums, "sums") + i0
-            for v in unroll(0, QUERIES, L):
-                store(sums + v, load_masked(known + v, W, first_lanes(rows - v, L)))
-            count = source
+            row_products(S, gradient, gradient_row, output, output_row, rows, value_width, along)
+            read_sums(S, place(S, frame, params, moves, at.sums, "sums") + i0, sums, rows)
+            count = params[at.source]
             if S.CAUSAL:
-                count = min(source, i0 + rows)
+                count = min(count, i0 + rows)
             for first in range(0, count, S.KEYS, unroll=None):
                 keys = min(count - first, i64(S.KEYS))
-                j = i64(0)
-                while j < keys:
-                    tile, choice = rows_of_tile(S, keys - j)
-                    skip = (first + j - i0) // L if S.CAUSAL else i64(0)
-                    multiply_whole(S, params, choice, key + (first + j) * key_row, key_row, packed,
-                                   scores + j * QUERIES, width, skip, registers)  # fmt: skip
-                    multiply_whole(S, params, choice, value + (first + j) * value_row, value_row, turned,
-                                   slopes + j * QUERIES, value_width, skip, registers)  # fmt: skip
-                    j += tile
-                slope_block(S, params, scores, slopes, mask, first, i0, rows, keys, sums, along)
-                add_to_keys(
-                    S, params, scores, slopes, q, gradient, to_key, to_value, first, i0, rows, keys, started
+                score_block(S, params, key, key_row, packed, scores, width, first, i0, keys, registers)
+                score_block(
+                    S, params, value, value_row, turned, slopes, value_width, first, i0, keys, registers
                 )
+                slope_block(S, params, scores, slopes, mask, first, i0, rows, keys, sums, along)
+                started = item % group != 0
+                add_to_keys(S, params, scores, slopes, q, gradient, to_key, to_value, first, i0, rows, keys,
+                            started)  # fmt: skip
                 add_to_queries(S, params, slopes, key, to_query, first, i0, rows, keys)
+
+
+@native
+def read_sums(S, source, to, rows):
+    for v in unroll(0, QUERIES, S.L):
+        if v < rows:
+            store(to + v, load_masked(source + v, vec(S.T, S.L), first_lanes(rows - v, S.L)))

@@ -1,8 +1,8 @@
 """The parts of attention: register tiles, transposed packing, the exponential of scores.
 
-Scores are kept transposed, ``[key][query]``, so that the lanes of a register are queries: maxima and sums of the
-softmax are then taken lane by lane, without a step across lanes, and of all operands only queries (backwards also the
-gradient of the result) must be packed; keys and values are read where they are.
+Scores are kept transposed, ``[key][query]``, so that the lanes of a register are queries: maxima and sums of
+the softmax are then taken lane by lane, without a step across lanes, and of all operands only queries (backwards
+also the gradient of the result) must be packed; keys and values are read where they are.
 """
 
 from __future__ import annotations
@@ -106,7 +106,11 @@ def power(S, x):
 
 @native
 def pack_turned(S, source, row, rows, count, to, factor):
-    """`rows` rows of `count` elements as panels ``[panel][element][2 L]``, times a factor; zeros up to whole registers."""
+    """`rows` rows of `count` elements as panels ``[panel][element][2 L]``, times a factor.
+
+    Lanes after the last row repeat it: their scores are never used. (Rows beyond the end are not even asked for with
+    an empty mask: processors take long over a masked access to a page that is not there.)
+    """
     T, L = S.T, S.L
     W = vec(T, L)
     by = splat(factor, L)
@@ -121,10 +125,8 @@ def pack_turned(S, source, row, rows, count, to, factor):
                     store(goal, x)
                     goal = goal + 2 * L
             else:
-                lines = [
-                    load_masked(here + c * row, W, first_lanes(select(r + c < rows, count - e, i64(0)), L)) * by
-                    for c in unroll(L)
-                ]  # fmt: skip
+                mask = first_lanes(count - e, L)
+                lines = [load_masked(here + min(i64(c), rows - r - 1) * row, W, mask) * by for c in unroll(L)]
                 for x in transposed(lines):
                     store(goal, x)
                     goal = goal + 2 * L
@@ -132,7 +134,7 @@ def pack_turned(S, source, row, rows, count, to, factor):
 
 @native
 def row_products(S, a, a_row, b, b_row, rows, count, to):
-    """to[r] = sum of a[r] * b[r] for each row; the rest of the last register is zero."""
+    """to[r] = sum of a[r] * b[r] for each row, and something in the rest of the last register."""
     T, L = S.T, S.L
     W = vec(T, L)
     for r in range(0, rows, L, unroll=None):
@@ -145,9 +147,13 @@ def row_products(S, a, a_row, b, b_row, rows, count, to):
                 for c in unroll(L):
                     sums[c] = multiply_add(load(here + c * a_row, W), load(there + c * b_row, W), sums[c])
             else:
+                mask = first_lanes(count - e, L)
                 for c in unroll(L):
-                    mask = first_lanes(select(r + c < rows, count - e, i64(0)), L)
-                    x, y = load_masked(here + c * a_row, W, mask), load_masked(there + c * b_row, W, mask)
+                    line = min(i64(c), rows - r - 1)
+                    x, y = (
+                        load_masked(here + line * a_row, W, mask),
+                        load_masked(there + line * b_row, W, mask),
+                    )
                     sums[c] = multiply_add(x, y, sums[c])
         store(to + r, sum_lanes([sums[c] for c in unroll(L)]))
 
@@ -248,10 +254,11 @@ def few_scores(S, q, q_row, rows, key, key_row, keys, width, scores, factor):
                     for c in unroll(L):
                         sums[c] = multiply_add(x, load(here + c * key_row, W), sums[c])
                 else:
-                    x = load_masked(line, W, first_lanes(width - e, L))
+                    mask = first_lanes(width - e, L)
+                    x = load_masked(line, W, mask)
                     for c in unroll(L):
-                        mask = first_lanes(select(left > c, width - e, i64(0)), L)
-                        sums[c] = multiply_add(x, load_masked(here + c * key_row, W, mask), sums[c])
+                        there = here + min(i64(c), left - 1) * key_row
+                        sums[c] = multiply_add(x, load_masked(there, W, mask), sums[c])
             store(found, sum_lanes([sums[c] for c in unroll(L)]) * factor)
             for c in range(min(left, i64(L)), unroll=None):
                 scores[(j + c) * QUERIES + r] = found[c]

@@ -387,10 +387,19 @@ class Builder:
         raw = self._narrow(self.convert(x, goal), goal)
         self.do(f"store {goal.memory} {raw}, {pointer}, align {align}{extra}{self._access()}")
 
-    def rounded(self, x, t: Type) -> Value:
-        """The value converted to a type as memory would hold it: a type of 16 bits is rounded to its digits."""
+    def rounded(self, x, t: Type, after_double: bool = False) -> Value:
+        """The value converted to a type as memory would hold it: a type of 16 bits is rounded to its digits.
+
+        after_double: whether the value was a float64 just before.
+        """
         x = self.convert(x, t)
-        return x if t.register is t else self._widen(self._narrow(x, t), t)
+        if t.register is t:
+            return x
+        if after_double and t.element.name == "f16":  # LLVM would round once, by a function that is not there
+            name = f"llvm.arithmetic.fence.{self.suffix(x.type)}"
+            self.declare(name, x.type, [x.type])
+            x = self.emit(x.type, f"call {x.type.llvm} @{name}({x})")
+        return self._widen(self._narrow(x, t), t)
 
     def _narrow(self, x: Value, t: Type) -> str:
         e = t.element

@@ -119,7 +119,7 @@ def _one(b: Builder, e: Expr, inputs, scalars, memo, refuse) -> Value:
     if op == "where":
         return b.select(*_same_lanes(b, args))
     if op == "convert":
-        return b.rounded(args[0], with_lanes(t, args[0].type.lanes))
+        return b.rounded(args[0], with_lanes(t, args[0].type.lanes), _was_double(e.args[0]))
     if op == "bitcast":
         return b.bitcast(args[0], with_lanes(t, args[0].type.lanes))
     if op == "refuse":
@@ -132,6 +132,10 @@ def _one(b: Builder, e: Expr, inputs, scalars, memo, refuse) -> Value:
     if op == "ipow":
         return _integer_power(b, *args)
     raise NotImplementedError(f"the CPU back end has no rule for {op}")
+
+
+def _was_double(e: Expr) -> bool:
+    return e.type == "f64" or e.op == "convert" and e.args[0].type == "f64"
 
 
 def _integer_power(b: Builder, x: Value, n: Value) -> Value:

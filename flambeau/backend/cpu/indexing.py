@@ -716,6 +716,30 @@ def find_true(frame: WORD, params: WORD, begin: i64, end: i64):
             i += 1
 
 
+@native
+def find_true_rows(frame: WORD, params: WORD, begin: i64, end: i64):
+    """As `find_true`, with an index for each dimension in place of a position."""
+    found = bitcast(frame[params[0]], WORD)
+    mask = bitcast(frame[params[1]], ptr(u8))
+    counts = bitcast(frame[params[2]], WORD)
+    numel = params[3]
+    dims = params[4]
+    for b in range(begin, end):
+        at = counts[b]
+        stop = counts[b + 1]
+        i = b * BLOCK_SIZE
+        while at < stop and i < numel:
+            if mask[i] != 0:
+                rest = i
+                for k in range(dims):
+                    d = dims - 1 - k
+                    n = params[5 + d]
+                    found[at * dims + d] = rest % n
+                    rest = rest // n
+                at += 1
+            i += 1
+
+
 def mask_counts(call: Call) -> None:
     numel = call.inputs[0].numel
     blocks = -(-numel // MASK_BLOCK)
@@ -724,11 +748,14 @@ def mask_counts(call: Call) -> None:
     call.native(add_counts, {}, [call.out(), blocks], 1, 1)
 
 
-def mask_find(call: Call) -> None:
-    """Inputs: memory for the positions (one more than there are), the mask, its counts."""
+def mask_find(call: Call, coordinates: bool = False) -> None:
+    """Inputs: memory for the positions (or rows of indices), the mask, its counts."""
     call.mark_written(0)
     numel = call.inputs[1].numel
     blocks = -(-numel // MASK_BLOCK)
     word = call.contiguous(1)
     params = [call.input(0), word, call.input(2), numel]
-    call.native(find_true, {"BLOCK_SIZE": MASK_BLOCK}, params, blocks, 4)
+    if coordinates:
+        params += [call.inputs[1].ndim, *call.inputs[1].shape]
+    kernel = find_true_rows if coordinates else find_true
+    call.native(kernel, {"BLOCK_SIZE": MASK_BLOCK}, params, blocks, 4)

@@ -275,8 +275,18 @@ def py_number(self: OBJECT, args: OBJECTS, nargs: i64) -> OBJECT:
 
 
 @native
+def list_at(place: i64, kind: i64, step: i64, n: i64) -> OBJECT:
+    """A list of n numbers that are `step` bytes apart."""
+    found = call_c("PyList_New", OBJECT, n)
+    if bitcast(found, i64) != 0:
+        for i in range(n):
+            call_c("PyList_SetItem", i32, found, i, number_at(place + i * step, kind))
+    return found
+
+
+@native
 def py_numbers(self: OBJECT, args: OBJECTS, nargs: i64) -> OBJECT:
-    """numbers(memory, offset, kind, bytes, n) -> a list of the n numbers from `offset`, each of so many bytes"""
+    """numbers(memory, offset, kind, bytes, n, rows) -> a list of n numbers of so many bytes; of lists where rows > 0"""
     block = block_of(args[0])
     if bitcast(block, i64) == 0:
         return bitcast(i64(0), OBJECT)
@@ -286,11 +296,13 @@ def py_numbers(self: OBJECT, args: OBJECTS, nargs: i64) -> OBJECT:
     kind = call_c("PyLong_AsLongLong", i64, args[2])
     step = call_c("PyLong_AsLongLong", i64, args[3])
     n = call_c("PyLong_AsLongLong", i64, args[4])
-    found = call_c("PyList_New", OBJECT, n)
-    if bitcast(found, i64) == 0:
-        return found
-    for i in range(n):
-        call_c("PyList_SetItem", i32, found, i, number_at(place + i * step, kind))
+    rows = call_c("PyLong_AsLongLong", i64, args[5])
+    if rows == 0:
+        return list_at(place, kind, step, n)
+    found = call_c("PyList_New", OBJECT, rows)
+    if bitcast(found, i64) != 0:
+        for i in range(rows):
+            call_c("PyList_SetItem", i32, found, i, list_at(place + i * n * step, kind, step, n))
     return found
 
 
@@ -331,6 +343,27 @@ def py_uncounted(self: OBJECT, args: OBJECTS, nargs: i64) -> OBJECT:
 
 
 @native
+def py_set_inference(self: OBJECT, args: OBJECTS, nargs: i64) -> OBJECT:
+    """set_inference(on): what this thread allocates from now on belongs to inference mode, or no more"""
+    table = inference_words()
+    own = call_c("pthread_self", i64)
+    seat, free = i64(0), i64(0)
+    for k in range(1, 32):
+        if table[k] == own:
+            seat = i64(k)
+        if table[k] == 0 and free == 0:
+            free = i64(k)
+    if call_c("PyObject_IsTrue", i32, args[0]) != 0:
+        if seat == 0 and free != 0:
+            table[free] = own
+            table[0] += 1
+    elif seat != 0:
+        table[seat] = 0
+        table[0] -= 1
+    return call_c("PyBool_FromLong", OBJECT, i64(1))
+
+
+@native
 def py_version(self: OBJECT, args: OBJECTS, nargs: i64) -> OBJECT:
     """version(memory) -> how often it was written in place"""
     block = block_of(args[0])
@@ -355,6 +388,7 @@ EXPORTS = {
     "capsule_destroy": capsule_destroy, "launch": launch, "py_allocate": py_allocate, "py_wrap": py_wrap,
     "py_word": py_word, "py_version": py_version, "py_set_version": py_set_version, "py_give_away": py_give_away,
     "py_allocate_copy": py_allocate_copy, "py_number": py_number, "py_numbers": py_numbers, "py_uncounted": py_uncounted,
+    "py_set_inference": py_set_inference,
     "py_run_recorded": py_run_recorded, "py_repeat": py_repeat, "py_begin": py_begin, "py_end": py_end,
     "pool_release": pool_release, "pool_words": pool_words, "team_words": team_words,
     "seat_words": seat_words, "recorder_words": recorder_words, "inference_words": inference_words,

@@ -35,6 +35,15 @@ def twist(state: ptr(u32)):
 @native
 def draw(state: WORD, out: ptr(u32), n: i64):
     """Write the next n tempered words."""
+    if state[N] + n <= N:  # they are there already: nothing to twist
+        for i in independent(0, n):
+            y = u32(state[state[N] + i])
+            y = y ^ (y >> 11)
+            y = y ^ ((y << 7) & u32(0x9D2C5680))
+            y = y ^ ((y << 15) & u32(0xEFC60000))
+            out[i] = y ^ (y >> 18)
+        state[N] += n
+        return
     work = local(u32, 640)
     for i in independent(0, N):
         work[i] = u32(state[i])
@@ -71,18 +80,25 @@ def words(call, state: int, n: int) -> int:
 
 
 def target(call):
-    """The tensor to fill (input 0): type code, strides, frame word, shape, number of elements.
+    """The tensor to fill (input 0, or a new one): type code, strides, frame word, shape, number of elements.
 
     Samples go where memory goes: the dimensions are ordered by their strides, the widest first.
     """
-    where = call.inputs[0]
-    call.mark_written(0)
-    call.mark_written(1)  # the state moves on even where nobody wants the samples
+    fresh = bool(call.outputs)
+    where = call.outputs[0] if fresh else call.inputs[0]
+    if not fresh:
+        call.mark_written(0)
+    call.mark_written(0 if fresh else 1)  # the state moves on even where nobody wants the samples
     shape, strides = where.shape, where.strides
     if not where.contiguous:
         order = sorted(range(where.ndim), key=lambda d: -strides[d])
         shape, strides = tuple(shape[d] for d in order), tuple(strides[d] for d in order)
-    return where.dtype.code, strides, call.input(0), shape, where.numel
+    return where.dtype.code, strides, call.out(0) if fresh else call.input(0), shape, where.numel
+
+
+def state(call) -> int:
+    """Frame word of the generator's state."""
+    return call.input(0 if call.outputs else 1)
 
 
 def unit(code: str, word):
@@ -102,7 +118,7 @@ def uniform(call) -> None:
     """fill(target, state, from, to) with x * (to - from) + from."""
     code, strides, out, shape, n = target(call)
     wide = code == "f64"
-    place = words(call, call.input(1), n * (2 if wide else 1))
+    place = words(call, state(call), n * (2 if wide else 1))
     source = "u64" if wide else "u32"
     if wide:
         place = join(call, place, n)
@@ -203,14 +219,14 @@ def normal(call) -> None:
     if n == 0:
         return
     numbers = [call.scalar(0), call.scalar(1)]
-    contiguous = call.inputs[0].contiguous
+    contiguous = (call.outputs or call.inputs)[0].contiguous
     if n < 16 or not contiguous:
         place = call.scratch(8 * n)
         u, v = input_leaves(["f64", "f64"])
         radius = sqrt(log1p(-v) * -2.0)
         angle = u * 6.283185307179586
         pair = ScalarFunction([radius * cos(angle), radius * sin(angle)])
-        call.native(normal_few, {"PAIR": pair}, [place, call.input(1), n, *numbers], 1, 1)
+        call.native(normal_few, {"PAIR": pair}, [place, state(call), n, *numbers], 1, 1)
         call.pointwise([(code, strides, out)], [("f64", row_major(shape), place)], lambda x: x, shape)
         return
     wide = code == "f64"
@@ -218,7 +234,7 @@ def normal(call) -> None:
     # whole blocks, of which the last is that one.
     first_of_last = 16 * (n // 16) if code in ("f16", "bf16") else n
     total = first_of_last + 16 if n % 16 else n
-    source = words(call, call.input(1), total * (2 if wide else 1))
+    source = words(call, state(call), total * (2 if wide else 1))
     if wide:
         source = join(call, source, total)
     t = "f64" if wide else "f32"
@@ -258,7 +274,7 @@ def integers(call) -> None:
     """fill(target, state, low, range): word % range + low; ranges of 2**32 and more take 64-bit words."""
     code, strides, out, shape, n = target(call)
     wide = call.values["wide"]
-    place = words(call, call.input(1), n * (2 if wide else 1))
+    place = words(call, state(call), n * (2 if wide else 1))
     if wide:
         place = join(call, place, n)
 
@@ -295,7 +311,7 @@ def permute(frame: WORD, params: WORD, begin: i64, end: i64):
 def permutation(call) -> None:
     """fill(target, state): a random order of 0..n-1."""
     code, strides, out, shape, n = target(call)
-    source = words(call, call.input(1), max(n - 1, 0))
+    source = words(call, state(call), max(n - 1, 0))
     place = call.scratch(8 * n)
     call.native(permute, {}, [place, source, n], 1, 1)
     call.pointwise([(code, strides, out)], [("i64", (1,), place)], lambda x: x, shape)
@@ -303,7 +319,7 @@ def permutation(call) -> None:
 
 def doubles(call, n: int):
     """Frame word of n 64-bit words, for uniform float64 samples."""
-    return join(call, words(call, call.input(1), 2 * n), n)
+    return join(call, words(call, state(call), 2 * n), n)
 
 
 def bernoulli(call) -> None:

@@ -702,13 +702,67 @@ def cross_entropy_total(frame: WORD, params: WORD, begin: i64, end: i64):
     out[0] = a / b if MEAN else a
 
 
-def cross_entropy(call) -> None:
+@native
+def likelihood_rows(frame: WORD, params: WORD, begin: i64, end: i64):
+    """Loss and weight of each row of log probabilities."""
+    losses = bitcast(frame[params[0]], ptr(C))
+    shares = bitcast(frame[params[1]], ptr(C))
+    source = bitcast(frame[params[2]], ptr(T))
+    target = bitcast(frame[params[3]], ptr(I))
+    weight = bitcast(frame[params[4]], ptr(T))
+    n = params[5]
+    for r in range(begin, end):
+        t = i64(target[r])
+        losses[r] = C(0.0)
+        shares[r] = C(0.0)
+        if t != params[6]:
+            w = C(weight[t]) if WEIGHT else C(1.0)
+            losses[r] = -(C(source[r * n + t]) * w)
+            shares[r] = w
+
+
+@native
+def likelihood_backward_rows(frame: WORD, params: WORD, begin: i64, end: i64):
+    out = bitcast(frame[params[0]], ptr(T))
+    gradient = bitcast(frame[params[1]], ptr(T))
+    target = bitcast(frame[params[2]], ptr(I))
+    weight = bitcast(frame[params[3]], ptr(T))
+    total = bitcast(frame[params[4]], ptr(C))
+    n = params[5]
+    for r in range(begin, end):
+        for i in independent(0, n):
+            out[r * n + i] = T(0.0)
+        t = i64(target[r])
+        if t != params[6]:
+            g = C(gradient[r]) if NONE else C(gradient[0])
+            w = C(weight[t]) if WEIGHT else C(1.0)
+            out[r * n + t] = -(g * w / total[0]) if MEAN else -(g * w)
+
+
+def likelihood_backward(call) -> None:
+    """Gradient of `likelihood`: zero but for the elements that the targets name."""
+    gradient, target, weight, _ = call.inputs
+    code, reduction = gradient.dtype.code, call.values["reduction"]
+    rows, n = call.outputs[0].shape
+    given = statics(call, code, I=BY_CODE[target.dtype.code], WEIGHT=weight is not None, NONE=reduction == "none",
+                    MEAN=reduction == "mean")  # fmt: skip
+    g, t = call.contiguous(0), call.contiguous(1)
+    w = call.contiguous(2, code) if weight is not None else g
+    call.native(likelihood_backward_rows, given,
+                [call.out(0), g, t, w, call.input(3), n, call.values["ignore_index"]], rows, chunk_of(n))  # fmt: skip
+
+
+def likelihood(call) -> None:
+    """Negative log likelihood of class indices under rows of log probabilities."""
+    cross_entropy(call, of_scores=False)
+
+
+def cross_entropy(call, of_scores: bool = True) -> None:
     where, target, weight = call.inputs
     rows, n = where.shape
     code = where.dtype.code
     inner = compute_code(code)
-    given = statics(call, code, I=BY_CODE[target.dtype.code], WEIGHT=weight is not None,
-                    SMOOTH=call.values["label_smoothing"] > 0)  # fmt: skip
+    given = statics(call, code, I=BY_CODE[target.dtype.code], WEIGHT=weight is not None)
     x, t = call.contiguous(0), call.contiguous(1)
     w = call.contiguous(2, code) if weight is not None else x
     ignored = call.values["ignore_index"]
@@ -722,14 +776,18 @@ def cross_entropy(call) -> None:
     shares = call.scratch(rows * size)
     none = reduction == "none"
     losses = call.scratch(rows * size)
-    call.native(cross_entropy_rows, given,
-                [losses, shares, call.out(1), x, t, w, n, ignored, float(call.values["label_smoothing"])], rows,
-                chunk_of(n))  # fmt: skip
+    if of_scores:
+        smoothing = float(call.values["label_smoothing"])
+        call.native(cross_entropy_rows, given | {"SMOOTH": smoothing > 0},
+                    [losses, shares, call.out(1), x, t, w, n, ignored, smoothing], rows, chunk_of(n))  # fmt: skip
+    else:
+        call.native(likelihood_rows, given, [losses, shares, x, t, w, n, ignored], rows, 4096)
     if none:
         call.pointwise([(code, (1,), call.out(0))], [(inner, (1,), losses)], lambda v: v, (rows,))
     else:
         more = {"T": given["T"], "C": given["C"], "MEAN": reduction == "mean"}
-        call.native(cross_entropy_total, more, [call.out(0), call.out(2), losses, shares, rows], 1, 1)
+        total = call.out(2 if of_scores else 1)
+        call.native(cross_entropy_total, more, [call.out(0), total, losses, shares, rows], 1, 1)
 
 
 @native

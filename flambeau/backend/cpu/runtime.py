@@ -79,6 +79,7 @@ give_away = _builtin("py_give_away", "give_away")
 number = _builtin("py_number", "number")
 numbers = _builtin("py_numbers", "numbers")
 uncounted = _builtin("py_uncounted", "uncounted")
+set_inference = _builtin("py_set_inference", "set_inference")
 run_recorded = _builtin("py_run_recorded", "run_recorded")
 repeat = _builtin("py_repeat", "repeat")
 begin_recording = _builtin("py_begin", "begin_recording")
@@ -141,27 +142,6 @@ def of_inference(memory) -> bool:
     return word(memory, 2) < 0
 
 
-#: the place in the table of each thread that is in inference mode
-_inference_seats: dict[int, int] = {}
-_inference_lock = threading.Lock()
-
-
-def set_inference(on: bool) -> None:
-    """Let what this thread allocates from now on belong to inference mode, or no more."""
-    own = threading.get_ident()
-    with _inference_lock:
-        if not on:
-            seat = _inference_seats.pop(own, 0)
-            if seat:
-                _inference[seat] = 0
-        elif own not in _inference_seats:
-            for seat in range(1, len(_inference)):
-                if not _inference[seat]:
-                    _inference[seat], _inference_seats[own] = own, seat
-                    break
-        _inference[0] = len(_inference_seats)
-
-
 def memory_stats() -> dict[str, int]:
     """Bytes in use, the peak, bytes kept for reuse, and how many allocations were served (from the pool)."""
     return dict(zip(("in_use", "peak", "cached", "cache_limit", "allocations", "reused"), _pool[:6]))
@@ -217,8 +197,6 @@ def set_num_threads(count: int) -> None:
 
 def _after_fork() -> None:
     """A child has no workers: forget them, free the locks, start new ones."""
-    global _inference_lock
-    _inference_lock = threading.Lock()
     _workers.clear()
     for k in (0, 1, 2, 3, 4, 11, 12):
         _team[k] = 0
