@@ -66,7 +66,7 @@ class Parameter(Tensor, metaclass=_MarkedMeta):
             data = flambeau.empty(0)
         kind = type(data)
         if kind is Tensor or kind is Parameter:
-            return Tensor._make_subclass(cls, data.detach(), requires_grad)
+            return Tensor._make_subclass(cls, data, requires_grad)
         result = data.detach().requires_grad_(requires_grad)
         if type(result) is not kind:
             raise RuntimeError(

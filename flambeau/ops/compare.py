@@ -5,9 +5,10 @@ from __future__ import annotations
 from ..base import dtype as types
 from ..base.dtype import type_name
 from ..base.errors import require
+from ..base.layout import contiguous_layout
 from ..ir.expr import constant, convert, fabs, isnan
 from .define import op, ops
-from .kinds import Composite, Pointwise
+from .kinds import Composite, Opaque, Pointwise
 from .pointwise_types import COMPLEX, INTEGER, is_finite, is_number, not_implemented
 
 
@@ -151,6 +152,20 @@ class AllClose(Composite):
         return ops.isclose(input, other, rtol, atol, equal_nan).all().item()
 
 
+#: types whose elements a kernel compares as they are
+_DIRECT = frozenset(("float32", "float64", "int64", "int32", "int16", "int8", "uint8", "bool"))
+
+
+@op("equal_elements(Tensor input, Tensor other) -> Tensor", function=False, method=False)
+class EqualElements(Opaque):
+    """Whether all elements of two tensors of one layout are equal."""
+
+    algorithm = "searching.equal_elements"
+
+    def layouts(input):
+        return contiguous_layout((), types.bool_, input.device)
+
+
 @op("equal(Tensor input, Tensor other) -> bool")
 class Equal(Composite):
     """Whether two tensors have the same shape and elements."""
@@ -160,4 +175,6 @@ class Equal(Composite):
         require(where.device is there.device,
                 "Expected all tensors to be on the same device, but found at least two devices, "
                 f"{where.device} and {there.device}!")  # fmt: skip
+        if where is there and where.contiguous and where.numel and where.dtype.name in _DIRECT:
+            return ops.equal_elements(input, other).item()
         return where.shape == there.shape and ops.eq(input, other).all().item()

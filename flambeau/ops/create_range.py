@@ -61,11 +61,11 @@ class Arange(Composite):
             and type(end) is int
             and type(step) is int
             and dtype is None
-            and step == 1
+            and step > 0
             and end >= start
         ):
             place = default_device() if device is None else device
-            return ops.arange_raw(start, 1, end - start, types.int64, place, requires_grad)
+            return ops.arange_raw(start, step, -((start - end) // step), types.int64, place, requires_grad)
         start, end, step = number(start), number(end), number(step)
         if dtype is None:
             dtype = (
@@ -178,8 +178,11 @@ class Linspace(Composite):
     """
 
     def body(start, end, steps, dtype, layout, device, pin_memory, requires_grad):
-        start, end, steps = space_ends("linspace", start, end, steps)
-        dtype = space_type(start, end, dtype)
+        if type(start) in (int, float) and type(end) in (int, float) and type(steps) is int and dtype is None:
+            dtype = types.default_float()
+        else:
+            start, end, steps = space_ends("linspace", start, end, steps)
+            dtype = space_type(start, end, dtype)
         return finish(linear(start, end, steps, dtype, place_of(device)), requires_grad)
 
 

@@ -38,12 +38,83 @@ class Einsum(Composite):
                 "einsum(): must specify the equation string and at least one operand, or at least one operand and "
                 "its subscripts list"
             )
+        if len(args) == 3 and type(args[0]) is str and is_tensor(args[1]) and is_tensor(args[2]):
+            return two(*args)
         if is_tensor(args[0]):
             terms, output, operands = from_sublists(args)
         else:
             operands = args[1] if len(args) == 2 and isinstance(args[1], (list, tuple)) else args[1:]
             terms, output = parse(args[0], len(operands))
         return contract(list(operands), terms, output)
+
+
+#: how products of two tensors are formed, by the equation and the layouts; () where it takes more than a product
+_RECIPES: dict = {}
+
+
+def two(equation: str, a, b):
+    """The result of an equation with two operands: what a matrix product can do is planned once."""
+    key = (equation, a._layout, b._layout)
+    recipe = _RECIPES.get(key)
+    if recipe:
+        (order, shape), other, product, result = recipe
+        a = a if order is None else ops.permute(a, order)
+        a = a if shape is None else ops.reshape(a, shape)
+        order, shape = other
+        b = b if order is None else ops.permute(b, order)
+        b = b if shape is None else ops.reshape(b, shape)
+        found = ops.mm(a, b) if product == 2 else ops.bmm(a, b)
+        shape, order = result
+        found = found if shape is None else ops.reshape(found, shape)
+        return found if order is None else ops.permute(found, order)
+    terms, output = parse(equation, 2)
+    found = contract([a, b], terms, output)
+    if recipe is None:
+        if len(_RECIPES) > 4096:
+            _RECIPES.clear()
+        _RECIPES[key] = plan_of_two(a._layout, b._layout, terms, output_labels(terms, output, 0)
+                                    if ELLIPSIS not in (*terms[0], *terms[1]) else None)  # fmt: skip
+    return found
+
+
+def plan_of_two(a, b, terms, output) -> tuple:
+    """Order and shape of each operand, dimensions of the product, shape and order of the result (None: as it is).
+
+    Empty where an operand has a label twice, or one to sum alone, or where dimensions broadcast.
+    """
+    if output is None or a.foreign or b.foreign or a.dtype is not b.dtype or 0 in (a.numel, b.numel):
+        return ()
+    first, second = terms
+    size = dict(zip(first, a.shape))
+    if any(len(set(t)) != len(t) for t in terms) or any(size.get(x, n) != n for x, n in zip(second, b.shape)):
+        return ()
+    size |= dict(zip(second, b.shape))
+    both = [x for x in first if x in second]
+    batch, inner = [x for x in both if x in output], [x for x in both if x not in output]
+    left, right = [x for x in first if x not in both], [x for x in second if x not in both]
+    if not inner or not set(output) >= {*left, *right}:
+        return ()
+    groups = [batch] if batch else []
+
+    def brought(term, *parts):
+        labels = [x for part in parts for x in part]
+        order = tuple(term.index(x) for x in labels)
+        plain = all(len(part) == 1 for part in parts)
+        shape = tuple(prod(size[x] for x in part) for part in parts)
+        return None if order == tuple(range(len(term))) else order, None if plain else shape
+
+    labels = [*batch, *left, *right]
+    order = tuple(labels.index(x) for x in output)
+    plain = all(len(part) == 1 for part in (*groups, left, right))
+    return (
+        brought(first, *groups, left, inner),
+        brought(second, *groups, inner, right),
+        2 + len(groups),
+        (
+            None if plain else tuple(size[x] for x in labels),
+            None if order == tuple(range(len(order))) else order,
+        ),
+    )
 
 
 def from_sublists(args):

@@ -438,6 +438,8 @@ class TakeAlongDim(Composite):
                 f"{have.ndim} dimensions for input, and {given.ndim} dimensions for indices"
             )
         at = check_dim(dim, have.ndim)
+        if have.shape[:at] == given.shape[:at] and have.shape[at + 1 :] == given.shape[at + 1 :]:
+            return ops.gather(input, at, ops.remainder(indices, max(1, have.shape[at] if have.ndim else 1)))
         one = common_shape(
             [[1 if d == at else n for d, n in enumerate(s)] for s in (have.shape, given.shape)]
         )

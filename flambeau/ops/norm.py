@@ -7,7 +7,7 @@ from functools import lru_cache
 from ..base import dtype as types
 from ..base.errors import require
 from ..base.layout import contiguous_layout, layout
-from ..ir.expr import fma
+from ..ir.expr import fma, sqrt
 from . import define
 from .define import op, ops
 from .kinds import Composite, Opaque, Pointwise, promote
@@ -254,6 +254,19 @@ class ScaleShift(Pointwise):
         return g
 
 
+@op("norm_factor(Tensor variance, Scalar eps) -> Tensor", function=False, method=False)
+class NormFactor(Pointwise):
+    """``1 / sqrt(variance + eps)``."""
+
+    dtype = promote
+
+    def scalar(variance, eps):
+        return 1.0 / sqrt(variance + eps)
+
+    def d_variance(g, result):
+        return g * -0.5 * result * result * result
+
+
 def channel_view(input) -> tuple[int, ...]:
     """Shape under which a vector of channels broadcasts against the input."""
     shape = input._layout.shape
@@ -330,10 +343,12 @@ def normalise_channels(input, running_mean, running_var, weight, bias, training,
             update_running(running_var, variance, momentum)
         return found
     sizes = channel_view(input)
-    factor = ops.rsqrt(running_var + eps)
+    factor = ops.norm_factor(running_var, eps)
     if weight is not None:
         factor = factor * weight
-    shift = -(running_mean * factor) if bias is None else bias - running_mean * factor
+    shift = (
+        -(running_mean * factor) if bias is None else ops.addcmul(bias, running_mean, factor, value=-1.0)
+    )
     return ops.scale_shift(input, ops.reshape(factor, sizes), ops.reshape(shift, sizes))
 
 

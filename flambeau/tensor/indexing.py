@@ -12,7 +12,7 @@ from ..base import dtype as types
 from ..base.layout import contiguous_layout
 from ..base.mode import mode
 from ..ops.define import OPERATORS, Operator, ops
-from ..ops.index import pick, pick_at, resolve_indices, together, written
+from ..ops.index import indexed_shape, pick, pick_at, resolve_indices, together, written
 from ..ops.out_rules import cpp_name
 from ..ops.scatter import number_like
 from . import dispatch, interop, overrides
@@ -497,11 +497,33 @@ def put_by_recipe(self: Tensor, index: tuple, value) -> bool:
     if found is None or not found[1]:
         return False
     source, indices, dims = found
+    if type(value) is Tensor and value._node is None:
+        key = ("put", dims, indices[0]._layout, value._layout)
+        spread = source._layout.cache.get(key)
+        if spread is None:
+            spread = source._layout.cache[key] = spread_layout(source._layout, dims, indices[0]._layout, value)
+        if spread:
+            if spread is not value._layout:
+                value = make(value._memory, spread, value._offset)
+            ops.index_put_at_(source, indices, value, dims, False)
+            return True
     if isinstance(value, Tensor):
         written(source, dims, indices, one_value(source, value), False, True)
     else:
         ops.index_put_at_(source, indices, one_value(source, value), dims, False)
     return True
+
+
+def spread_layout(where, dims: tuple, index, value: Tensor):
+    """The layout of `value` expanded to what index tensors name; False where it needs more than that."""
+    given = value._layout
+    shape = indexed_shape(where.shape, dims, index.shape)
+    if given.dtype is not where.dtype or given.foreign or given.numel == 1:
+        return False
+    if given.shape == shape:
+        return given
+    fits = given.ndim <= len(shape) and all(m in (1, n) for m, n in zip(given.shape[::-1], shape[::-1]))
+    return ops.expand(value, shape)._layout if fits else False
 
 
 def as_value(self: Tensor, value):

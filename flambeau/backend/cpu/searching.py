@@ -5,10 +5,37 @@ from __future__ import annotations
 from math import prod
 
 from .native import bitcast, native
-from .types import BY_CODE, i64, ptr
+from .types import BY_CODE, i64, ptr, u8
 
 WORD = ptr(i64)
 CHUNK = 4096  # binary searches that one thread takes at a time
+
+
+@native
+def begin_equal(frame: WORD, params: WORD, begin: i64, end: i64):
+    bitcast(frame[params[0]], ptr(u8))[0] = 1
+
+
+@native
+def compare_parts(frame: WORD, params: WORD, begin: i64, end: i64):
+    """Clear the result where a part differs; a part that comes after that is not read."""
+    same = bitcast(frame[params[0]], ptr(u8))
+    a = bitcast(frame[params[1]], ptr(T))
+    b = bitcast(frame[params[2]], ptr(T))
+    if same[0] != 0:
+        differing = i64(0)
+        for i in range(begin, end):
+            differing |= i64(1) if a[i] != b[i] else i64(0)
+        if differing != 0:
+            same[0] = 0
+
+
+def equal_elements(call) -> None:
+    """Whether two contiguous tensors of one layout are equal."""
+    where = call.inputs[0]
+    call.native(begin_equal, {}, [call.out(0)], 1, 1)
+    params = [call.out(0), call.input(0), call.input(1)]
+    call.native(compare_parts, {"T": BY_CODE[where.dtype.code]}, params, where.numel, 16384)
 
 
 @native

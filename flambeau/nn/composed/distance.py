@@ -31,10 +31,13 @@ def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -
     common = flambeau.promote_types(x1.dtype, x2.dtype)
     if not common.is_floating_point and not common.is_complex:
         raise RuntimeError(f"expected common dtype to be floating point, yet common dtype is {common}")
-    x1, x2 = flambeau.broadcast_tensors(x1.to(common), x2.to(common))
+    if x1.shape != x2.shape or x1.dtype is not common or x2.dtype is not common:
+        x1, x2 = flambeau.broadcast_tensors(x1.to(common), x2.to(common))
 
     def unit(x: Tensor) -> Tensor:
         length = flambeau.norm(x, 2, dim, keepdim=True)
+        if not length.requires_grad:
+            return x / length.clamp_min(eps)
         # The limit changes the value and not the derivative.
         return x / (length + (length.detach().clamp_min(eps) - length.detach()))
 

@@ -174,7 +174,8 @@ class LRScheduler:
             )
 
     def _update_lr(self, epoch: int | None = None) -> None:
-        with self._computing():
+        self._get_lr_called_within_step = True
+        try:
             if epoch is None:
                 self.last_epoch += 1
                 values = self.get_lr()
@@ -182,6 +183,8 @@ class LRScheduler:
                 self.last_epoch = epoch
                 closed: Callable | None = getattr(self, "_get_closed_form_lr", None)
                 values = self.get_lr() if closed is None else closed()
+        finally:
+            self._get_lr_called_within_step = False
         self._set_rates(values)
 
     def _set_rates(self, values: list) -> None:
