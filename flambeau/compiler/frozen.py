@@ -18,6 +18,7 @@ from ..nn import Module
 from ..optim.fused import FusedGroups
 from ..tensor import autograd
 from ..tensor.autograd import AccumulateGrad
+from ..tensor.plan import raise_refusal
 from ..tensor.tensor import Tensor, make
 
 __all__ = ["Capture", "Frozen"]
@@ -153,10 +154,11 @@ class Frozen:
         step.scalars = runtime.address(step.words) + 8 * (7 + len(one.outside) + 2 * len(one.kept))
         kinds = [kind for entry in one.trace.entries for kind in entry.scalars]
         step.kinds = kinds
-        step.fixed = all(kind == "fixed" for kind, *_ in step.sources)
-        step.outside = (
-            tuple(x for _, capsule, start in step.sources for x in (capsule, start)) if step.fixed else ()
+        step.whole = all(kind == "fixed" for kind, *_ in step.sources)
+        step.outside = tuple(
+            x for kind, capsule, start in step.sources if kind == "fixed" for x in (capsule, start)
         )
+        step.last = runtime.programs[one.trace.entries[-1].program][0]
         return step
 
     def _known_gradient(self, before: Tensor | None) -> tuple:
@@ -184,6 +186,11 @@ class Frozen:
             raise Stays("its results carry a graph that is still to be run backwards")
         found = self.places.get(recording.block_address(x._memory))
         if found is None:
+            used = any(
+                kind == "fixed" and what is x._memory for step in self.steps for kind, what, _ in step.sources
+            )
+            if not used and not any(x is parameter for _, _, parameter, *_ in self.parameters):
+                raise Stays("it returns a tensor that no recorded operator made")
             return "value", x
         kind, where, start = found
         if kind == "argument":
@@ -234,16 +241,17 @@ class Frozen:
             data = struct.pack("".join("q" if k else "d" for k in kinds), *source()[:count])
             recording.write_bytes(step.scalars + 8 * first, data)
         results: list = []
-        for number, step in enumerate(self.steps):
-            outside = step.outside if step.fixed else self._outside(step, given, results)
-            found = runtime.repeat(step.words, outside)
-            if found is None and number == 0:
+        for step in self.steps[1:]:  # nothing may run before it is clear that all can
+            if runtime.repeat(step.words, step.outside, True) is None:
                 return False, None
-            if not isinstance(found, tuple):
-                raise RuntimeError(
-                    "compile(freeze=True): a repeated call met values that its operators refuse, such as an index out of "
-                    "range; call it without freeze to see where"
-                )
+        for number, step in enumerate(self.steps):
+            outside = step.outside if step.whole else self._outside(step, given, results)
+            found = runtime.repeat(step.words, outside)
+            if found is None:
+                assert number == 0, "the other segments were looked at before"
+                return False, None
+            if found is False:
+                raise_refusal(step.last)
             results.append(found)
         for leaf, _, template in self.leaves:
             leaf._grad = _made(template, given, results)
@@ -265,7 +273,7 @@ class Frozen:
 class Step:
     """A segment, ready to be repeated."""
 
-    __slots__ = ("fixed", "kinds", "outside", "scalars", "sources", "words")
+    __slots__ = ("kinds", "last", "outside", "scalars", "sources", "whole", "words")
 
 
 def _equal(x: Any, y: Any) -> bool:

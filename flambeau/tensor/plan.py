@@ -330,7 +330,17 @@ def checked(op, run, call):
         return found
 
     run_checked.program = run
+    REFUSALS[id(run)] = (op, how)
     return run_checked
+
+
+#: the operator, and who words its refusals, of each program that can refuse
+REFUSALS: dict[int, tuple] = {}
+
+
+def raise_refusal(run) -> None:
+    """Raise what calling the operator would have raised when its program has refused its input."""
+    REFUSED[0](*REFUSALS[id(run)])
 
 
 def can_refuse(call) -> bool:

@@ -288,11 +288,20 @@ def take_outside(words: WORD, outside: OBJECT) -> i64:
 
 @native
 def py_repeat(self: OBJECT, args: OBJECTS, nargs: i64) -> OBJECT:
-    """repeat(words, outside) -> tuple of the kept memories; None where it cannot be repeated, False when refused"""
+    """repeat(words, outside) -> tuple of the kept memories; None where it cannot be repeated, False when refused
+
+    repeat(words, outside, True) only looks whether this outside memory may be used.
+    """
     recorder = recorder_words()
     null = bitcast(i64(0), OBJECT)
     if recorder[0] != 0 or recorder[10] != 0:
         return none_object()
+    if nargs > 2:
+        for k in range(call_c("PyTuple_Size", i64, args[1]) // 2):
+            one = block_of(call_c("PyTuple_GetItem", OBJECT, args[1], 2 * k))
+            if one[0] == 0 or one[5] != 0 or one[3] == FOREIGN:
+                return none_object()
+        return call_c("PyBool_FromLong", OBJECT, i64(1))
     words = bitcast(block_of(args[0])[0], WORD)
     count, n_out, n_kept, n_scalar = words[1], words[2], words[3], words[4]
     recorder[1] += 1
