@@ -19,6 +19,7 @@ from benchmarks import (
     data,
     large,
     optim,
+    overhead,
     processes,
     recurrent,
     small,
@@ -30,7 +31,7 @@ from benchmarks.processes import ProcessRow
 
 TIMED = [
     *small.ROWS, *large.ROWS, *training.ROWS, *compiled.ROWS, *recurrent.ROWS, *vision.ROWS, *optim.ROWS,
-    *data.ROWS, *checkpoints.ROWS,
+    *data.ROWS, *checkpoints.ROWS, *overhead.ROWS,
 ]  # fmt: skip
 
 

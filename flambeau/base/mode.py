@@ -13,6 +13,7 @@ class Mode(threading.local):
     anomaly_nan = True
     walk: tuple | None = None
     function_modes: tuple = ()
+    hooks: list | None = None
 
 
 mode = Mode()

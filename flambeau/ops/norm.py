@@ -267,6 +267,19 @@ class NormFactor(Pointwise):
         return g * -0.5 * result * result * result
 
 
+@op("norm_variance(Tensor scale, Scalar eps, Scalar correction) -> Tensor", function=False, method=False)
+class NormVariance(Pointwise):
+    """The variance behind a reciprocal standard deviation, times a correction."""
+
+    dtype = promote
+
+    def scalar(scale, eps, correction):
+        return (1.0 / (scale * scale) - eps) * correction
+
+    def d_scale(g, scale, correction):
+        return g * correction * -2.0 / (scale * scale * scale)
+
+
 def channel_view(input) -> tuple[int, ...]:
     """Shape under which a vector of channels broadcasts against the input."""
     shape = input._layout.shape
@@ -339,16 +352,13 @@ def normalise_channels(input, running_mean, running_var, weight, bias, training,
             update_running(running_mean, mean, momentum)
         if running_var is not None:
             correction = count / max(count - 1, 1)
-            variance = (1.0 / (scale * scale) - eps) * correction
-            update_running(running_var, variance, momentum)
+            update_running(running_var, ops.norm_variance(scale, eps, correction), momentum)
         return found
     sizes = channel_view(input)
     factor = ops.norm_factor(running_var, eps)
     if weight is not None:
         factor = factor * weight
-    shift = (
-        -(running_mean * factor) if bias is None else ops.addcmul(bias, running_mean, factor, value=-1.0)
-    )
+    shift = -(running_mean * factor) if bias is None else ops.addcmul(bias, running_mean, factor, value=-1.0)
     return ops.scale_shift(input, ops.reshape(factor, sizes), ops.reshape(shift, sizes))
 
 
@@ -380,7 +390,8 @@ class NativeBatchNorm(Composite):
         if running_mean is not None:
             count = input.numel() // input.shape[1]
             update_running(running_mean, mean, momentum)
-            update_running(running_var, (1.0 / (scale * scale) - eps) * (count / max(count - 1, 1)), momentum)
+            variance = ops.norm_variance(scale, eps, count / max(count - 1, 1))
+            update_running(running_var, variance, momentum)
         return found, mean, scale
 
 

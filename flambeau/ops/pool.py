@@ -335,16 +335,15 @@ for _dims in (1, 2, 3):
             _dims=_dims,
         ):
             check_kind(input, f"avg_pool{_dims}d_out_frame")
-            require(divisor_override != 0, "divisor must be not zero")
+            if divisor_override == 0:
+                raise RuntimeError("divisor must be not zero")
             source, batched, kernel, stride, padding, _ = windows(
                 input, kernel_size, stride, padding, 1, ceil_mode, _dims, f"avg_pool{_dims}d"
             )
-            return unbatch(
-                ops.avg_pool_windows(
-                    source, kernel, stride, padding, ceil_mode, count_include_pad, divisor_override
-                ),
-                batched,
+            found = ops.avg_pool_windows(
+                source, kernel, stride, padding, ceil_mode, count_include_pad, divisor_override
             )
+            return found if batched else ops.squeeze(found, 0)
 
     @op(
         f"nn.functional.adaptive_avg_pool{_dims}d(Tensor input, any output_size) -> Tensor",

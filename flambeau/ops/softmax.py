@@ -22,7 +22,7 @@ class SoftmaxAlong(Opaque):
 
 
 @op(
-    "softmax_along_backward(Tensor grad, Tensor result, int dim, bool logarithm) -> Tensor",
+    "softmax_along_backward(Tensor grad, Tensor output, int dim, bool logarithm) -> Tensor",
     function=False,
     method=False,
 )
@@ -34,15 +34,15 @@ class SoftmaxAlongBackward(Opaque):
     def shape(grad):
         return grad.shape
 
-    def d_grad(g, result, dim, logarithm):
+    def d_grad(g, output, dim, logarithm):
         if logarithm:
-            return g - ops.sum(g * exp(result), dim, True)
-        return result * (g - ops.sum(g * result, dim, True))
+            return g - ops.sum(g * exp(output), dim, True)
+        return output * (g - ops.sum(g * output, dim, True))
 
-    def d_result(g, grad, result, dim, logarithm):
+    def d_output(g, grad, output, dim, logarithm):
         if logarithm:
-            return -(g * exp(result) * ops.sum(grad, dim, True))
-        return g * (grad - ops.sum(grad * result, dim, True)) - grad * ops.sum(g * result, dim, True)
+            return -(g * exp(output) * ops.sum(grad, dim, True))
+        return g * (grad - ops.sum(grad * output, dim, True)) - grad * ops.sum(g * output, dim, True)
 
 
 def softmax_of(input, dim, dtype, logarithm: bool, name: str):

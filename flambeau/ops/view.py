@@ -243,7 +243,7 @@ class ExpandAs(Composite):
     """`input` expanded to the shape of ``other``, without a copy."""
 
     def body(input, other):
-        return ops.expand(input, tuple(other._layout.shape))
+        return ops.expand(input, size=other._layout.shape)
 
 
 @op("broadcast_to(Tensor input, int[] size) -> Tensor")

@@ -50,7 +50,7 @@ class _Switch:
 
 def recording() -> object:
     """The value of mode.grad while gradients are recorded: True, or "watched" under hooks or anomaly mode."""
-    return "watched" if mode.anomaly or getattr(mode, "hooks", None) else True
+    return "watched" if mode.anomaly or mode.hooks else True
 
 
 class no_grad(_Switch):

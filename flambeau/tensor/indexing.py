@@ -127,6 +127,10 @@ def general(self, index):
         found = overrides.handle(Tensor.__getitem__, (self, index), {})
         if found is not NotImplemented:
             return found
+    if type(index) is list and self._layout.ndim and set(map(type, index)) == {int}:
+        places = interop.from_numbers(index, None)
+        if places is not None:
+            return pick(self, places, 0)
     if type(index) is tuple:
         found = by_recipe(self, index)
         if found is not None:
@@ -458,7 +462,13 @@ def setitem(self, index, value) -> None:
         if t is Tensor:
             where = index._layout
             same = where.shape == self._layout.shape
-            if same and where.ndim and where.dtype is types.bool_ and kind is not Tensor and not where.foreign:
+            if (
+                same
+                and where.ndim
+                and where.dtype is types.bool_
+                and kind is not Tensor
+                and not where.foreign
+            ):
                 ops.masked_fill_(self, index, value)
                 return
             if put_by_recipe(self, (index,), value):
@@ -501,7 +511,9 @@ def put_by_recipe(self: Tensor, index: tuple, value) -> bool:
         key = ("put", dims, indices[0]._layout, value._layout)
         spread = source._layout.cache.get(key)
         if spread is None:
-            spread = source._layout.cache[key] = spread_layout(source._layout, dims, indices[0]._layout, value)
+            spread = source._layout.cache[key] = spread_layout(
+                source._layout, dims, indices[0]._layout, value
+            )
         if spread:
             if spread is not value._layout:
                 value = make(value._memory, spread, value._offset)

@@ -351,9 +351,11 @@ def from_numpy(array) -> Tensor:
     try:
         where = _ARRAYS[array.dtype, array.shape, array.strides]
         start = ctypes.addressof(ctypes.c_char.from_buffer(array))  # refused where it is not writable
-        return make(dispatch.runtime().wrap(start, where.nbytes, array), where)
     except (KeyError, TypeError, ValueError, AttributeError, BufferError):
+        where = None
+    if where is None:
         return _from_numpy(array)
+    return make(dispatch.runtime().wrap(start, where.nbytes, array), where)
 
 
 def _from_numpy(array) -> Tensor:

@@ -19,7 +19,6 @@ from .node_hooks import RemovableHandle
 from .overrides import PLAIN, routed
 from .tensor import Tensor, make, track_view
 
-
 entry = tuple.__getitem__
 
 
