@@ -152,7 +152,9 @@ def transpose_block(M, L, WIDTH, source, stride, to, columns, count):
     if columns < L or count < L:
         for c in range(L, unroll=None):
             mask = first_lanes(count if c < columns else i64(0), L)
-            line = max(min(c, columns - 1), i64(0))  # even with an empty mask, a missing page is slow to touch
+            line = max(
+                min(c, columns - 1), i64(0)
+            )  # even with an empty mask, a missing page is slow to touch
             store(room + c * L, load_masked(source + line * stride, W, mask))
         here, step = room, i64(L)
     flipped = transposed([load(here + c * step, W) for c in unroll(L)])

@@ -26,7 +26,9 @@ POINTS = 36
 STRIP = 1024  # most elements of a phase that are held at once
 SIZE = STRIP + 4 * LANES  # room of a phase: whole vectors are stored and read past its end
 ROW = 4096  # longest row of a plane with its padding
-GROUP_BYTES = 4 << 20  # transformed samples handled together: enough for both cores, little enough for their caches
+GROUP_BYTES = (
+    4 << 20
+)  # transformed samples handled together: enough for both cores, little enough for their caches
 F, I, V = ptr(f32), ptr(i64), vec(f32, LANES)
 
 
