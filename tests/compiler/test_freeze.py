@@ -173,3 +173,17 @@ def test_fixed_memory_that_numpy_sees():
     array = weight.numpy()
     array[:] = 2
     assert f(torch.tensor([0])).tolist() == [[8.0]]
+
+
+def test_a_fresh_tensor_that_is_written():
+    def total(x):
+        found = torch.tensor(0.0)
+        for row in x:
+            found += row.sum()
+        return found * 2
+
+    f = torch.compile(total, freeze=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for _ in range(12):
+            assert f(torch.ones(2, 3)).item() == 12.0

@@ -186,6 +186,7 @@ def launch(self: OBJECT, args: OBJECTS, nargs: i64) -> OBJECT:
 @native
 def py_allocate(self: OBJECT, args: OBJECTS, nargs: i64) -> OBJECT:
     """allocate(nbytes) -> memory"""
+    recorder_words()[19] += 1  # what a repeated call would not make anew
     nbytes = call_c("PyLong_AsLongLong", i64, args[0])
     block = block_new(nbytes)
     if bitcast(block, i64) == 0:
@@ -197,6 +198,7 @@ def py_allocate(self: OBJECT, args: OBJECTS, nargs: i64) -> OBJECT:
 @native
 def py_allocate_copy(self: OBJECT, args: OBJECTS, nargs: i64) -> OBJECT:
     """allocate_copy(data) -> memory with a copy of bytes"""
+    recorder_words()[19] += 1  # what a repeated call would not make anew
     nbytes = call_c("PyBytes_Size", i64, args[0])
     if nbytes < 0:
         return bitcast(i64(0), OBJECT)
