@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 import warnings
 
 import pytest
 from hypothesis import settings
+
+# A shell that starts the tests in the background has them ignore Ctrl-C; programs that the tests start must not inherit that.
+if (
+    signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    and threading.current_thread() is threading.main_thread()
+):
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Kernels are compiled on first use, so one example can take far longer than the next.
 settings.register_profile("flambeau", deadline=None, derandomize=True, max_examples=50)
