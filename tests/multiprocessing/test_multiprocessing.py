@@ -164,7 +164,7 @@ def test_spawn():
 @pytest.mark.parametrize("method", ["fork", "forkserver"])
 def test_start_processes(method):
     if method not in METHODS:
-        pytest.skip("not here")
+        pytest.skip(f"this system does not start processes by {method}")
     tensor = flambeau.zeros(2).share_memory_()
     context = mp.start_processes(add, (tensor,), nprocs=2, join=False, start_method=method)
     assert len(context.pids()) == 2

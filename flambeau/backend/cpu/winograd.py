@@ -23,6 +23,7 @@ from .types import f32, i8, i64, ptr, vec
 
 LANES = 16
 POINTS = 36
+GRADIENT = 0  # template argument of `tiles_to_points`
 STRIP = 1024  # most elements of a phase that are held at once
 SIZE = STRIP + 4 * LANES  # room of a phase: whole vectors are stored and read past its end
 ROW = 4096  # longest row of a plane with its padding
@@ -213,20 +214,13 @@ PLANES = Words(
 
 
 @native
-def strip_of(p: I, size: i64) -> i64:
-    """Rows of tiles whose phases fit."""
-    return min(p[PLANES.down], STRIP // p[PLANES.pitch] - 1)
-
-
-@native
-def inputs_to_points(frame: I, p: I, begin: i64, end: i64):
-    """B' d B of every tile; a unit is a channel, for all samples."""
+def tiles_to_points(frame: I, p: I, begin: i64, end: i64):
+    """B' d B of every tile of an input or, where GRADIENT, A dY A' of a gradient; a unit is a channel, for all samples."""
     phases = local(f32, 16 * SIZE)
     size = i64(SIZE)
     fill_bytes(bitcast(phases, ptr(i8)), 0, 64 * SIZE)
-    pitch = p[PLANES.pitch]
-    strip = strip_of(p, size)
-    apart = p[PLANES.apart]
+    pitch, apart = p[PLANES.pitch], p[PLANES.apart]
+    strip = min(p[PLANES.down], STRIP // pitch - 1)
     for c in range(begin, end):
         for n in range(p[PLANES.samples]):
             source = bitcast(frame[p[PLANES.source]], F) + (
@@ -235,19 +229,8 @@ def inputs_to_points(frame: I, p: I, begin: i64, end: i64):
             first = i64(0)
             while first < p[PLANES.down]:
                 rows = min(strip, p[PLANES.down] - first)
-                split_plane(
-                    source,
-                    phases,
-                    size,
-                    pitch,
-                    first,
-                    rows + 1,
-                    p[PLANES.height],
-                    p[PLANES.width],
-                    p[PLANES.top],
-                    p[PLANES.left],
-                    p[PLANES.row],
-                )
+                split_plane(source, phases, size, pitch, first, rows + 1 - GRADIENT, p[PLANES.height], p[PLANES.width],
+                            p[PLANES.top], p[PLANES.left], p[PLANES.row])  # fmt: skip
                 to = bitcast(frame[p[PLANES.to]], F) + (
                     c * p[PLANES.columns] + (n * p[PLANES.down] + first) * pitch
                 )
@@ -255,64 +238,21 @@ def inputs_to_points(frame: I, p: I, begin: i64, end: i64):
                     for k in unroll(36):
                         prefetch(to + (k * apart + q + 2 * LANES), 1)
                     d = local(V, 36)
-                    for i in unroll(6):
-                        for j in unroll(6):
+                    for i in unroll(6 - 2 * GRADIENT):
+                        for j in unroll(6 - 2 * GRADIENT):
                             d[6 * i + j] = load(
                                 phases + ((i % 4 * 4 + j % 4) * size + (q + i // 4 * pitch + j // 4)), V, 4
                             )
-                    for j in unroll(6):
-                        to_points(d, j, 6)
-                    for i in unroll(6):
-                        to_points(d, 6 * i, 1)
-                    for k in unroll(36):
-                        store(to + (k * apart + q), d[k], 4)
-                first += rows
-
-
-@native
-def gradients_to_points(frame: I, p: I, begin: i64, end: i64):
-    """A dY A' of every tile of a gradient; a unit is a channel, for all samples."""
-    phases = local(f32, 16 * SIZE)
-    size = i64(SIZE)
-    fill_bytes(bitcast(phases, ptr(i8)), 0, 64 * SIZE)
-    pitch = p[PLANES.pitch]
-    strip = strip_of(p, size)
-    apart = p[PLANES.apart]
-    for c in range(begin, end):
-        for n in range(p[PLANES.samples]):
-            source = bitcast(frame[p[PLANES.source]], F) + (
-                p[PLANES.first] + n * p[PLANES.sample] + c * p[PLANES.place]
-            )
-            first = i64(0)
-            while first < p[PLANES.down]:
-                rows = min(strip, p[PLANES.down] - first)
-                split_plane(
-                    source,
-                    phases,
-                    size,
-                    pitch,
-                    first,
-                    rows,
-                    p[PLANES.height],
-                    p[PLANES.width],
-                    i64(0),
-                    i64(0),
-                    p[PLANES.row],
-                )
-                to = bitcast(frame[p[PLANES.to]], F) + (
-                    c * p[PLANES.columns] + (n * p[PLANES.down] + first) * pitch
-                )
-                for q in range(0, rows * pitch, LANES):
-                    for k in unroll(36):
-                        prefetch(to + (k * apart + q + 2 * LANES), 1)
-                    d = local(V, 36)
-                    for i in unroll(4):
+                    if GRADIENT:
                         for j in unroll(4):
-                            d[6 * i + j] = load(phases + ((i * 4 + j) * size + q), V, 4)
-                    for j in unroll(4):
-                        spread_points(d, j, 6)
-                    for i in unroll(6):
-                        spread_points(d, 6 * i, 1)
+                            spread_points(d, j, 6)
+                        for i in unroll(6):
+                            spread_points(d, 6 * i, 1)
+                    else:
+                        for j in unroll(6):
+                            to_points(d, j, 6)
+                        for i in unroll(6):
+                            to_points(d, 6 * i, 1)
                     for k in unroll(36):
                         store(to + (k * apart + q), d[k], 4)
                 first += rows
@@ -475,7 +415,7 @@ def convolve(
     for first, samples in groups:
         to_points_step(
             call,
-            inputs_to_points,
+            0,
             g,
             g.channels,
             source,
@@ -509,7 +449,7 @@ def weight_gradient(call, g: Geometry, source: Planes, grad: Planes, out: int) -
     for first, samples in groups:
         to_points_step(
             call,
-            inputs_to_points,
+            0,
             g,
             g.channels,
             source,
@@ -523,7 +463,7 @@ def weight_gradient(call, g: Geometry, source: Planes, grad: Planes, out: int) -
         )
         to_points_step(
             call,
-            gradients_to_points,
+            1,
             g,
             g.rows,
             grad,
@@ -543,7 +483,7 @@ def weight_gradient(call, g: Geometry, source: Planes, grad: Planes, out: int) -
 
 
 def to_points_step(
-    call, kernel, g, channels, planes, to, first, samples, columns, height, width, padding
+    call, gradient, g, channels, planes, to, first, samples, columns, height, width, padding
 ) -> None:
     """Transform some samples into the columns of 36 matrices."""
     words = {
@@ -552,7 +492,7 @@ def to_points_step(
         "out_height": g.out_height, "out_width": g.out_width, "pitch": g.pitch, "down": g.down, "columns": columns,
         "to": to, "place": planes.channel, "apart": apart(channels, columns),
     }  # fmt: skip
-    call.native(kernel, {}, PLANES.block(words), channels, 1)
+    call.native(tiles_to_points, {"GRADIENT": gradient}, PLANES.block(words), channels, 1)
 
 
 class Scratch:
