@@ -54,24 +54,23 @@ class Capture:
         """The next `count` numbers of the recording may change: `source` gives them anew."""
         self.live.append((len(self.segments), recording.scalars_so_far(), count, source))
 
-    def __enter__(self) -> Capture:
-        self.before = recording.counts()
-        self.accumulate = autograd._accumulate
-
-        def accumulate(node: AccumulateGrad, g: Tensor, create_graph: bool) -> None:
+    def note_leaves(self, nodes: list[AccumulateGrad]) -> None:
+        """A backward pass is about to change the gradients of these leaves."""
+        for node in nodes:
             leaf = node._variable()
             if leaf is not None:
                 self.leaves.setdefault(id(leaf), (leaf, self.known.get(id(leaf), leaf._grad)))
-            self.accumulate(node, g, create_graph)
 
-        autograd._accumulate = accumulate
+    def __enter__(self) -> Capture:
+        self.before = recording.counts()
+        autograd.ENDS[0] = self.note_leaves
         FusedGroups.live_numbers = self.numbers
         recording.WATCHER[0] = self
         return self
 
     def __exit__(self, *exc: object) -> None:
         recording.WATCHER[0] = None
-        autograd._accumulate = self.accumulate
+        autograd.ENDS[0] = None
         FusedGroups.live_numbers = None
         made, asked = recording.counts()
         if made != self.before[0]:

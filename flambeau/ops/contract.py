@@ -461,21 +461,25 @@ class Linear(Opaque):
     saves = {"input": ("weight",), "weight": ("input",)}
 
     def d_all(g, input, weight, weight_layout, bias_layout, needs):
+        to_input, to_weight, to_bias = needs["input"], needs["weight"], needs["bias"]
         if weight_layout.ndim == 2 and not define.RECORDING[0]() and plain_bias(bias_layout, weight_layout):
+            if weight_layout.dtype.kind > 2:
+                input, weight = conj(input) if to_weight else None, conj(weight) if to_input else None
             found = ops.linear_backward(
-                g,
-                conj(input) if needs["weight"] else None,
-                conj(weight) if needs["input"] else None,
-                needs["input"],
-                needs["weight"],
-                needs["bias"],
+                g, input if to_weight else None, weight if to_input else None, to_input, to_weight, to_bias
             )
+            if to_input and to_weight and to_bias:
+                return found
             found = iter(found if isinstance(found, tuple) else (found,))
-            return tuple(next(found) if needs[name] else None for name in ("input", "weight", "bias"))
+            return (
+                next(found) if to_input else None,
+                next(found) if to_weight else None,
+                next(found) if to_bias else None,
+            )
         return (
-            linear_input(g, weight) if needs["input"] else None,
-            linear_weight(g, input, weight_layout) if needs["weight"] else None,
-            (ops.sum(g) if bias_layout.ndim == 0 else ops.sum(as_rows(g), 0)) if needs["bias"] else None,
+            linear_input(g, weight) if to_input else None,
+            linear_weight(g, input, weight_layout) if to_weight else None,
+            (ops.sum(g) if bias_layout.ndim == 0 else ops.sum(as_rows(g), 0)) if to_bias else None,
         )
 
 

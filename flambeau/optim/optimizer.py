@@ -11,6 +11,7 @@ from itertools import chain
 from typing import Any
 
 import flambeau
+from flambeau.base.mode import mode
 from flambeau.tensor.tensor import Tensor
 from flambeau.utils.hooks import RemovableHandle
 
@@ -389,9 +390,17 @@ class GroupOptimizer(Optimizer):
         if closure is not None:
             with flambeau.enable_grad():
                 loss = closure()
-        with flambeau.set_grad_enabled(bool(self.defaults.get("differentiable"))):
+        if self.defaults.get("differentiable"):
+            with flambeau.enable_grad():
+                for group in self.param_groups:
+                    self._update_group(group)
+            return loss
+        before, mode.grad = mode.grad, False
+        try:
             for group in self.param_groups:
                 self._update_group(group)
+        finally:
+            mode.grad = before
         return loss
 
     def _update_group(self, group: dict[str, Any]) -> None:

@@ -8,6 +8,7 @@ visits every node once, after all gradients that flow into it, without recursion
 from __future__ import annotations
 
 import weakref
+from collections.abc import Callable
 from heapq import heappop, heappush
 from itertools import count
 
@@ -360,6 +361,8 @@ def sum_to(t: Tensor, shape) -> Tensor:
 
 #: whether a profiler times the nodes: then each goes through `_run_node`, which it replaces
 WATCHED: list[bool] = [False]
+#: what is told of the ends of the graph, as a list, before a walk gives them their gradients
+ENDS: list[Callable | None] = [None]
 
 # -- the walk ------------------------------------------------------------------------------------------------
 
@@ -383,7 +386,7 @@ def run_backward(
     before, outer = mode.grad, mode.walk
     mode.grad = bool(create_graph) and (before or True)
     mode.walk = (roots, needed)
-    plain = not create_graph and not mode.anomaly and not WATCHED[0]
+    plain = not create_graph and needed is None and not mode.anomaly and not WATCHED[0]
     node = None
     try:
         for node, g in zip(roots, gradients):
@@ -391,25 +394,26 @@ def run_backward(
         while heap:
             node = heappop(heap)[1]
             arrived = waiting.pop(node)
-            if node.extra is not None:
-                arrived = node_hooks.before(node, arrived)
-            if needed is not None:
-                if id(node) in targets:
-                    captured[id(node)] = arrived
-                if id(node) not in running:
-                    continue
             kind = type(node)
-            if kind is Node and needed is not None:
-                flows = _run_towards(node, arrived, needed, create_graph, retain_graph)
-            elif kind is Node and plain and type(arrived) is not dict and node.extra is None:
+            if plain and kind is Node and node.extra is None and type(arrived) is not dict:
                 flows = node.plan.flow(node, arrived)
                 if not retain_graph:
                     node.saved = None
-            elif kind is Part:
-                _deliver_part(node, arrived, waiting, heap)
-                continue
             else:
-                flows = _run_node(node, arrived, create_graph, retain_graph)
+                if node.extra is not None:
+                    arrived = node_hooks.before(node, arrived)
+                if needed is not None:
+                    if id(node) in targets:
+                        captured[id(node)] = arrived
+                    if id(node) not in running:
+                        continue
+                if kind is Node and needed is not None:
+                    flows = _run_towards(node, arrived, needed, create_graph, retain_graph)
+                elif kind is Part:
+                    _deliver_part(node, arrived, waiting, heap)
+                    continue
+                else:
+                    flows = _run_node(node, arrived, create_graph, retain_graph)
             for edge, flow in zip(node.edges, flows):
                 if edge is not None and flow is not None and (needed is None or id(edge) in needed):
                     if type(edge) is AccumulateGrad:
@@ -423,7 +427,10 @@ def run_backward(
                         else:
                             waiting[edge] = ops.add(have, flow)
             flow = flows = arrived = have = None  # hold no gradient longer than needed
-        for node in list(leaves):
+        ends = list(leaves)
+        if ENDS[0] is not None:
+            ENDS[0](ends)
+        for node in ends:
             arrived = leaves.pop(node)
             if node.extra is not None:
                 arrived = node_hooks.before(node, arrived)

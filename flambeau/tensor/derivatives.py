@@ -74,10 +74,8 @@ def _compile_flow(op: Operator) -> Callable:
             lines += [
                 f"if edges[{k}] is None:",
                 f"    r{k} = None",
-                f"elif r{k} is not None:",
-                f"    where = plan.inputs[{k}]",
-                f"    if r{k}._layout.shape != where.shape or r{k}._layout.dtype is not where.dtype:",
-                f"        r{k} = fit(r{k}, where)",
+                f"elif r{k} is not None and r{k}._layout is not plan.inputs[{k}]:",
+                f"    r{k} = fit(r{k}, plan.inputs[{k}])",
             ]
             results.append(f"r{k}")
             continue
@@ -90,10 +88,8 @@ def _compile_flow(op: Operator) -> Callable:
             f"r{k} = None",
             f"if edges[{k}] is not None:",
             f"    r{k} = rule{k}({', '.join(where.get(a, 'None') for a in arguments)})",
-            f"    if r{k} is not None:",
-            f"        where = plan.inputs[{k}]",
-            f"        if r{k}._layout.shape != where.shape or r{k}._layout.dtype is not where.dtype:",
-            f"            r{k} = fit(r{k}, where)",
+            f"    if r{k} is not None and r{k}._layout is not plan.inputs[{k}]:",
+            f"        r{k} = fit(r{k}, plan.inputs[{k}])",
         ]
         results.append(f"r{k}")
     lines.append(f"return ({', '.join(results)},)")

@@ -193,15 +193,24 @@ def detach_(self):
     return self
 
 
+def _walk(*args, **kwargs):
+    from .gradients import backward as walk
+
+    WALK[0] = walk
+    walk(*args, **kwargs)
+
+
+#: the walk back through the graph, imported by the first that needs it
+WALK = [_walk]
+
+
 @method
 def backward(self, gradient=None, retain_graph=None, create_graph=False, inputs=None):
     """Add the derivative of this tensor to the `.grad` of the leaves that it depends on.
 
     gradient: the derivative arriving here; may be left out for a single element.
     """
-    from .gradients import backward as walk
-
-    walk(self, gradient, retain_graph, create_graph, inputs=inputs)
+    WALK[0](self, gradient, retain_graph, create_graph, inputs=inputs)
 
 
 @method

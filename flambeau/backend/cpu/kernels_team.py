@@ -26,9 +26,12 @@ FUTEX = {"x86_64": 202, "aarch64": 98}.get(platform.machine(), 0) if sys.platfor
 GETTID = {"x86_64": 186, "aarch64": 178}.get(platform.machine(), 0)
 SEATS = 512  # workers that are kept away from the processor of the thread that wakes them
 CPU_WORDS = 16  # a processor mask of 1024 bits
+SHARES = 64  # ranges at most that a loop is cut into
+LINE = 8  # words of a cache line
 
-# words of the global `team`: 0 workers, 1 limit, 2 busy, 3 open, 4 inside, 5 next, 6 fn, 7 frame, 8 params, 9 n, 10 chunk,
+# words of the global `team`: 0 workers, 1 limit, 2 busy, 3 open, 4 inside, 5 ranges, 6 fn, 7 frame, 8 params, 9 n, 10 chunk,
 #                             11 sleepers, 12 stop; word 16 is the generation (a cache line of its own)
+# words of the global `ranges`, a cache line each: 0 where its next chunk begins, 1 where it ends
 # words of the global `seats`, two a worker: its system thread, and 1 + the processor that it keeps away from (0: none)
 
 
@@ -43,18 +46,32 @@ def seat_words() -> WORD:
 
 
 @native
-def work(team: WORD):
-    """Take chunks of the current job until none is left."""
+def share_out(team: WORD, n: i64, chunk: i64):
+    """Cut a loop into one range of chunks a thread: what a thread wrote in one loop it finds in its cache in the next."""
+    count = min(min(team[0], team[1]) + 1, i64(SHARES))
+    chunks = (n + chunk - 1) // chunk
+    ranges = global_array("ranges", i64, SHARES * LINE)
+    team[5] = count
+    for k in range(count):
+        atomic_store(ranges + k * LINE, chunks * k // count * chunk)
+        ranges[k * LINE + 1] = min(chunks * (k + 1) // count * chunk, n)
+
+
+@native
+def work(team: WORD, number: i64):
+    """Run the chunks of the thread's own range of the current job, then what is left of the others'."""
     fn = bitcast(team[6], OBJECT)
     frame = bitcast(team[7], WORD)
     params = bitcast(team[8], WORD)
-    n = team[9]
     chunk = team[10]
-    while True:
-        begin = atomic_add(team + 5, chunk)
-        if begin >= n:
-            break
-        call_pointer(fn, void, frame, params, begin, min(begin + chunk, n))
+    count = team[5]
+    for k in range(count):
+        own = global_array("ranges", i64, SHARES * LINE) + (number + k) % count * LINE
+        end = own[1]
+        begin = atomic_add(own, chunk)
+        while begin < end:
+            call_pointer(fn, void, frame, params, begin, min(begin + chunk, end))
+            begin = atomic_add(own, chunk)
 
 
 @native
@@ -86,7 +103,7 @@ def worker(number: i64):
         if number < team[1]:
             atomic_add(team + 4, 1)
             if atomic_load(team + 3) != 0:
-                work(team)
+                work(team, number + 1)
             atomic_add(team + 4, -1)
 
 
@@ -144,10 +161,10 @@ def run_chunks(fn: OBJECT, frame: WORD, params: WORD, n: i64, chunk: i64):
             team[8] = bitcast(params, i64)
             team[9] = n
             team[10] = chunk
-            atomic_store(team + 5, 0)
+            share_out(team, n, chunk)
             atomic_store(team + 3, 1)
             wake()
-            work(team)
+            work(team, i64(0))
             atomic_store(team + 3, 0)
             while atomic_load(team + 4) != 0:
                 pause()

@@ -7,7 +7,8 @@ from .native import bitcast, independent, maximum, native, sqrt
 from .schedule import COMPUTE
 from .types import BY_CODE, f64, i64, ptr
 
-CHUNK = 1 << 15  # elements a thread takes at a time: about what its share of the cache holds
+CHUNK = 1 << 14  # elements that a thread takes at a time, at most
+PIECES = 8  # their number is a multiple of it, so that threads get equal shares
 
 
 @native
@@ -158,6 +159,11 @@ def elements(layouts) -> tuple[str, list[int]]:
     return {"c64": "f32", "c128": "f64"}.get(code, code), starts
 
 
+def piece(n: int) -> int:
+    """Elements of a chunk."""
+    return n if n <= CHUNK else -(-n // (-(-n // (PIECES * CHUNK)) * PIECES))
+
+
 def types_of(code: str) -> dict:
     return {"T": BY_CODE[code], "C": BY_CODE[COMPUTE.get(code, code)]}
 
@@ -170,7 +176,7 @@ def sgd(call) -> None:
     if flags["MOMENTUM"]:
         call.mark_written(2)
     words = [len(starts) - 1, call.input(0), call.input(1), call.input(2), call.scalar(0), *starts]
-    call.native(sgd_step, {**types_of(code), **flags}, words, starts[-1], CHUNK)
+    call.native(sgd_step, {**types_of(code), **flags}, words, starts[-1], piece(starts[-1]))
 
 
 def adam(call) -> None:
@@ -186,4 +192,4 @@ def adam(call) -> None:
         adam_counts, {"S": BY_CODE[step_code]}, [call.input(2), corrections, call.scalar(0)], count, count
     )
     words = [count, *(call.input(k) for k in (0, 1, 3, 4, 5)), corrections, call.scalar(0), *starts]
-    call.native(adam_step, {**types_of(code), **flags}, words, starts[-1], CHUNK)
+    call.native(adam_step, {**types_of(code), **flags}, words, starts[-1], piece(starts[-1]))
