@@ -102,7 +102,6 @@ class Frozen:
         given = {id(x) for x in self.inputs}
         if any(id(leaf) in given for leaf, _ in capture.leaves.values()):
             raise Stays("it sets gradients of its arguments")
-        self.expected = [_expected(x) for x in self.inputs]
         self.same_memory = _sharing(self.inputs)
         self.grad, self.inference = bool(mode.grad), mode.inference
         self.modules, self.parameters = _reliances(function, args, kwargs)
@@ -116,7 +115,8 @@ class Frozen:
         outputs: list = []
         self.result_structure = flat(result, outputs)
         self.outputs = [self._template(x) for x in outputs]
-        del self.places
+        self.fits = self._compile_fits()
+        del self.places, self.inputs
 
     # -- building --
 
@@ -198,40 +198,50 @@ class Frozen:
             return kind, where, x._offset - start, x._layout, node
         return kind, where, x._offset, x._layout, node
 
-    # -- running --
+    def _compile_fits(self) -> Callable:
+        """fits(args, kwargs): the flat arguments, where everything that a repeat relies on holds, else None."""
+        scope: dict = {"flat": flat, "sharing": _sharing, "equal": _equal, "mode": mode}
 
-    def fits(self, args: tuple, kwargs: dict) -> list | None:
-        """The flat arguments, where everything that the repeat relies on holds."""
-        given: list = []
-        if (
-            flat((args, kwargs), given) != self.structure
-            or bool(mode.grad) != self.grad
-            or mode.inference != self.inference
-        ):
-            return None
-        for x, want in zip(given, self.expected):
+        def name(x: Any) -> str:
+            scope[f"v{len(scope)}"] = x
+            return f"v{len(scope) - 1}"
+
+        plain = not self.structure[1][1][1] and self.structure[1][0][1] == (None,) * len(self.inputs)
+        lines = [f"if kwargs or len(args) != {len(self.inputs)}: return None", "given = args"] if plain else [
+            "given = []", f"if flat((args, kwargs), given) != {name(self.structure)}: return None"]  # fmt: skip
+        wrong = [f"bool(mode.grad) is not {self.grad}", f"mode.inference is not {name(self.inference)}"]
+        tensors = 0
+        for k, x in enumerate(self.inputs):
+            lines.append(f"x{k} = given[{k}]")
             if isinstance(x, Tensor):
-                if want != (x._layout, x._node is not None, type(x)):
-                    return None
-            elif x is not want[0] and not _equal(x, want[0]):
-                return None
-        if _sharing(given) != self.same_memory:
-            return None
+                tensors += 1
+                is_not = "is not" if x._node is None else "is"
+                wrong.append(
+                    f"type(x{k}) is not {name(type(x))} or x{k}._layout is not {name(x._layout)} "
+                    f"or x{k}._node {is_not} None"
+                )
+            else:
+                value = name(x)
+                wrong.append(f"x{k} is not {value} and not equal(x{k}, {value})")
+        if tensors > 1:
+            wrong.append(f"sharing(given) != {name(self.same_memory)}")
         for module, training in self.modules:
-            if module.training is not training:
-                return None
-        for table, name, parameter, memory, layout in self.parameters:
-            if (
-                table.get(name) is not parameter
-                or parameter._memory is not memory
-                or parameter._layout is not layout
-            ):
-                return None
+            wrong.append(f"{name(module)}.training is not {name(training)}")
+        for table, key, parameter, memory, layout in self.parameters:
+            one = name(parameter)
+            wrong += [f"{name(table)}.get({key!r}) is not {one}", f"{one}._memory is not {name(memory)}",
+                      f"{one}._layout is not {name(layout)}"]  # fmt: skip
         for leaf, (there, memory), _ in self.leaves:
-            have = leaf._grad
-            if (have is not None) is not there or memory is not None and have._memory is not memory:
-                return None
-        return given
+            have = f"{name(leaf)}._grad"
+            wrong.append(f"({have} is None) is {there}")
+            if memory is not None:
+                wrong.append(f"{have}._memory is not {name(memory)}")
+        lines += [f"if {one}: return None" for one in wrong] + ["return given"]
+        source = "def fits(args, kwargs):\n" + "".join(f"    {line}\n" for line in lines)
+        exec(compile(source, "<what a captured call relies on>", "exec"), scope)
+        return scope["fits"]
+
+    # -- running --
 
     def repeat(self, given: list) -> tuple[bool, Any]:
         """(whether it ran, result): False, before anything ran, where the arguments share memory in a new way."""
@@ -254,6 +264,8 @@ class Frozen:
             results.append(found)
         for leaf, _, template in self.leaves:
             leaf._grad = _made(template, given, results)
+        if self.result_structure is None:
+            return True, _made(self.outputs[0], given, results)
         return True, _rebuilt(self.result_structure, iter([_made(t, given, results) for t in self.outputs]))
 
     @staticmethod
@@ -283,10 +295,6 @@ def _equal(x: Any, y: Any) -> bool:
 
 
 _PLAIN = (int, float, complex, bool, str, bytes)
-
-
-def _expected(x: Any) -> tuple:
-    return (x._layout, x._node is not None, type(x)) if isinstance(x, Tensor) else (x, type(x))
 
 
 def _sharing(leaves: list) -> list:

@@ -63,12 +63,11 @@ class no_grad(_Switch):
     False
     """
 
+    before: object = True
+
     def __new__(cls, function=None) -> Any:
         self = object.__new__(cls)
-        return self(function) if callable(function) else self
-
-    def __init__(self, function=None):
-        self.before = True
+        return self if function is None else self(function) if callable(function) else self
 
     def __enter__(self):
         self.before = mode.grad

@@ -15,6 +15,7 @@ import sys
 
 from .native import (
     address_of,
+    apart,
     bitcast,
     call_c,
     fill_bytes,
@@ -49,6 +50,7 @@ def size_class(nbytes: i64):
     return e * 4 + (q & 3), (q + 1) << shift
 
 
+@apart
 @native
 def pool_release(keep: i64):
     """Give cached blocks back to the system."""
@@ -62,6 +64,7 @@ def pool_release(keep: i64):
             call_c("free", void, block)
 
 
+@apart
 @native
 def first_version() -> i64:
     """Version of a new block: 0, or far below where this thread is in inference mode (see `inference_words`)."""
@@ -75,8 +78,9 @@ def first_version() -> i64:
     return found
 
 
+@apart
 @native
-def block_new(nbytes: i64):
+def block_new(nbytes: i64) -> WORD:
     pool = global_array("pool", i64, 16)
     lists = global_array("free_lists", i64, 256)
     kind, capacity = size_class(nbytes)
@@ -127,8 +131,9 @@ def recorder_words() -> WORD:
     return global_array("recorder", i64, 32)
 
 
+@apart
 @native
-def header_new(nbytes: i64):
+def header_new(nbytes: i64) -> WORD:
     """A pending block: a header whose data has yet to be computed."""
     block = block_new(i64(0))
     if bitcast(block, i64) != 0:
@@ -139,6 +144,7 @@ def header_new(nbytes: i64):
     return block
 
 
+@apart
 @native
 def block_free(block: WORD):
     if block[3] >= 0:
@@ -159,6 +165,7 @@ def block_free(block: WORD):
         own_free(block)
 
 
+@apart
 @native
 def own_free(block: WORD):
     """Give a block back to the pool."""
@@ -199,6 +206,7 @@ def block_of(capsule: OBJECT):
     return bitcast(call_c("PyCapsule_GetPointer", OBJECT, capsule, bitcast(i64(0), OBJECT)), WORD)
 
 
+@apart
 @native
 def out_of_memory(nbytes: i64):
     pool = global_array("pool", i64, 16)
@@ -207,6 +215,7 @@ def out_of_memory(nbytes: i64):
     call_c("Py_DecRef", void, size)
 
 
+@apart
 @native
 def refuse_inference(word: i64):
     """Raise RuntimeError with the text whose address is a word of `pool`."""
@@ -222,6 +231,7 @@ def none_object():
     return none
 
 
+@apart
 @native
 def drop(objects: OBJECTS, count: i64):
     for i in range(count):
@@ -234,6 +244,7 @@ def error_words() -> WORD:
     return global_array("error_record", i64, 8)
 
 
+@apart
 @native
 def results_of(outputs: OBJECTS, count: i64) -> OBJECT:
     """What a program returns: one memory, a tuple of them, or True for none."""

@@ -21,12 +21,13 @@ from .kernels_memory import (
 )
 from .kernels_record import SLOT, room_for
 from .kernels_team import run_chunks
-from .native import bitcast, call_c, copy_bytes, local, native
+from .native import apart, bitcast, call_c, copy_bytes, local, native
 from .types import i32, i64, void
 
 STEP = 5
 
 
+@apart
 @native
 def find_plan() -> WORD:
     """The plan of the entry reached that keeps just the slots which are still in use; null when there is none."""
@@ -53,6 +54,7 @@ def find_plan() -> WORD:
     return plan
 
 
+@apart
 @native
 def forget_recording(entry: i64):
     """Start anew from an entry, and let go of the outside blocks that were kept."""
@@ -165,6 +167,7 @@ def settle_slots(plan: WORD, bases: WORD):
             own_free(bitcast(place - HEADER, WORD))
 
 
+@apart
 @native
 def run_known(plan: WORD) -> i64:
     """Run a plan for what was recorded, and forget the recording: 1 done, 0 refused, -1 with an exception set."""

@@ -44,7 +44,7 @@ from .kernels_memory import (
     refuse_inference,
     results_of,
 )
-from .native import bitcast, call_c, local, native, symbol
+from .native import apart, bitcast, call_c, local, native, symbol
 from .types import f64, i64, void
 
 SLOT = 3
@@ -52,6 +52,7 @@ ENTRY = 9
 REFUSES = 2  # flag of a program whose kernels may refuse their input
 
 
+@apart
 @native
 def settle() -> i64:
     """Run what was recorded, whoever asks; 0 with an exception set when that failed."""
@@ -75,6 +76,7 @@ def touched(block: WORD) -> i64:
     return found
 
 
+@apart
 @native
 def room_for(words: i64, address: i64, have: i64, need: i64):
     """Grow the array whose address and room (in elements of so many words) stand in two words of the recorder."""
@@ -87,6 +89,7 @@ def room_for(words: i64, address: i64, have: i64, need: i64):
         recorder[have] = room
 
 
+@apart
 @native
 def slot_of(capsule: OBJECT, offset: i64, written: i64) -> i64:
     """The slot of a block, which it gets when it is first touched; -1 with an exception set."""
@@ -119,6 +122,7 @@ def slot_of(capsule: OBJECT, offset: i64, written: i64) -> i64:
     return found
 
 
+@apart
 @native
 def add_key(count: i64, capsule: OBJECT, place: OBJECT, written: i64) -> i64:
     """Append an input to the key; whether it must be settled at once (1), may wait (0), or is wrong (-1)."""
@@ -139,6 +143,7 @@ def add_key(count: i64, capsule: OBJECT, place: OBJECT, written: i64) -> i64:
     return found
 
 
+@apart
 @native
 def find_entry(p: WORD, program: OBJECT, count: i64) -> WORD:
     """The child of the entry reached that is this call, made when it is new; null without memory."""
@@ -177,6 +182,7 @@ def find_entry(p: WORD, program: OBJECT, count: i64) -> WORD:
     return entry
 
 
+@apart
 @native
 def note_scalars(p: WORD, args: OBJECTS) -> i64:
     """Append a call's numbers to those of the recording; 0 with an exception set."""
@@ -206,6 +212,7 @@ def note_scalars(p: WORD, args: OBJECTS) -> i64:
     return done
 
 
+@apart
 @native
 def bump_versions(p: WORD, args: OBJECTS):
     """Count one more write of each input that a program writes."""
@@ -223,6 +230,7 @@ def bump_versions(p: WORD, args: OBJECTS):
                         block[2] += 1
 
 
+@apart
 @native
 def record(program: OBJECT, p: WORD, args: OBJECTS) -> OBJECT:
     """What `launch` does while this thread records."""

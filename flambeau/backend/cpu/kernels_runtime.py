@@ -41,7 +41,7 @@ from .kernels_memory import (
 from .kernels_plan import py_begin, py_end, py_repeat, py_run_recorded
 from .kernels_record import bump_versions, record, settle, touched
 from .kernels_team import run_chunks, seat_words, team_run, team_wake, team_words, worker
-from .native import bitcast, call_c, copy_bytes, local, native, symbol
+from .native import apart, bitcast, call_c, copy_bytes, local, native, symbol
 from .types import f32, f64, i32, i64, ptr, u8, void
 
 FIRST = 4  # first address in a frame
@@ -225,6 +225,7 @@ def py_wrap(self: OBJECT, args: OBJECTS, nargs: i64) -> OBJECT:
     return capsule_of(block)
 
 
+@apart
 @native
 def reachable(block: WORD) -> i64:
     """Run what was recorded about a block before its bytes are read; 0 where that failed (the error is set)."""
@@ -248,6 +249,7 @@ def py_word(self: OBJECT, args: OBJECTS, nargs: i64) -> OBJECT:
     return call_c("PyLong_FromLongLong", OBJECT, block[k])
 
 
+@apart
 @native
 def number_at(place: i64, kind: i64) -> OBJECT:
     """The Python number of an element; kind: its place in `READABLE`."""
@@ -276,6 +278,7 @@ def py_number(self: OBJECT, args: OBJECTS, nargs: i64) -> OBJECT:
     return number_at(place, call_c("PyLong_AsLongLong", i64, args[2]))
 
 
+@apart
 @native
 def list_at(place: i64, kind: i64, step: i64, n: i64) -> OBJECT:
     """A list of n numbers that are `step` bytes apart."""

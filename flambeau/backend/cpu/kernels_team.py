@@ -7,6 +7,7 @@ import sys
 
 from .kernels_memory import OBJECT, WORD
 from .native import (
+    apart,
     atomic_add,
     atomic_compare_swap,
     atomic_load,
@@ -57,6 +58,7 @@ def share_out(team: WORD, n: i64, chunk: i64):
         ranges[k * LINE + 1] = min(chunks * (k + 1) // count * chunk, n)
 
 
+@apart
 @native
 def work(team: WORD, number: i64):
     """Run the chunks of the thread's own range of the current job, then what is left of the others'."""
@@ -107,6 +109,7 @@ def worker(number: i64):
             atomic_add(team + 4, -1)
 
 
+@apart
 @native
 def seat_workers(workers: i64):
     """Keep sleeping workers away from this thread's processor: the system may wake them on it, to wait for its end."""
@@ -128,6 +131,7 @@ def seat_workers(workers: i64):
                 seats[2 * k + 1] = own + 1
 
 
+@apart
 @native
 def wake():
     team = global_array("team", i64, 32)
@@ -145,6 +149,7 @@ def team_wake(unused: i64):
     wake()
 
 
+@apart
 @native
 def run_chunks(fn: OBJECT, frame: WORD, params: WORD, n: i64, chunk: i64):
     """fn over [0, n) in chunks, on all free threads; the same chunks whatever their number."""

@@ -48,7 +48,7 @@ def _fingerprint() -> str:
 _addresses = dict(
     zip(
         kernels_runtime.EXPORTS,
-        jit.build(_fingerprint(), _write_module, list(kernels_runtime.EXPORTS)),
+        jit.build(_fingerprint(), _write_module, list(kernels_runtime.EXPORTS), level=1),
         strict=True,
     )
 )
