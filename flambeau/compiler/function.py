@@ -21,7 +21,8 @@ from ..tensor.gradients import RUNNER
 __all__ = ["CompiledFunction", "compile", "reset"]
 
 MOST_FROZEN = 8  # captured calls of one function
-MOST_PLANS = 256  # plans of one function after which it is taken to change with every call
+MOST_PLANS = 1024  # plans of one function after which it is looked at whether they are of use: see `_look_at_plans`
+KEPT_PLANS = 8192  # plans that are kept, before all are forgotten
 
 
 class WalkBack:
@@ -54,6 +55,7 @@ class CompiledFunction:
         self._walk = WalkBack(self)
         self._root = recording.Root()
         self._plain = False
+        self._limit = MOST_PLANS
         self._freeze = freeze
         self._frozen: list = []  # captured calls, the last one first
         self._calls = 0
@@ -71,8 +73,8 @@ class CompiledFunction:
             self._end(root)
             if mode.grad:
                 RUNNER[0] = self._walk
-            if len(root.plans) > MOST_PLANS:
-                self._give_up()
+            if len(root.plans) > self._limit:
+                self._look_at_plans(root.plans)
 
     def _run_backward(self, walk: Callable, *args: Any, **kwargs: Any) -> Any:
         """The walk back through what this function computed is recorded, too."""
@@ -85,8 +87,8 @@ class CompiledFunction:
             return walk(*args, **kwargs)
         finally:
             self._end(root)
-            if len(root.plans) > MOST_PLANS:
-                self._give_up()
+            if len(root.plans) > self._limit:
+                self._look_at_plans(root.plans)
 
     def _call_recorded(self, *args: Any, **kwargs: Any) -> Any:
         self._freeze = False
@@ -133,15 +135,24 @@ class CompiledFunction:
     def __repr__(self) -> str:
         return f"<compiled {getattr(self._function, '__qualname__', self._function)!r}>"
 
-    def _give_up(self) -> None:
+    def _look_at_plans(self, plans: list) -> None:
+        """Give up where hardly any plan ran twice: the function changes with every call. Sizes come back sooner or later."""
+        if 50 * sum(one.runs > 1 for one in plans) < len(plans):
+            self._give_up(len(plans))
+        elif len(plans) < KEPT_PLANS:
+            self._limit = 2 * len(plans)
+        else:
+            self.reset()
+
+    def _give_up(self, count: int) -> None:
         name = getattr(self._function, "__qualname__", repr(self._function))
         text = (
-            f"compile: {name} ran differently on {MOST_PLANS} calls, so that planning costs more than it saves; it runs "
-            f"operator by operator from here on. The last difference: {self._last_difference()}."
+            f"compile: {name} ran differently on nearly every call ({count} plans), so that planning costs more than it saves; "
+            f"it runs operator by operator from here on. The last difference: {self._last_difference()}."
         )
         if self._fullgraph:
             raise RuntimeError(text)
-        warnings.warn(text, stacklevel=3)
+        warnings.warn(text, stacklevel=4)
         self._plain = True
         self.reset()
 
@@ -153,7 +164,7 @@ class CompiledFunction:
 
     def reset(self) -> None:
         """Forget all plans."""
-        self._frozen = []
+        self._frozen, self._limit = [], MOST_PLANS
         self._root, self._backward = self._recording.Root(), None
 
     def explain(self, source: bool = False) -> Any:

@@ -10,7 +10,7 @@ import pytest
 
 import flambeau as torch
 from flambeau import nn
-from flambeau.backend.cpu import runtime
+from flambeau.backend.cpu import jit, runtime
 
 
 def recorder():
@@ -599,3 +599,43 @@ def test_backward_of_a_compiled_forward_is_recorded():
         compiled(x).square().sum().backward()
         assert all(torch.equal(p.grad, g) for p, g in zip(model.parameters(), expected))
     assert len(compiled._compiled._backward.plans) in (1, 2)
+
+
+def rows_of(x):
+    @torch.compile
+    def f(n):
+        return (x[:n] * 2 + 1).sum()
+
+    return f
+
+
+def test_sizes_that_come_back_keep_their_plans(monkeypatch):
+    monkeypatch.setattr("flambeau.compiler.function.MOST_PLANS", 40)
+    f = rows_of(torch.ones(60))
+    for n in range(1, 60):
+        assert f(n).item() == 3 * n
+        assert f(1 + n // 2).item() == 3 * (1 + n // 2)
+    made, compiled = len(f._root.plans), jit.counts["compiled"]
+    assert made > 40
+    for n in range(1, 60):
+        f(n)
+    assert (len(f._root.plans), jit.counts["compiled"]) == (made, compiled)
+    assert not f._plain
+
+
+def test_a_function_that_is_new_each_time_gives_up(monkeypatch):
+    monkeypatch.setattr("flambeau.compiler.function.MOST_PLANS", 40)
+    f = rows_of(torch.ones(100))
+    with pytest.warns(UserWarning, match="ran differently on nearly every call") as caught:
+        for n in range(1, 100):
+            assert f(n).item() == 3 * n
+    assert len(caught) == 1 and caught[0].filename == __file__
+    assert f._plain and not f._root.plans
+
+
+def test_a_function_that_is_new_each_time_is_an_error_where_a_full_graph_is_wanted(monkeypatch):
+    monkeypatch.setattr("flambeau.compiler.function.MOST_PLANS", 10)
+    f = torch.compile(lambda x, n: x[:n] * 2, fullgraph=True)
+    with pytest.raises(RuntimeError, match="ran differently on nearly every call"):
+        for n in range(1, 20):
+            f(torch.ones(20), n)

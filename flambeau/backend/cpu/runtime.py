@@ -226,7 +226,10 @@ RELEASE_GIL, REFUSES = 1, 2  # flags of a program
 def words(values) -> object:
     """A constant int64 array in native memory, for a kernel's parameters."""
     memory = allocate(8 * max(1, len(values)))
-    data = array.array("q", [_as_word(v) for v in values]).tobytes()
+    try:
+        data = array.array("q", values).tobytes()
+    except (TypeError, OverflowError):
+        data = array.array("q", [_as_word(v) for v in values]).tobytes()
     ctypes.memmove(address(memory), data, len(data))
     return memory
 
