@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from math import prod
 
+from . import conv_few
 from .conv_direct import direct_steps
 from .conv_geometry import Axis, Volume, forward_axis, transposed_axis
 from .conv_plan import Operand, Sweep, Weights, sweep_steps
@@ -98,6 +99,11 @@ def _tiled(code: str) -> bool:
     return code in ("f16", "bf16", "f32", "f64")
 
 
+def _sweep(sweep: Sweep) -> Schedule:
+    """The schedule of sums over channels and taps, in the form that suits the number of pixels."""
+    return Schedule(*(conv_few.few_steps if conv_few.pays(sweep) else sweep_steps)(sweep))
+
+
 def _code(dtype) -> str:
     return getattr(dtype, "code", dtype)
 
@@ -138,7 +144,7 @@ def forward(
         kernel, -1 if bias_slot is None else bias_slot,
     )  # fmt: skip
     sweep = Sweep(Volume(axes), source, out, weights, groups, scratch_slot, epilogue, epilogue_scalars)
-    return Schedule(*sweep_steps(sweep))
+    return _sweep(sweep)
 
 
 def backward_input(
@@ -177,7 +183,7 @@ def backward_input(
     )  # fmt: skip
     volume = Volume((axes[0], axes[1], axes[2]))
     sweep = Sweep(volume, grad, out, weights, groups, scratch_slot, epilogue, epilogue_scalars)
-    return Schedule(*sweep_steps(sweep))
+    return _sweep(sweep)
 
 
 def backward_weight(

@@ -486,7 +486,8 @@ def sweep_rows(G, frame, params, grid, entry, scratch, mine, image, packed_unit,
                 value = result[r * G.NV + j]
                 if G.PLANAR:
                     to = place + (r * params[SWEEP.out_c] + entry_j[2])
-                    value = finished(G, frame, params, compress(value, lane_mask(entry_j[1], G.L)))
+                    value = compress(value, lane_mask(entry_j[1], G.L))
+                    value = finished(G, frame, params + SWEEP_WORDS, value)
                     store_masked(to, value, first_lanes(entry_j[3], G.L))
                 else:
                     store(rows + (r * params[SWEEP.positions] + entry_j[0]), value)
@@ -496,17 +497,17 @@ def sweep_rows(G, frame, params, grid, entry, scratch, mine, image, packed_unit,
 
 
 @native
-def finished(G, frame, params, value):
-    """The epilogue applied to a value (scalar or vector)."""
+def finished(G, frame, slots, value):
+    """The epilogue applied to a value (scalar or vector); `slots`: frame slots of its scalars."""
     if G.EPILOGUE is None:
         return value
-    scalars = [scalar_of(frame, params, k, G.SCALARS[k]) for k in range(len(G.SCALARS))]
+    scalars = [scalar_of(frame, slots, k, G.SCALARS[k]) for k in range(len(G.SCALARS))]
     return G.EPILOGUE([value], scalars)[0]
 
 
 @native
-def scalar_of(frame, params, k, KIND):
-    word = frame[params[SWEEP_WORDS + k]]
+def scalar_of(frame, slots, k, KIND):
+    word = frame[slots[k]]
     if KIND == 0:
         return bitcast(word, f64)
     return word
@@ -536,8 +537,8 @@ def finish_row(G, frame, params, source, to, width, pitch):
     step = params[SWEEP.out_w]
     if step == 1 and pitch == 1:
         for v in range(0, width, G.L):
-            value = finished(G, frame, params, load(source + v, vec(G.S, G.L)))
+            value = finished(G, frame, params + SWEEP_WORDS, load(source + v, vec(G.S, G.L)))
             store_masked(to + v, value, first_lanes(width - v, G.L))
     else:
         for x in range(width):
-            to[x * step] = finished(G, frame, params, source[x * pitch])
+            to[x * step] = finished(G, frame, params + SWEEP_WORDS, source[x * pitch])

@@ -112,6 +112,24 @@ def sum_lanes(b, vectors):
 
 
 @static
+def deinterleave(b, vectors):
+    """Of n vectors that follow one another in memory: the elements k, k + n, ... as a vector, for each k."""
+    lanes, n = vectors[0].type.lanes, len(vectors)
+    found = []
+    for k in range(n):
+        places = [divmod(lane * n + k, lanes) for lane in range(lanes)]
+        value = vectors[0]
+        for number in range(1, n):
+            moved = [
+                lanes + at if vector == number else at if vector == 0 and number == 1 else lane
+                for lane, (vector, at) in enumerate(places)
+            ]
+            value = shuffle.run(b, value, vectors[number], moved)
+        found.append(value)
+    return found
+
+
+@static
 def lane_numbers(b, t, lanes):
     """0, 1, 2, ... in a vector of an integer type."""
     return Value(vec(t, lanes), "<" + ", ".join(f"{t.llvm} {k}" for k in range(lanes)) + ">")

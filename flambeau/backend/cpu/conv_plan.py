@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import prod
 
+from . import conv_forms as forms
 from . import conv_kernels as kernels
 from . import jit
 from .builder import Module
@@ -326,6 +327,26 @@ def repeated(vectors: list, images: int, step: int, out_step: int) -> list[tuple
 def in_place_pitches(source: Operand) -> tuple[int, int, int, int]:
     _, _, depth, height, width = source.shape
     return depth * height * width, height * width, width, 1
+
+
+def swept_cycles(sweep: Sweep) -> float:
+    """About what a sweep costs (`conv_forms`)."""
+    lanes, weights = lanes_of(sweep.source.type), sweep.weights
+    mr, _ = choose_tile(weights.rows)
+    reuse = weights.rows * prod(weights.kernel)
+    volume = choose_volume(sweep.volume, sweep.source, weights.channels, reuse, lanes)
+    block = choose_block(volume, sweep.source, weights.channels, reuse, lanes, 1, TOGETHER)
+    counts = volume.axes[0].count, volume.axes[1].count, volume.axes[2].count * block.inner
+    vectors = vector_count(counts, volume.pitches(block)[1:3], lanes) * sweep.samples / block.inner
+    image = 0.0
+    if not reads_in_place(volume, sweep.source, block, lanes):
+        planes, rows, pitch = volume.extents(block)
+        planes *= volume.image_count() * sweep.samples * weights.channels
+        flat = block.inner == 1 and copies_planes(volume, sweep.source)
+        step = volume.axes[2].step if block.inner == 1 else 0
+        image = forms.image_cycles(planes, rows, pitch, 1 if flat else 2 if step in (1, 2) else 3, lanes)
+    terms = weights.channels * prod(weights.kernel)
+    return forms.tiles_cycles(terms, -(-weights.rows // mr) * mr, vectors, image)
 
 
 def sweep_steps(sweep: Sweep) -> tuple[list, int]:

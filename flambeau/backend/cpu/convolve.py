@@ -42,7 +42,7 @@ def convolution(call) -> None:
     _add(call, place, made)
 
 
-def tiled(call, where, out, weight) -> Geometry | None:
+def tiled(call, where, out, weight, gradient: bool = False) -> Geometry | None:
     """The geometry of a convolution that Winograd's filtering does faster; None for the others."""
     values = call.values
     stride, padding, dilation = values["stride"], values["padding"], values["dilation"]
@@ -55,7 +55,7 @@ def tiled(call, where, out, weight) -> Geometry | None:
     if min(sides) < 0:
         return None
     g = Geometry(where.shape[0], where.shape[1], out.shape[1], *where.shape[2:], sides, *out.shape[2:])
-    return g if winograd.pays(g) else None
+    return g if winograd.pays(g, gradient) else None
 
 
 def planes(word: int, where) -> Planes:
@@ -64,7 +64,7 @@ def planes(word: int, where) -> Planes:
 
 def weight(call) -> None:
     where, grad = call.inputs
-    geometry = tiled(call, where, grad, call.outputs[0])
+    geometry = tiled(call, where, grad, call.outputs[0], True)
     if geometry is not None:
         winograd.weight_gradient(
             call, geometry, planes(call.input(0), where), planes(call.input(1), grad), call.out(0)

@@ -17,11 +17,12 @@ from .kernels_memory import (
     none_object,
     out_of_memory,
     own_free,
+    pool_words,
     recorder_words,
 )
 from .kernels_record import SLOT, room_for
 from .kernels_team import run_chunks
-from .native import apart, bitcast, call_c, copy_bytes, local, native
+from .native import apart, bitcast, call_c, copy_bytes, fill_bytes, local, native
 from .types import i32, i64, void
 
 STEP = 5
@@ -169,12 +170,39 @@ def settle_slots(plan: WORD, bases: WORD):
 
 @apart
 @native
+def arena_of(nbytes: i64) -> WORD:
+    """The memory that plans compute in: one for all, as large as the largest wants; null without memory."""
+    recorder = recorder_words()
+    pool = pool_words()
+    block = bitcast(recorder[20], WORD)
+    if bitcast(block, i64) == 0 or block[1] < nbytes:
+        drop_arena(i64(0))
+        block = block_new(nbytes)
+        recorder[20] = bitcast(block, i64)
+    elif pool[8] != 0:
+        fill_bytes(bitcast(block[0], OBJECT), 255, nbytes)
+    return block
+
+
+@native
+def drop_arena(unused: i64):
+    """Give back the memory that plans compute in, unless one runs."""
+    recorder = recorder_words()
+    if recorder[10] == 0 and recorder[20] != 0:
+        block = bitcast(recorder[20], WORD)
+        pool_words()[0] -= block[6]
+        recorder[20] = 0
+        call_c("free", void, block)
+
+
+@apart
+@native
 def run_known(plan: WORD) -> i64:
     """Run a plan for what was recorded, and forget the recording: 1 done, 0 refused, -1 with an exception set."""
     recorder = recorder_words()
     bases_block = block_new(8 * recorder[3] + 8)
     frame_block = block_new(8 * plan[4] + 8)
-    arena_block = block_new(plan[10])
+    arena_block = arena_of(plan[10])
     fits = (
         bitcast(bases_block, i64) != 0 and bitcast(frame_block, i64) != 0 and bitcast(arena_block, i64) != 0
     )
@@ -205,8 +233,6 @@ def run_known(plan: WORD) -> i64:
         own_free(bases_block)
     if bitcast(frame_block, i64) != 0:
         own_free(frame_block)
-    if bitcast(arena_block, i64) != 0:
-        own_free(arena_block)
     forget_recording(plan[3])
     if not fits:
         out_of_memory(plan[10])

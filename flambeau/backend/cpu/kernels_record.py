@@ -8,7 +8,7 @@ words of the global `recorder`: 0 recording thread (0: none), 1 number of this r
 4 scalars, 5 entries, 6 address of the slots, 7 their room, 8 address of the scalars, 9 their room, 10 thread that runs a
 plan (0: none), 11 Python function that settles, 12 entries made, 13 address of the key under way, 14 its room,
 15 plans run, 16 most entries before a settling, 17 calls noted,
-18 clock that times steps, 19 addresses asked for and memory made by Python
+18 clock that times steps, 19 addresses asked for and memory made by Python, 20 block that plans compute in
 
 Slot (3 words): block (0: nobody needs it any more), capsule that keeps an outside block (0: pending), start in bytes.
 Slots are numbered as blocks are first touched, so equal entries mean equal sharing of memory.

@@ -38,7 +38,7 @@ from .kernels_memory import (
     refuse_inference,
     results_of,
 )
-from .kernels_plan import py_begin, py_end, py_repeat, py_run_recorded
+from .kernels_plan import drop_arena, py_begin, py_end, py_repeat, py_run_recorded
 from .kernels_record import bump_versions, record, settle, touched
 from .kernels_team import run_chunks, seat_words, team_run, team_wake, team_words, worker
 from .native import apart, bitcast, call_c, copy_bytes, local, native, symbol
@@ -395,7 +395,7 @@ EXPORTS = {
     "py_allocate_copy": py_allocate_copy, "py_number": py_number, "py_numbers": py_numbers, "py_uncounted": py_uncounted,
     "py_set_inference": py_set_inference,
     "py_run_recorded": py_run_recorded, "py_repeat": py_repeat, "py_begin": py_begin, "py_end": py_end,
-    "pool_release": pool_release, "pool_words": pool_words, "team_words": team_words,
+    "pool_release": pool_release, "drop_arena": drop_arena, "pool_words": pool_words, "team_words": team_words,
     "seat_words": seat_words, "recorder_words": recorder_words, "inference_words": inference_words,
     "error_words": error_words, "worker": worker, "team_wake": team_wake, "team_run": team_run,
 }  # fmt: skip

@@ -46,6 +46,7 @@ from .language import (
     constant_array,
     copy_bytes,
     copysign,
+    drain,
     fabs,
     fill_bytes,
     floor,
@@ -80,6 +81,9 @@ from .types import Type, f32, i1, i32, i64, void, with_lanes
 
 class Native:
     """A kernel-language function: call it from other kernels, or `build` it into a module."""
+
+    #: whether a call stays a call, instead of being compiled in place
+    apart = False
 
     def __init__(self, function: python_types.FunctionType):
         self.function = function
@@ -117,6 +121,9 @@ class Native:
                 )
             elif isinstance(found, (int, float, str, tuple)):
                 parts.append(repr(found))
+            elif not callable(found) and not isinstance(found, python_types.ModuleType):  # numbers with names
+                named = sorted(getattr(found, "__dict__", {}).items())
+                parts.append(repr([x for x in named if isinstance(x[1], (int, float, str, tuple))]))
         return hashlib.sha256("|".join(parts).encode()).hexdigest()
 
     @property
@@ -131,6 +138,12 @@ def _plain_constants(constants):
 def native(function) -> Native:
     """Mark a function as written in the kernel language."""
     return Native(function)
+
+
+def apart(kernel: Native) -> Native:
+    """Keep a function, all of whose arguments have types, as one of its own in a module: called, not compiled in place."""
+    kernel.apart = True
+    return kernel
 
 
 @lru_cache(None)
@@ -584,7 +597,9 @@ class Compiler:
 
 
 def inline(b: Builder, kernel: Native, *args, **keywords):
-    """Compile a call of `kernel` in place."""
+    """Compile a call of `kernel` in place, or as a call."""
+    if kernel.apart:
+        return _call_apart(b, kernel, args)
     function = kernel.function
     names = function.__code__.co_varnames[: function.__code__.co_argcount]
     bound = dict(zip(names, args))
@@ -627,6 +642,20 @@ def inline(b: Builder, kernel: Native, *args, **keywords):
     return found if is_tuple else found[0]
 
 
+def _call_apart(b: Builder, kernel: Native, args: tuple):
+    """Compile a call of `kernel` as a call of a function that the module has once."""
+    if kernel.__name__ not in b.module.names:
+        define(b.module, kernel.__name__, kernel, export=False)
+    function = kernel.function
+    types = {
+        n: eval(t, function.__globals__) if isinstance(t, str) else t
+        for n, t in function.__annotations__.items()
+    }
+    names = function.__code__.co_varnames[: function.__code__.co_argcount]
+    values = [b.convert(b.value(x, types[n].element), types[n]) for n, x in zip(names, args, strict=True)]
+    return b.call(kernel.__name__, types.get("return") or void, *values)
+
+
 def define(
     module: Module, name: str, kernel: Native, statics: dict | None = None, *, export: bool = True
 ) -> None:
@@ -656,9 +685,9 @@ def define(
 
 
 __all__ = [
-    "KernelError", "Native", "Static", "address_of", "add_any", "atomic_add", "atomic_compare_swap", "atomic_load",
+    "KernelError", "Native", "Static", "address_of", "add_any", "apart", "atomic_add", "atomic_compare_swap", "atomic_load",
     "atomic_store", "atomic_swap", "bitcast", "call_c", "call_pointer", "ceil", "constant_array", "copy_bytes",
-    "copysign", "define", "fabs", "fill_bytes", "floor", "fma", "global_array", "horizontal", "independent", "inline",
+    "copysign", "define", "drain", "fabs", "fill_bytes", "floor", "fma", "global_array", "horizontal", "independent", "inline",
     "leading_zeros", "load", "local", "maximum", "minimum", "mul_any", "native", "pause", "popcount", "prefetch", "rint",
     "select", "shuffle", "splat", "sqrt", "static", "store", "stream", "symbol", "trailing_zeros", "trunc", "unroll",
 ]  # fmt: skip

@@ -110,6 +110,8 @@ class Root:
 
     def free(self) -> None:
         """Free all entries and plans below."""
+        if self.plans:
+            runtime.drop_arena()
         stack, self.plans = [_read(self.address, 2)[1]], []
         _write(self.address, 1, 0)
         while stack:

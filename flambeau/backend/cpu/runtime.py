@@ -156,8 +156,14 @@ def reset_peak() -> None:
     _pool[1] = _pool[0]
 
 
+def drop_arena() -> None:
+    """Give the memory that plans compute in back to the system; the next one takes what it needs."""
+    ctypes.CFUNCTYPE(None, ctypes.c_int64)(_addresses["drop_arena"])(0)
+
+
 def empty_cache() -> None:
-    """Give the pool's unused blocks back to the system."""
+    """Give the pool's unused blocks back to the system, and the memory that plans compute in."""
+    drop_arena()
     ctypes.CFUNCTYPE(None, ctypes.c_int64)(_addresses["pool_release"])(0)
 
 

@@ -29,7 +29,7 @@ def compute_code(code: str) -> str:
     return COMPUTE.get(code, code)
 
 
-def native_address(kernel: Native, statics: dict | None = None) -> int:
+def native_address(kernel: Native, statics: dict | None = None, level: int = 3) -> int:
     """Address of a compiled kernel-language function with these template arguments."""
     statics = statics or {}
     key = (kernel, tuple(sorted((k, _static_key(v)) for k, v in statics.items())))
@@ -41,7 +41,8 @@ def native_address(kernel: Native, statics: dict | None = None) -> int:
             define(module, "kernel", kernel, statics)
             return module.text()
 
-        found = _compiled[key] = jit.build(f"native {kernel.fingerprint()} {key[1]!r}", text, ["kernel"])[0]
+        name = f"native {kernel.fingerprint()} {key[1]!r}"
+        found = _compiled[key] = jit.build(name, text, ["kernel"], level)[0]
     return found
 
 
@@ -116,9 +117,14 @@ class Call:
     def step(self, address: int, parameters, n: int, chunk: int) -> None:
         self.steps.append((address, parameters, n, chunk))
 
-    def native(self, kernel: Native, statics: dict, parameters: Sequence[int], n: int, chunk: int) -> None:
-        """Run a kernel ``(frame, params, begin, end)`` over [0, n) in chunks; parameters are int64 or float words."""
-        self.step(native_address(kernel, statics), list(parameters), n, max(1, chunk))
+    def native(
+        self, kernel: Native, statics: dict, parameters: Sequence[int], n: int, chunk: int, level: int = 3
+    ) -> None:
+        """Run a kernel ``(frame, params, begin, end)`` over [0, n) in chunks; parameters are int64 or float words.
+
+        level: how much LLVM optimises; 1 will do for what is written in vectors, and compiles much faster.
+        """
+        self.step(native_address(kernel, statics, level), list(parameters), n, max(1, chunk))
 
     def pointwise(
         self, outputs: Sequence, inputs: Sequence, rule, shape, scalars: Sequence[tuple[str, int]] = ()

@@ -6,7 +6,8 @@ gradients are taken to 36 numbers each; in these, a convolution is 36 matrix pro
     result   Y = A'[(G w G') * (B' d B)]A        gradient of w = G'[(A dY A') * (B' d B)]G, summed over tiles
 
 A plane is first split into 16 phases (row and column modulo 4), so that the elements (i, j) of neighbouring tiles lie side
-by side and lanes run over tiles. A row of tiles is one longer than needed, which lets tile numbers run on through rows.
+by side and lanes run over tiles. A row of tiles is one longer there than needed, which lets tile numbers run on through
+rows; where the processor can move lanes together, the surplus tiles are left out of the products.
 Source: A. Lavin, S. Gray, "Fast Algorithms for Convolutional Neural Networks", 2016.
 """
 
@@ -14,9 +15,18 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from . import gemm
+from . import conv_forms as forms
+from . import gemm, jit
 from .conv_kernels import Words
-from .conv_lanes import first_lanes, gather_lanes, lane_numbers, load_masked, store_masked
+from .conv_lanes import (
+    compress,
+    deinterleave,
+    first_lanes,
+    lane_mask,
+    load_expanded,
+    load_masked,
+    store_masked,
+)
 from .gemm import Operand
 from .native import bitcast, fill_bytes, fma, load, local, native, prefetch, shuffle, splat, store, unroll
 from .types import f32, i8, i64, ptr, vec
@@ -24,6 +34,7 @@ from .types import f32, i8, i64, ptr, vec
 LANES = 16
 POINTS = 36
 GRADIENT = 0  # template argument of `tiles_to_points`
+CLOSE = False  # template argument: whether the surplus tiles of rows are left out
 STRIP = 1024  # most elements of a phase that are held at once
 SIZE = STRIP + 4 * LANES  # room of a phase: whole vectors are stored and read past its end
 ROW = 4096  # longest row of a plane with its padding
@@ -31,6 +42,11 @@ GROUP_BYTES = (
     4 << 20
 )  # transformed samples handled together: enough for both cores, little enough for their caches
 F, I, V = ptr(f32), ptr(i64), vec(f32, LANES)
+
+
+def closes_up() -> bool:
+    """Whether lanes are moved together and apart by single instructions."""
+    return jit.has_feature("avx512f")
 
 
 class Geometry(NamedTuple):
@@ -55,8 +71,8 @@ class Geometry(NamedTuple):
 
     @property
     def tiles(self) -> int:
-        """Tile numbers of a sample, those past a row's end included."""
-        return self.down * self.pitch
+        """Columns of a sample in the products: its tiles, and those past a row's end where they are not left out."""
+        return self.down * (self.pitch - 1 if closes_up() else self.pitch)
 
     def groups(self) -> list[tuple[int, int]]:
         """(first sample, samples) of what is handled together."""
@@ -64,21 +80,20 @@ class Geometry(NamedTuple):
         return [(k, min(each, self.samples - k)) for k in range(0, self.samples, each)]
 
 
-def pays(g: Geometry) -> bool:
-    """Whether the transformed way is the faster one, by a count of cycles."""
-    if (
-        min(g.channels, g.rows) < 16
-        or g.pitch * 4 + 5 * LANES > ROW
-        or g.pitch * 2 > STRIP
-        or g.samples * g.tiles < 24
-    ):
+def pays(g: Geometry, gradient: bool = False) -> bool:
+    """Whether the transformed way is the faster one, by a count of cycles; gradient: of the weight."""
+    if min(g.channels, g.rows) < 16 or g.pitch * 4 + 5 * LANES > ROW or g.pitch * 2 > STRIP:
         return False
-    if 0 in (g.out_height, g.out_width) or max(g.padding) > 2:
+    if 0 in (g.samples, g.out_height, g.out_width) or max(g.padding) > 2:
         return False
+    pixels, vectors = g.samples * g.out_height * g.out_width, -(-g.down * g.pitch // LANES)
     columns = g.samples * g.tiles
-    direct = 18 * g.channels * g.rows * g.samples * g.out_height * g.out_width / 40
-    products = 2 * POINTS * g.channels * g.rows * columns / 36
-    return products + 14 * columns * (g.channels + g.rows) + 80 * g.channels * g.rows < direct
+    points = forms.points_cycles(g.channels, g.rows, vectors, g.samples, columns, LANES, gradient)
+    if gradient:
+        return points < forms.gradient_cycles(
+            g.rows, 9 * g.channels, g.samples, g.out_height, g.out_width, LANES
+        )
+    return points < forms.direct_cycles(g.rows, 9 * g.channels, pixels, LANES)
 
 
 # -- one-dimensional transforms ------------------------------------------------------------------------------
@@ -209,8 +224,11 @@ def join_line(phase: F, line: F, size: i64, pitch: i64):
 
 #: source: frame word; first: number of its first element; then its strides, sizes, and where the 36 matrices go
 PLANES = Words(
-    "source first sample row channels samples height width top left out_height out_width pitch down columns to place apart"
+    "source first sample row channels samples height width top left pitch down tiles columns to place apart"
 )
+#: after the words of `PLANES` and of `RESULT`, for each vector of tiles of a strip: mask of the lanes that are no
+#: surplus, and their number in the vectors before
+LANES_USED = 2
 
 
 @native
@@ -218,9 +236,11 @@ def tiles_to_points(frame: I, p: I, begin: i64, end: i64):
     """B' d B of every tile of an input or, where GRADIENT, A dY A' of a gradient; a unit is a channel, for all samples."""
     phases = local(f32, 16 * SIZE)
     size = i64(SIZE)
-    fill_bytes(bitcast(phases, ptr(i8)), 0, 64 * SIZE)
+    if not CLOSE:
+        fill_bytes(bitcast(phases, ptr(i8)), 0, 64 * SIZE)
     pitch, apart = p[PLANES.pitch], p[PLANES.apart]
     strip = min(p[PLANES.down], STRIP // pitch - 1)
+    across = p[PLANES.tiles] // p[PLANES.down]
     for c in range(begin, end):
         for n in range(p[PLANES.samples]):
             source = bitcast(frame[p[PLANES.source]], F) + (
@@ -232,11 +252,15 @@ def tiles_to_points(frame: I, p: I, begin: i64, end: i64):
                 split_plane(source, phases, size, pitch, first, rows + 1 - GRADIENT, p[PLANES.height], p[PLANES.width],
                             p[PLANES.top], p[PLANES.left], p[PLANES.row])  # fmt: skip
                 to = bitcast(frame[p[PLANES.to]], F) + (
-                    c * p[PLANES.columns] + (n * p[PLANES.down] + first) * pitch
+                    c * p[PLANES.columns] + (n * p[PLANES.tiles] + first * across)
                 )
+                used = p + PLANES_WORDS
                 for q in range(0, rows * pitch, LANES):
+                    place = to + q
+                    if CLOSE:
+                        place = to + used[1]
                     for k in unroll(36):
-                        prefetch(to + (k * apart + q + 2 * LANES), 1)
+                        prefetch(place + (k * apart + 2 * LANES), 1)
                     d = local(V, 36)
                     for i in unroll(6 - 2 * GRADIENT):
                         for j in unroll(6 - 2 * GRADIENT):
@@ -254,14 +278,18 @@ def tiles_to_points(frame: I, p: I, begin: i64, end: i64):
                         for i in unroll(6):
                             to_points(d, 6 * i, 1)
                     for k in unroll(36):
-                        store(to + (k * apart + q), d[k], 4)
+                        if CLOSE:
+                            d[k] = compress(d[k], lane_mask(used[0], LANES))
+                        store(place + k * apart, d[k], 4)
+                    used = used + LANES_USED
                 first += rows
 
 
 #: bias: frame word, or -1
 RESULT = Words(
-    "source rows columns samples pitch down to first sample place row out_height out_width bias apart"
+    "source rows columns samples pitch down tiles to first sample place row out_height out_width bias apart"
 )
+PLANES_WORDS, RESULT_WORDS = PLANES.size, RESULT.size
 
 
 @native
@@ -272,6 +300,7 @@ def results_from_points(frame: I, p: I, begin: i64, end: i64):
     line = local(f32, ROW)
     pitch = p[RESULT.pitch]
     strip = min(p[RESULT.down], STRIP // pitch)
+    across = p[RESULT.tiles] // p[RESULT.down]
     apart = p[RESULT.apart]
     for o in range(begin, end):
         shift = f32(0)
@@ -285,12 +314,17 @@ def results_from_points(frame: I, p: I, begin: i64, end: i64):
             while first < p[RESULT.down]:
                 rows = min(strip, p[RESULT.down] - first)
                 source = bitcast(frame[p[RESULT.source]], F) + (
-                    o * p[RESULT.columns] + (n * p[RESULT.down] + first) * pitch
+                    o * p[RESULT.columns] + (n * p[RESULT.tiles] + first * across)
                 )
+                used = p + RESULT_WORDS
                 for q in range(0, rows * pitch, LANES):
                     m = local(V, 36)
                     for k in unroll(36):
-                        m[k] = load(source + (k * apart + q), V, 4)
+                        if CLOSE:
+                            m[k] = load_expanded(source + (k * apart + used[1]), V, lane_mask(used[0], LANES))
+                        else:
+                            m[k] = load(source + (k * apart + q), V, 4)
+                    used = used + LANES_USED
                     for j in unroll(6):
                         from_points(m, j, 6)
                     for i in unroll(4):
@@ -314,27 +348,33 @@ def results_from_points(frame: I, p: I, begin: i64, end: i64):
 
 
 #: weight: frame word of the dense (rows, channels, 3, 3) weight; turned: whether taps are taken from the last to the first
-WEIGHT = Words("weight rows channels to turned")
+WEIGHT = Words("weight rows channels to turned apart")
 
 
 @native
 def weights_to_points(frame: I, p: I, begin: i64, end: i64):
     """G w G'; a unit is one of the weight's rows."""
-    channels = p[WEIGHT.channels]
-    apart = p[WEIGHT.rows] * channels
-    every = lane_numbers(i64, LANES) * i64(9)
+    channels, apart = p[WEIGHT.channels], p[WEIGHT.apart]
     for o in range(begin, end):
         row = bitcast(frame[p[WEIGHT.weight]], F) + o * channels * 9
         to = bitcast(frame[p[WEIGHT.to]], F) + o * channels
         for c in range(0, channels, LANES):
-            mask = lane_numbers(i64, LANES) < splat(channels - c, LANES)
             u = local(V, 36)
+            w = local(V, 9)
+            left = 9 * (channels - c)
+            if left >= 9 * LANES:
+                for k in unroll(9):
+                    w[k] = load(row + (9 * c + LANES * k), V, 4)
+            else:
+                for k in unroll(9):
+                    w[k] = load_masked(row + (9 * c + LANES * k), V, first_lanes(left - LANES * k, LANES))
+            taps = deinterleave([w[k] for k in unroll(9)])
             for i in unroll(3):
                 for j in unroll(3):
-                    tap = i64(3 * i + j)
                     if p[WEIGHT.turned] != 0:
-                        tap = i64(8 - 3 * i - j)
-                    u[6 * i + j] = gather_lanes(row + (9 * c + tap), every, mask)
+                        u[6 * i + j] = taps[8 - 3 * i - j]
+                    else:
+                        u[6 * i + j] = taps[3 * i + j]
             for j in unroll(3):
                 weight_points(u, j, 6)
             for i in unroll(6):
@@ -353,8 +393,7 @@ def weights_to_points(frame: I, p: I, begin: i64, end: i64):
 @native
 def weights_from_points(frame: I, p: I, begin: i64, end: i64):
     """G' u G, the gradient of the weight; a unit is one of the weight's rows. `to` is read, `weight` written."""
-    channels = p[WEIGHT.channels]
-    apart = p[WEIGHT.rows] * channels
+    channels, apart = p[WEIGHT.channels], p[WEIGHT.apart]
     buffer = local(f32, 9 * LANES)
     for o in range(begin, end):
         row = bitcast(frame[p[WEIGHT.weight]], F) + o * channels * 9
@@ -394,7 +433,7 @@ def columns_of(g: Geometry) -> int:
 
 def apart(channels: int, columns: int) -> int:
     """Elements between two of the 36 matrices: an odd number of cache lines, so that no two share a set of the cache."""
-    lines = channels * columns // LANES
+    lines = -(-channels * columns // LANES)
     return (lines | 1) * LANES
 
 
@@ -406,9 +445,11 @@ def convolve(
     weight: word of the dense (rows, channels, 3, 3) weight; turned: a (channels, rows, 3, 3) one, as its transpose uses it.
     """
     rows, channels = (g.channels, g.rows) if turned else (g.rows, g.channels)
-    u = call.scratch(4 * (POINTS * rows * channels + LANES))
+    matrix = apart(channels, rows)
+    u = call.scratch(4 * (POINTS * matrix + LANES))
     call.native(weights_to_points, {}, WEIGHT.block(
-        {"weight": weight, "rows": rows, "channels": channels, "to": u, "turned": int(turned)}), rows, 4)  # fmt: skip
+        {"weight": weight, "rows": rows, "channels": channels, "to": u, "turned": int(turned), "apart": matrix}),
+        rows, 4, level=1)  # fmt: skip
     groups, shared = g.groups(), Scratch(call)
     columns = columns_of(g)
     v, m = (call.scratch(4 * POINTS * apart(c, columns)) for c in (g.channels, g.rows))
@@ -427,17 +468,17 @@ def convolve(
             g.width,
             g.padding,
         )
-        a = Operand(u, 0, (rows * channels,), channels, 1)
+        a = Operand(u, 0, (matrix,), channels, 1)
         products(call, shared, g.rows, samples * g.tiles, g.channels, a.turned() if turned else a,
                  Operand(v, 0, (apart(g.channels, columns),), columns, 1),
                  Operand(m, 0, (apart(g.rows, columns),), columns, 1))  # fmt: skip
         words = {
             "source": m, "rows": g.rows, "columns": columns, "samples": samples, "pitch": g.pitch, "down": g.down,
-            "to": out.word, "first": first * out.sample, "sample": out.sample, "place": out.channel, "row": out.row,
+            "tiles": g.tiles, "to": out.word, "first": first * out.sample, "sample": out.sample, "place": out.channel, "row": out.row,
             "out_height": g.out_height, "out_width": g.out_width, "bias": -1 if bias is None else bias,
             "apart": apart(g.rows, columns),
         }  # fmt: skip
-        call.native(results_from_points, {}, RESULT.block(words), g.rows, 1)
+        call.native(results_from_points, {"CLOSE": closes_up()}, RESULT.block(words) + lanes_used(g), g.rows, 1)
 
 
 def weight_gradient(call, g: Geometry, source: Planes, grad: Planes, out: int) -> None:
@@ -445,7 +486,8 @@ def weight_gradient(call, g: Geometry, source: Planes, grad: Planes, out: int) -
     groups, shared = g.groups(), Scratch(call)
     columns = columns_of(g)
     v, z = (call.scratch(4 * POINTS * apart(c, columns)) for c in (g.channels, g.rows))
-    u = call.scratch(4 * (POINTS * g.rows * g.channels + LANES))
+    matrix = apart(g.channels, g.rows)
+    u = call.scratch(4 * (POINTS * matrix + LANES))
     for first, samples in groups:
         to_points_step(
             call,
@@ -476,10 +518,10 @@ def weight_gradient(call, g: Geometry, source: Planes, grad: Planes, out: int) -
             (0, 0),
         )
         products(call, shared, g.rows, g.channels, samples * g.tiles, Operand(z, 0, (apart(g.rows, columns),), columns, 1),
-                 Operand(v, 0, (apart(g.channels, columns),), 1, columns), Operand(u, 0, (g.rows * g.channels,), g.channels, 1),
+                 Operand(v, 0, (apart(g.channels, columns),), 1, columns), Operand(u, 0, (matrix,), g.channels, 1),
                  accumulate=first > 0)  # fmt: skip
     call.native(weights_from_points, {}, WEIGHT.block(
-        {"weight": out, "rows": g.rows, "channels": g.channels, "to": u, "turned": 0}), g.rows, 4)  # fmt: skip
+        {"weight": out, "rows": g.rows, "channels": g.channels, "to": u, "turned": 0, "apart": matrix}), g.rows, 4)  # fmt: skip
 
 
 def to_points_step(
@@ -489,10 +531,23 @@ def to_points_step(
     words = {
         "source": planes.word, "first": first * planes.sample, "sample": planes.sample, "row": planes.row,
         "channels": channels, "samples": samples, "height": height, "width": width, "top": padding[0], "left": padding[1],
-        "out_height": g.out_height, "out_width": g.out_width, "pitch": g.pitch, "down": g.down, "columns": columns,
+        "pitch": g.pitch, "down": g.down, "tiles": g.tiles, "columns": columns,
         "to": to, "place": planes.channel, "apart": apart(channels, columns),
     }  # fmt: skip
-    call.native(tiles_to_points, {"GRADIENT": gradient}, PLANES.block(words), channels, 1)
+    statics = {"GRADIENT": gradient, "CLOSE": closes_up()}
+    call.native(tiles_to_points, statics, PLANES.block(words) + lanes_used(g), channels, 1)
+
+
+def lanes_used(g: Geometry) -> list[int]:
+    """Table of the vectors of tiles of a strip (`LANES_USED`)."""
+    if not closes_up():
+        return []
+    words, before = [], 0
+    for q in range(0, min(g.down, STRIP // g.pitch) * g.pitch, LANES):
+        lanes = [k for k in range(LANES) if (q + k) % g.pitch < g.pitch - 1]
+        words += [sum(1 << k for k in lanes), before]
+        before += len(lanes)
+    return words
 
 
 class Scratch:
