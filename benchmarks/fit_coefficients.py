@@ -167,7 +167,10 @@ FITS = {
     "_ASIN_F64": odd(mp.asin, 13, 0.5),
     "_ATAN_F64": odd(mp.atan, 11, 0.4143),
     "_SINH_F64": odd(mp.sinh, 7, 1),
-    "_TANH_F32": odd(mp.tanh, 7, 1, F32),
+    "_EXPM1_F32": Fit(
+        lambda r: (mp.expm1(r) - r) / r**2, 5, -LN2 / 2 * mp.mpf("1.001"), LN2 / 2 * mp.mpf("1.001"),
+        lambda r: abs(r * r / mp.expm1(r)), kind=F32,
+    ),
     "_TANH_F64": odd(mp.tanh, 12, 0.6),
     "_ERF_F32": Fit(lambda x: mp.erf(x) / x - 1, 7, 1e-3, 1, lambda x: x / mp.erf(x), square, F32),
     "_ERF_F64": Fit(lambda x: mp.erf(x) / x - 1, 12, 1e-3, 1, lambda x: x / mp.erf(x), square),

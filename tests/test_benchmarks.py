@@ -7,8 +7,9 @@ from types import SimpleNamespace
 
 import pytest
 
+import flambeau
 from benchmarks import __main__ as table
-from benchmarks import data, large, processes, small, training
+from benchmarks import bandwidth, data, large, processes, small, training
 from benchmarks.measure import Row, measure
 
 SIDES = {"flambeau": SimpleNamespace(seconds=0.002), "torch": SimpleNamespace(seconds=0.004)}
@@ -71,3 +72,16 @@ def test_summary_counts_rows_over_the_limit():
 )
 def test_quantities(value, unit, shown):
     assert table.quantity(value, unit) == shown
+
+
+def test_bandwidth_of_small_kernels(monkeypatch, capsys):
+    monkeypatch.setattr(bandwidth, "ROWS", 8)
+    monkeypatch.setattr(bandwidth, "IDLE_SECONDS", 0)
+    threads = flambeau.get_num_threads()
+    try:
+        assert bandwidth.main(["--threads", "1", "--rounds", "1"]) == 0
+    finally:
+        flambeau.set_num_threads(threads)
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("| ")]
+    assert len(lines) == 1 + len(bandwidth.kernels())
+    assert all(line.split("|")[7].strip() in ("memory", "arithmetic") for line in lines[1:])

@@ -10,7 +10,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..backend.cpu import fusion, planning, pointwise, pointwise_tiled, runtime, schedule
+from ..backend.cpu import (
+    fusion,
+    fusion_products,
+    fusion_reductions,
+    planning,
+    pointwise,
+    pointwise_tiled,
+    runtime,
+    schedule,
+)
 from ..backend.cpu.types import BY_CODE
 from ..ir.expr import Expr
 from ..tensor.plan import NAMES
@@ -28,6 +37,7 @@ class Kernel(NamedTuple):
 
     spaces: sizes of the loop, None for a program. nbytes: read and written at least. seconds: per run, where counted.
     why_not: for each earlier kernel whose result it reads, why the two are not one. lines: of the user's program.
+    fused: what was fused with a product or a reduction, "" for other kernels.
     """
 
     number: int
@@ -40,6 +50,7 @@ class Kernel(NamedTuple):
     why_not: dict[int, str]
     lines: list[str]
     text: str
+    fused: str = ""
 
     @property
     def title(self) -> str:
@@ -147,37 +158,52 @@ def _line_of(entry: Any) -> str | None:
 
 
 def _members(node: Any) -> list:
-    return node.members if isinstance(node, fusion.Loop) else [node.entry]
+    return node.members
 
 
 def _report(attached: Any, known: list, times: dict, source: bool, label: str = "") -> PlanReport:
     plan, trace = attached.plan, attached.trace
     seconds = _seconds(attached, times)
     sizes = planning.slot_sizes(trace)
-    run = {id(e) for node in plan.nodes for e in _members(node)}
+    run = {e.above for node in plan.nodes for e in _members(node)}  # each entry has another one above it
+    every = planning.stored_slots(trace, plan.nodes)
     makers: dict[int, int] = {}
     kernels: list[Kernel] = []
     for number, node in enumerate(plan.nodes):
         steps = [k for k, n in enumerate(plan.node_of_step) if n == number]
         inputs = sorted({makers[s] for s in node.slots_read if s in makers} - {number})
         loop = isinstance(node, fusion.Loop)
-        stored = planning.stored_slots(trace, plan.nodes, number)
+        stored = every[number]
         lines = [line for e in _members(node) if (line := _line_of(e))]
         kernels.append(
             Kernel(
                 number, [name_of(e) for e in _members(node)], node.shape if loop else None, len(steps),
-                _loop_bytes(node, stored) if loop else _program_bytes(node, sizes),
+                _bytes(node, stored, sizes),
                 sum(seconds[k] for k in steps) if seconds else None, inputs,
                 {k: why_not(plan.nodes, k, number, trace) for k in inputs}, list(dict.fromkeys(lines)),
-                _source(node, stored, [plan.steps[k][0] for k in steps]) if source else "",
+                _source(node, stored, [plan.steps[k][0] for k in steps]) if source else "", fused_with(node),
             )
         )  # fmt: skip
         for slot in node.slots_written:
             makers[slot] = number
     return PlanReport(
-        f"{label}{len(known)}", attached.runs, len(trace.entries), [name_of(e) for e in trace.entries if id(e) not in run], kernels,
+        f"{label}{len(known)}", attached.runs, len(trace.entries), [name_of(e) for e in trace.entries if e.above not in run], kernels,
         plan.arena_bytes, sum(plan.kept_sizes), sum(sizes.values()), plan.seconds, plan.compiled, cause(attached, known),
     )  # fmt: skip
+
+
+def fused_with(node: Any) -> str:
+    """What is fused in a node that is more than a loop or one operator."""
+    if isinstance(node, fusion_reductions.Reduced):
+        made = " · ".join(name_of(e) for e in node.loop.members)
+        return f"{made} over {list(node.loop.shape)} makes what {name_of(node.entry)} takes, a thousand elements at a time"
+    if not isinstance(node, fusion_products.Products):
+        return ""
+    parts = []
+    for step, loop in node.loops.items():
+        space = [n for n in fusion_products.space_of(node.entry.known[step]) if n != 1]
+        parts.append(f"epilogue {space}: " + " · ".join(name_of(e) for e in loop.members))
+    return f"{name_of(node.entry)} with " + ", ".join(parts)
 
 
 def _seconds(attached: Any, times: dict) -> list[float] | None:
@@ -196,18 +222,28 @@ def _seconds(attached: Any, times: dict) -> list[float] | None:
     return [x / count / 1e9 for x in (ctypes.c_int64 * n).from_address(runtime.address(memory))]
 
 
-def _loop_bytes(loop: Any, stored: set[int]) -> int:
+def _bytes(node: Any, stored: set[int], sizes: dict[int, int]) -> int:
+    """What a node reads and writes at least."""
+    if isinstance(node, fusion.Loop):
+        return _loop_bytes(node, stored)
+    loops = list(node.loops.values()) if isinstance(node, fusion_products.Products) else []
+    loops += [node.loop] if isinstance(node, fusion_reductions.Reduced) else []
+    made = {s for loop in loops for s in loop.slots_written}
+    own = set(planning.slots_read(node.entry)) - (made if len(node.members) > 1 else set())
+    total = sum(sizes.get(s, 0) for s in stored & set(node.entry.outputs) | own)
+    return total + sum(_loop_bytes(loop, stored, set(node.entry.outputs)) for loop in loops)
+
+
+def _loop_bytes(loop: Any, stored: set[int], apart: set[int] = frozenset()) -> int:
     total = 0
     for a in (*loop.reads, *(w for w in loop.writes if w.slot in stored)):
+        if a.slot in apart:
+            continue
         count = 1
         for n, step in zip(loop.shape, a.strides):
             count *= n if step else 1
         total += count * BY_CODE[a.code].bytes
     return total
-
-
-def _program_bytes(node: Any, sizes: dict[int, int]) -> int:
-    return sum(sizes.get(s, 0) for s in node.slots_written | set(planning.slots_read(node.entry)))
 
 
 def cause(attached: Any, known: list) -> str:
@@ -249,7 +285,7 @@ def _maker(trace: Any, slot: int) -> str:
 
 
 def _entry(entry: Any) -> str:
-    known = next((k for k in entry.known if k is not None), None)
+    known = next((k for k in entry.known if isinstance(k, schedule.Loop)), None)
     size = (
         f" over {list(known.shape)}"
         if known
@@ -266,7 +302,16 @@ def why_not(nodes: list, first: int, second: int, trace: Any) -> str:
     """Why a kernel is not one with an earlier one whose result it reads."""
     a, b = nodes[first], nodes[second]
     for node in (a, b):
-        if isinstance(node, fusion.Program):
+        if isinstance(node, fusion.Program) and set(planning.slots_read(node.entry)) & trace.foreign:
+            return _why_no_loop(node.entry, trace)
+    reason = fusion_products.why_not(nodes, first, second)
+    if reason is not None:
+        return f"{name_of(a.entry)}: {reason}"
+    reason = fusion_reductions.why_not(nodes, first, second)
+    if reason is not None:
+        return f"{name_of(b.entry)}: {reason}"
+    for node in (a, b):
+        if not isinstance(node, fusion.Loop):
             return _why_no_loop(node.entry, trace)
     if fusion.size_of(a.shape) != fusion.size_of(b.shape):
         return f"different index spaces: {list(a.shape)} and {list(b.shape)}"
@@ -292,7 +337,7 @@ def _why_no_loop(entry: Any, trace: Any) -> str:
     if len(entry.steps) != 1:
         return f"{name} is not a pointwise loop"
     known = entry.known[0] if entry.known else None
-    if known is None or entry.scratch:
+    if not isinstance(known, schedule.Loop) or entry.scratch:
         return f"{name} is not a pointwise loop"
     if any(o[0] in ("c64", "c128") for o in known.operands):
         return f"{name} is complex"
@@ -327,14 +372,13 @@ def _source(node: Any, stored: set[int], addresses: list[int]) -> str:
             getattr(known[a][0], "__name__", repr(known[a][0])) if a in known else "pointwise"
             for a in addresses
         ]
-        return "kernels: " + (", ".join(names) or "none")
+        return "\n".join([*_fused_source(node, stored), "kernels: " + (", ".join(names) or "none")])
     if len(node.members) == 1 and node.slots_written <= stored:
         function = node.members[0].known[0].function
         head = []
     else:
         function, outputs, inputs, _ = fusion.function_of(node, stored)
-        head = [f"; out{k}: slot {a.slot} {a.code} strides {list(a.strides)}" for k, a in enumerate(outputs)]
-        head += [f"; in{k}: slot {a.slot} {a.code} strides {list(a.strides)}" for k, a in enumerate(inputs)]
+        head = _operand_lines(outputs, inputs)
     parts = ["\n".join(head + expressions(function))]
     keys = {address: key for key, address in pointwise._kernels.items()}
     for address in addresses:
@@ -344,6 +388,28 @@ def _source(node: Any, stored: set[int], addresses: list[int]) -> str:
         elif key is not None:
             parts.append(pointwise.write(function, *key[1:]))
     return "\n\n".join(parts)
+
+
+def _fused_source(node: Any, stored: set[int]) -> list[str]:
+    """The expressions of the loops that are fused with an operator."""
+    found: list[str] = []
+    if isinstance(node, fusion_products.Products):
+        for step, loop in node.loops.items():
+            first = fusion_products.result_of(node.entry, step)
+            function, outputs, inputs, _ = fusion.function_of(loop, stored, first)
+            found += _operand_lines(outputs, inputs[1:], 1) + ["; in0: the product"] + expressions(function)
+    elif isinstance(node, fusion_reductions.Reduced):
+        element = fusion_reductions.input_of(node.entry)
+        function, outputs, inputs, _ = fusion.function_of(node.loop, stored | {element.slot})
+        found += _operand_lines(outputs, inputs) + expressions(function)
+    return found
+
+
+def _operand_lines(outputs: list, inputs: list, first: int = 0) -> list[str]:
+    lines = [f"; out{k}: slot {a.slot} {a.code} strides {list(a.strides)}" for k, a in enumerate(outputs)]
+    return lines + [
+        f"; in{k}: slot {a.slot} {a.code} strides {list(a.strides)}" for k, a in enumerate(inputs, first)
+    ]
 
 
 def expressions(function: Any) -> list[str]:
@@ -409,13 +475,15 @@ def _text(plan: PlanReport, source: bool) -> str:
         f"  made in {1e3 * plan.seconds:.1f} ms, {plan.compiled} kernels compiled",
     ]
     if plan.dead:
-        lines.append(f"  not run, for nobody needs them: {', '.join(plan.dead)}")
+        lines.append(f"  not run (nobody needs them, or they are there already): {', '.join(plan.dead)}")
     for kernel in plan.kernels:
         lines.append(f"  [{kernel.number}] {kernel.title}")
         about = f"      {kernel_line(kernel)}"
         if kernel.inputs:
             about += "; reads " + " ".join(f"[{k}]" for k in kernel.inputs)
         lines.append(about + (f"; {', '.join(kernel.lines)}" if kernel.lines else ""))
+        if kernel.fused:
+            lines.append(f"      {kernel.fused}")
         for reason in dict.fromkeys(kernel.why_not.values()):
             which = " ".join(f"[{k}]" for k, why in kernel.why_not.items() if why == reason)
             lines.append(f"      not fused with {which}: {reason}")

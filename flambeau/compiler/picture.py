@@ -11,7 +11,7 @@ CHARACTER, LINE, MARGIN, GAP = 6.7, 15, 10, 34  # widths and heights in pixels
 WIDEST = 46  # characters of a line in a box
 STYLE = (
     "text{font:11px ui-monospace,monospace;fill:#222}.t{font-weight:bold}.l{fill:#e8f1fb;stroke:#3b73b9}"
-    ".p{fill:#f4f1ea;stroke:#a08a55}path{fill:none;stroke:#888}.h{font:bold 13px sans-serif}"
+    ".p{fill:#f4f1ea;stroke:#a08a55}.f{fill:#eaf5e9;stroke:#5a9a55}path{fill:none;stroke:#888}.h{font:bold 13px sans-serif}"
 )
 
 
@@ -48,7 +48,13 @@ def drawing(plan: Any) -> tuple[list[str], float, float]:
     shapes: list[str] = []
     layers, y, widest = layers_of(plan.kernels), 28.0, 300.0
     texts = {
-        k.number: [*wrapped(f"[{k.number}] {k.title}"), kernel_line(k), *k.lines[:2]] for k in plan.kernels
+        k.number: [
+            *wrapped(f"[{k.number}] {k.title}"),
+            *wrapped(k.fused)[: 3 * bool(k.fused)],
+            kernel_line(k),
+            *k.lines[:2],
+        ]
+        for k in plan.kernels
     }
     for layer in layers:
         x, tallest = float(MARGIN), 0.0
@@ -61,7 +67,7 @@ def drawing(plan: Any) -> tuple[list[str], float, float]:
                 f'<text class="{"t" if n == 0 else ""}" x="{x + 7:.0f}" y="{y + LINE * (n + 1):.0f}">{html.escape(line)}</text>'
                 for n, line in enumerate(text)
             )
-            kind = "p" if kernel.shape is None else "l"
+            kind = "l" if kernel.shape is not None else "f" if kernel.fused else "p"
             shapes.append(
                 f'<g><title>{html.escape(reasons or kernel.title)}</title><rect class="{kind}" x="{x:.0f}" y="{y:.0f}" '
                 f'width="{width:.0f}" height="{height:.0f}" rx="4"/>{lines}</g>'

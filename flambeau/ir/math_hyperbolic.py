@@ -6,7 +6,7 @@ Near 0 odd polynomials; elsewhere exponentials, and logarithms of 1 + u with u i
 from __future__ import annotations
 
 from .expr import Expr, constant, copysign, fabs, fma, sqrt, where
-from .math_exp_log import EXP_TAIL, exp_f64, exp_half, exp_short, log1p_core, power_of_two_f32
+from .math_exp_log import EXP_TAIL, exp_f64, exp_half, exp_short, log1p_core
 from .math_parts import (
     INFINITY,
     LN2,
@@ -18,6 +18,7 @@ from .math_parts import (
     fast_two_sum,
     narrow,
     polynomial,
+    power_of_two,
     round_scaled,
     scale,
     through_f64,
@@ -26,17 +27,9 @@ from .math_parts import (
     widen,
 )
 
-# (tanh(x) - x) / x**3 in x**2 for |x| <= 1: relative error of tanh 2**-27.7
-_TANH_F32 = (
-    -0.333332956,
-    0.133323461,
-    -0.0538798608,
-    0.0214867685,
-    -0.00794622209,
-    0.00230143243,
-    -0.000358470657,
-)
-# the same for |x| <= 0.6: 2**-62
+# (exp(r) - 1 - r) / r**2 on |r| <= ln(2)/2: relative error of exp(r) - 1 2**-26
+_EXPM1_F32 = (0.49999997, 0.16666539, 0.0416677445, 0.00836705696, 0.00138394407)
+# (tanh(x) - x) / x**3 in x**2 for |x| <= 0.6: 2**-62
 _TANH_F64 = (
     -0.33333333333333326, 0.13333333333331865, -0.05396825396725828, 0.021869488502534964,
     -0.00886323486608231, 0.0035921196877016725, -0.0014557641776168195, 0.0005896224139675647,
@@ -50,20 +43,24 @@ _SINH_F64 = (
 
 
 def tanh_f32(x: Expr) -> Expr:
-    """An odd polynomial up to 1, then 1 - 2 / (e**2|x| + 1)."""
-    size = fabs(x)
-    z = x * x
-    near = fma(x * z, polynomial(z, _TANH_F32), x)
-    bounded = where(size > 9.1, constant(9.1, "f32"), size)
-    n, whole = round_scaled(bounded, 2.88539004)
-    r = fma(bounded, constant(3.85192598e-08, "f32"), fma(bounded, constant(2.88539004, "f32"), -n))
-    power = power_of_two_f32(r, whole)
-    divisor = power + 1.0
-    half_lost = fma(divisor - power, constant(-0.5, "f32"), constant(0.5, "f32"))
-    quotient = 2.0 / divisor
-    quotient = fma(quotient * quotient, -half_lost, quotient)
-    # copysign also keeps the sign of zero, which the polynomial loses
-    return copysign(where(size >= 1.0, 1.0 - quotient, near), x)
+    """m / (m + 2) for m = e**2|x| - 1, and one Newton step that also takes back what m and m + 2 lost in rounding."""
+    double = fabs(x) + fabs(x)
+    bounded = where(double > 18.2, constant(18.2, "f32"), double)
+    n, whole = round_scaled(bounded, LOG2_E)
+    # one constant for ln 2 is enough: the product is exact, and what the constant lacks shrinks with 1 - tanh**2
+    r = fma(n, constant(-0.69314718, "f32"), bounded)
+    power = power_of_two(whole, "f32")
+    start = power - 1.0
+    high, low = fast_two_sum(r, r * r * polynomial(r, _EXPM1_F32))
+    m = fma(high, power, start)
+    lost = fma(low, power, fma(high, power, start - m))
+    divisor = m + 2.0
+    inverse = 1.0 / divisor
+    quotient = m * inverse
+    rest = fma(-quotient, divisor, m) + lost
+    rest = fma(-quotient, (m - (divisor - 2.0)) + lost, rest)
+    # copysign also keeps the sign of zero
+    return copysign(fma(rest, inverse, quotient), x)
 
 
 def tanh_f64(x: Expr) -> Expr:

@@ -46,8 +46,7 @@ def power_of_two(n: Expr, type: str) -> Expr:
 
 def scale(x: Expr, n: Expr) -> Expr:
     """x * 2**n, rounded once where the result is subnormal; |n| may be twice the exponent range."""
-    half = n >> 1
-    return x * power_of_two(half, x.type) * power_of_two(n - half, x.type)
+    return Expr("ldexp", (x, n), x.type)
 
 
 def bits_of(x: Expr) -> Expr:

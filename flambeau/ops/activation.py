@@ -15,6 +15,7 @@ from ..ir.expr import (
     exp,
     expm1,
     fabs,
+    fma,
     is_symbolic,
     log1p,
     maximum,
@@ -23,7 +24,7 @@ from ..ir.expr import (
     tanh,
     where,
 )
-from ..ir.math_parts import polynomial
+from ..ir.math_parts import polynomial, round_scaled, scale
 from .define import op, ops
 from .kinds import Composite, Pointwise, int_to_float
 from .pointwise_types import BOOL, COMPLEX, FLOAT, INTEGER, accepting, zero_like
@@ -171,6 +172,33 @@ def twice_area(x):
     return where(fabs(x) >= 5.5, copysign(constant(1.0, "f32"), x), ratio)
 
 
+# 2**r / sqrt(2 pi) on |r| <= 1/2: relative error 2**-29
+_DENSITY = (
+    0.3989422917366028, 0.27652573585510254, 0.09583649784326553, 0.02214260771870613, 0.0038372220005840063,
+    0.000534580962266773, 6.122083868831396e-05,
+)  # fmt: skip
+# Mills' ratio Phi(-a) / density(a) for a >= 0 as a polynomial without constant term in t = 1 / (1 + STEP a): times the
+# density, its absolute error is 4e-9
+_MILLS_STEP = 0.27589869499206543
+_MILLS = (
+    0.29488226771354675, 0.1159769669175148, 0.8104222416877747, -0.7909824252128601, 1.1077473163604736,
+    -0.28473231196403503,
+)  # fmt: skip
+
+
+def gelu_slope(x: Expr) -> Expr:
+    """Phi(x) + x density(x) in float32: one exponential serves both terms."""
+    size = fabs(x)
+    size = where(size > 15.0, constant(15.0, "f32"), size)
+    square = size * size
+    half_log2_e = 0.5 * math.log2(math.e)
+    n, whole = round_scaled(square, -half_log2_e)
+    density = scale(polynomial(fma(square, constant(-half_log2_e, "f32"), -n), _DENSITY), whole)
+    t = 1.0 / fma(size, constant(_MILLS_STEP, "f32"), constant(1.0, "f32"))
+    below = density * fma(t, polynomial(t, _MILLS), -size)
+    return where(x > 0.0, 1.0 - below, below)
+
+
 @op("nn.functional.gelu(Tensor input, *, str approximate='none') -> Tensor", inplace=False)
 class Gelu(Pointwise):
     """``input * Phi(input)`` with the normal distribution's Phi, or its tanh approximation.
@@ -198,6 +226,8 @@ class Gelu(Pointwise):
             t = tanh((input + input * square * 0.044715) * math.sqrt(2 / math.pi))
             slope = (1 + square * (3 * 0.044715)) * math.sqrt(2 / math.pi)
             return g * ((t + 1) * 0.5 + input * 0.5 * (1 - t * t) * slope)
+        if isinstance(input, Expr) and input.type == "f32":
+            return g * gelu_slope(input)
         density = exp(input * input * -0.5) * (1 / math.sqrt(2 * math.pi))
         return g * ((twice_area(input) + 1) * 0.5 + input * density)
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from flambeau.backend.cpu import blas, gemm, jit, runtime
 from flambeau.backend.cpu.emit import ScalarFunction
-from flambeau.backend.cpu.gemm import Operand, Slot
+from flambeau.backend.cpu.gemm import Epilogue, Operand, Slot
 from flambeau.ir.expr import constant, leaf, maximum
 
 from .guarded import Guarded, from_bfloat16, guarded, to_bfloat16
@@ -311,8 +311,8 @@ def test_epilogue_reads_and_scalars():
                 one.operand(r, "t"),
             )
             got = one.run(
-                m, n, k, a=oa, b=ob, bias=oc, epilogue=rule, reads=[oread],
-                scalars=[("f32", one.scalar(2.5).word)],
+                m, n, k, a=oa, b=ob, bias=oc,
+                epilogue=Epilogue(rule, (("f32", oread),), (("f32", one.out),), (("f32", one.scalar(2.5).word),)),
             )  # fmt: skip
             want, size = reference("f32", a, b)
             close("f32", got, np.maximum(want + c, 0) * 2.5 + r, size * 2.5 + np.abs(c) + np.abs(r))
@@ -323,7 +323,8 @@ def test_epilogue_of_integers_sees_the_wrapped_element():
     rule = ScalarFunction([maximum(x, constant(0, "i8"))])
     one = Multiplier("i8", (9, 21))
     a, b = numbers("i8", (9, 30)), numbers("i8", (30, 21))
-    got = one.run(9, 21, 30, a=one.operand(a), b=one.operand(b), epilogue=rule)
+    epilogue = Epilogue(rule, (), (("i8", one.out),))
+    got = one.run(9, 21, 30, a=one.operand(a), b=one.operand(b), epilogue=epilogue)
     np.testing.assert_array_equal(got, np.maximum(a @ b, 0))
 
 

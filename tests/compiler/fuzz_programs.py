@@ -40,6 +40,11 @@ F.embedding(b,a) F.cross_entropy(a,b) F.nll_loss(a,b) F.binary_cross_entropy_wit
 torch.bucketize(a,b) torch.searchsorted(b,a) a.masked_select(b) F.scaled_dot_product_attention(a[None],b[None],b[None])
 torch.sub(a,b,alpha=3) torch.rsub(a,b) torch.xlogy(a,b) torch.gcd(a,b) torch.complex(a,b).abs() torch.equal(a,b)
 torch.broadcast_tensors(a,b)[0] torch.cov(a) torch.add(a,b,out=torch.empty(0,dtype=a.dtype))""".split()
+PRODUCTS = (
+    "a @ a.mT", "a.mT @ a", "F.linear(a, a)", "F.linear(a, a, a[..., 0])", "F.linear(a, a[:1] * 2)", "torch.addmm(a, a, a)",
+    "torch.matmul(a * 2, a.mT)", "a @ a[0]", "a[0] @ a.mT", "torch.addmm(a[:1, :1], a, a.mT, beta=0.5, alpha=2)",
+    "torch.bmm(a, a.mT)", "torch.baddbmm(a[..., :1], a, a.mT)", "(a + 1) @ (a - 1).mT", "torch.einsum('ij,kj->ki', a, a)",
+)  # fmt: skip
 VIEWS = """a.t() a.T a.transpose(0,-1) a.transpose(0,1) a[0] a[-1] a[1:] a[:-1] a[::2] a[...,0] a[...,1:] a[:,0] a[:,1:]
 a[None] a.unsqueeze(-1) a.squeeze() a.squeeze(0) a.flatten() a.reshape(-1) a.view(-1) a.reshape(-1,2) a.reshape(2,-1)
 a.view(1,-1) a.expand(3,*a.shape) a.expand(2,-1) a.diagonal() a.unfold(0,2,1) a.unfold(-1,3,2) a.narrow(0,1,1) a.select(-1,0)
@@ -292,6 +297,7 @@ class Writer:
             (16, self.unary), (14, self.binary), (9, self.view), (9, self.reduce), (12, self.write_in_place), (5, self.random),
             (3, self.create), (3, self.look), (3, self.branch), (2, self.loop), (4, self.list), (3, self.delete), (5, self.backward),
             (3, self.train), (3, self.block), (1, self.fail), (3, self.numpy), (12, self.registry), (6, self.chain), (2, self.nested),
+            (7, self.product), (6, self.reduced_chain),
         ]  # fmt: skip
         for _ in range(12):
             kind = self.r.choices([k for _, k in kinds], [w for w, _ in kinds])[0]
@@ -343,6 +349,43 @@ class Writer:
             part = self.r.choice(BINARY[:24] + FUNCTIONS[:12])
             text = re.sub(r"\b[ab]\b", lambda m: f"({text})" if m[0] == "a" else b, part)
         return self.keep_line(f"{self.new()} = {text}")
+
+    def chained(self, text: str, others: tuple[str, ...], count: int) -> str:
+        """An expression with some pointwise operators behind it."""
+        for _ in range(count):
+            b = self.r.choice(others)
+            part = self.r.choice(BINARY[:24] + FUNCTIONS[:12])
+            text = re.sub(r"\b[ab]\b", lambda m, text=text, b=b: f"({text})" if m[0] == "a" else b, part)
+        return text
+
+    def product(self) -> bool:
+        """A matrix product, and pointwise operators over its result, which may be kept, written or both."""
+        names = [n for n in self.tensors() if self.env[n].dim() >= 2 and self.env[n].dtype.kind == 2]
+        if not names:
+            return False
+        a, v, w = self.r.choice(names), self.new(), self.new()
+        if v == w:
+            return False
+        made = re.sub(r"\ba\b", a, self.r.choice(PRODUCTS))
+        others = (v, f"{v}[:1]", f"{v}[..., :1]", f"{v} * 2", f"{v}.mT", f"{v}.sum(0)", "0.5", self.pick())
+        lines = [f"{v} = {made}", f"{w} = {self.chained(v, others, self.r.randrange(1, 4))}"]
+        if self.r.random() < 0.3:
+            lines.insert(1, f"{v}{self.r.choice(('.relu_()', '.mul_(0.5)', ' += 1', '.tanh_()', '.add_(%s)' % others[1]))}")
+        if self.r.random() < 0.3:
+            lines.append(f"{v} = {self.chained(v, others, 1)}")
+        if self.r.random() < 0.4:
+            lines.append(f"del {v}")
+        return self.keep_line("\n".join(lines))
+
+    def reduced_chain(self) -> bool:
+        """Pointwise operators and a reduction of what they give."""
+        a, b = self.pair()
+        others = (b, f"{b}[:1]", f"{b}[..., :1]", a, "0.5", f"{a}.mean(-1, keepdim=True)")
+        text = self.chained(a, others, self.r.randrange(1, 4))
+        if self.r.random() < 0.3:
+            u, v = self.new(), self.new()
+            return u != v and self.keep_line(f"{u} = {text}\n{v} = {u}.{self.r.choice(REDUCE)}")
+        return self.keep_line(f"{self.new()} = ({text}).{self.r.choice(REDUCE)}")
 
     def branch(self) -> bool:
         a, b = self.pair()

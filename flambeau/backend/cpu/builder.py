@@ -364,6 +364,26 @@ class Builder:
         self.lines.append(f"  {raw} = load {t.memory}, {pointer}, align {align}{self._access()}")
         return self._widen(raw, t)
 
+    def masked_load(self, pointer, mask: Value, t: Type) -> Value:
+        """The lanes of the vector at `pointer` where the mask is true; zeros elsewhere, whose memory is not touched."""
+        name = f"llvm.masked.load.v{t.lanes}{_IN_NAMES.get(t.element.memory, t.element.memory)}"
+        self.module.declares[name] = f"declare {t.memory} @{name}.p0(ptr, i32, {mask.type.llvm}, {t.memory})"
+        raw = self.fresh()
+        self.lines.append(
+            f"  {raw} = call {t.memory} @{name}.p0({self.value(pointer)}, i32 {t.element.bytes}, {mask}, "
+            f"{t.memory} zeroinitializer)"
+        )
+        return self._widen(raw, t)
+
+    def masked_store(self, pointer, x: Value, mask: Value) -> None:
+        """Write the lanes of a vector where the mask is true."""
+        pointer = self.value(pointer)
+        t = vec(pointer.type.to, x.type.lanes)
+        name = f"llvm.masked.store.v{t.lanes}{_IN_NAMES.get(t.element.memory, t.element.memory)}"
+        self.module.declares[name] = f"declare void @{name}.p0({t.memory}, ptr, i32, {mask.type.llvm})"
+        raw = self._narrow(self.convert(x, t), t)
+        self.do(f"call void @{name}.p0({t.memory} {raw}, {pointer}, i32 {t.element.bytes}, {mask})")
+
     def _widen(self, raw: str, t: Type) -> Value:
         e = t.element
         if e.kind == "bool":
@@ -457,8 +477,11 @@ class Builder:
             return None
         return self.emit(result, text)
 
-    def loop(self, begin, end, step, body, *, independent: bool = False, unroll: int = 0) -> None:
-        """Run body(i) for i in range(begin, end, step); `independent` promises that iterations do not interact."""
+    def loop(self, begin, end, step, body, *, independent: bool = False, unroll: int | None = 0) -> None:
+        """Run body(i) for i in range(begin, end, step); `independent` promises that iterations do not interact.
+
+        unroll: how often; None for not at all; -1 for a loop left as it is, neither unrolled nor vectorised.
+        """
         begin, end = self.convert(begin, i64), self.convert(end, i64)
         down = isinstance(step, int) and step < 0
         step_value = self.convert(step, i64)
@@ -470,10 +493,12 @@ class Builder:
             group = self.module.meta("distinct !{}")
             self.parallel.append(group)
             hints = [f'!{{!"llvm.loop.parallel_accesses", {group}}}']
-        if unroll:
-            hints.append(f'!{{!"llvm.loop.unroll.count", i32 {unroll}}}')
-        elif unroll is None:
+        if unroll is None or unroll < 0:
             hints.append('!{!"llvm.loop.unroll.disable"}')
+            if unroll is not None:
+                hints.append('!{!"llvm.loop.vectorize.enable", i1 false}')
+        elif unroll:
+            hints.append(f'!{{!"llvm.loop.unroll.count", i32 {unroll}}}')
         self.begin(head)
         now = self.value(counter)
         self.branch(self.compare("gt" if down else "lt", now, end), inside, done)
@@ -497,5 +522,7 @@ class Builder:
             self.parallel.pop()
 
 
+#: types of memory as names of intrinsics spell them
+_IN_NAMES = {"float": "f32", "double": "f64", "half": "f16"}
 _RANK = {"bool": 0, "int": 1, "float": 2, "ptr": 3}
 __all__ = ["Builder", "Module", "Value", "Variable", "f32", "f64", "ptr"]

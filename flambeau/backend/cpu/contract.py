@@ -33,9 +33,18 @@ def product(call) -> None:
 
 
 def run(call, code, m, n, k, a, b, out, batch=(), **more) -> None:
-    for one in gemm.product(
-        code, m, n, k, a=a, b=b, out=out, scratch=call.scratch, batch=tuple(batch), **more
-    ):
+    """Add the steps of a product to a call, and note for the compiler how they can be made again."""
+    found: list[tuple[int, int]] = []
+
+    def scratch(nbytes: int) -> int:
+        found.append((nbytes, call.scratch(nbytes)))
+        return found[-1][1]
+
+    given = dict(code=code, m=m, n=n, k=k, a=a, b=b, out=out, batch=tuple(batch), **more)
+    steps = gemm.product(**given, scratch=scratch)
+    if steps:
+        call.known[len(call.steps)] = gemm.Known(given, tuple(found), len(steps))
+    for one in steps:
         call.step(*one)
 
 

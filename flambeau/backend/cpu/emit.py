@@ -6,8 +6,9 @@ import hashlib
 
 from ...ir import math as lowering
 from ...ir.expr import Expr
+from . import jit
 from .builder import Builder, Value
-from .types import BY_CODE, i1, with_lanes
+from .types import BY_CODE, i1, i32, with_lanes
 
 _DIRECT = {"add", "sub", "mul", "and", "or", "xor", "shl", "shr"}
 _COMPARE = {"lt", "le", "gt", "ge", "eq", "ne"}
@@ -127,11 +128,30 @@ def _one(b: Builder, e: Expr, inputs, scalars, memo, refuse) -> Value:
         seen = b.value(refuse)
         b.assign(refuse, b.select(b.convert(args[0], i1), b.constant(args[1], seen.type), seen))
         return args[2]
+    if op == "ldexp":
+        return _times_power_of_two(b, *_same_lanes(b, args))
     if op == "gcd":
         return _gcd(b, *args)
     if op == "ipow":
         return _integer_power(b, *args)
     raise NotImplementedError(f"the CPU back end has no rule for {op}")
+
+
+def _times_power_of_two(b: Builder, x: Value, n: Value) -> Value:
+    """x * 2**n, rounded once; where the processor has no instruction for it, in two steps of half the exponent."""
+    t, integer = x.type, n.type
+    if jit.has_feature("avx512f"):
+        n = b.convert(n, with_lanes(i32, t.lanes))
+        name = f"llvm.ldexp.{b.suffix(t)}.{b.suffix(n.type)}"
+        b.declare(name, t, [t, n.type])
+        return b.emit(t, f"call {t.llvm} @{name}({x}, {n})")
+    bias, shift = (127, 23) if t.element.bits == 32 else (1023, 52)
+
+    def power(k: Value) -> Value:
+        return b.bitcast(b.binary("shl", b.binary("add", k, bias), b.constant(shift, integer)), t)
+
+    half = b.binary("shr", n, b.constant(1, integer))
+    return b.binary("mul", b.binary("mul", x, power(half)), power(b.binary("sub", n, half)))
 
 
 def _was_double(e: Expr) -> bool:

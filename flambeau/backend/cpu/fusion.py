@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from ...base.layout import view_strides
 from ...ir.expr import Expr, convert, leaf
+from . import schedule
 from .emit import ScalarFunction
 from .recording import Entry
 from .schedule import compute_code, cost_of
@@ -43,6 +44,8 @@ class Loop:
     cost: int = 0
     asked: dict[int, int] = field(default_factory=dict)  # how many members read a slot
 
+    scratch = ()
+
     @property
     def slots_read(self) -> set[int]:
         return {a.slot for a in self.reads}
@@ -50,6 +53,10 @@ class Loop:
     @property
     def slots_written(self) -> set[int]:
         return {a.slot for a in self.writes}
+
+    def stored(self, wanted: set[int]) -> set[int]:
+        """The slots that are written to memory, where somebody else wants these."""
+        return self.slots_written & wanted
 
 
 @dataclass(eq=False)
@@ -60,12 +67,24 @@ class Program:
     slots_read: set[int]
     slots_written: set[int]
 
+    @property
+    def members(self) -> list[Entry]:
+        return [self.entry]
+
+    @property
+    def scratch(self) -> Sequence[int]:
+        return self.entry.scratch
+
+    def stored(self, wanted: set[int]) -> set[int]:
+        """The slots that are written to memory."""
+        return self.slots_written
+
 
 def loop_of(entry: Entry) -> Loop | None:
     """An entry as a loop; None for anything but one plain pointwise step."""
-    if len(entry.steps) != 1 or entry.scratch or entry.refuses or entry.known[0] is None:
+    known = entry.known[0] if len(entry.steps) == 1 else None
+    if not isinstance(known, schedule.Loop) or entry.scratch or entry.refuses:
         return None
-    known = entry.known[0]
     codes = [code for code, _, _ in known.operands] + [code for code, _ in known.scalars]
     if known.refuses or any(code in ("c64", "c128") for code in codes):
         return None
@@ -301,9 +320,12 @@ def partner(found: list, at: int, readers: dict[int, int]):
 
 
 def function_of(
-    loop: Loop, wanted: set[int]
+    loop: Loop, wanted: set[int], first: Access | None = None
 ) -> tuple[ScalarFunction, list[Access], list[Access], list[tuple[str, int]]]:
-    """The scalar function of a loop with its outputs (those whose slot is wanted), inputs and numbers, as used."""
+    """The scalar function of a loop with its outputs (those whose slot is wanted), inputs and numbers, as used.
+
+    `first` becomes input 0, used or not.
+    """
     outputs = [a for a in loop.writes if a.slot in wanted]
     values = [convert(loop.writes[a], compute_code(a.code)) for a in outputs]
     used: set[int] = set()
@@ -319,10 +341,15 @@ def function_of(
         elif e.op == "scalar":
             scalars.add(e.args[0])
         stack.extend(a for a in e.args if isinstance(a, Expr))
-    inputs = [a for a, e in loop.reads.items() if id(e) in used]
+    inputs = [a for a, e in loop.reads.items() if id(e) in used and a != first]
+    inputs = inputs if first is None else [first, *inputs]
     numbers = [n for n in dict.fromkeys(loop.numbers) if n[1] in scalars]
     places = {n: k for k, (_, n) in enumerate(numbers)}
-    changed = {id(loop.reads[a]): leaf("input", k, compute_code(a.code)) for k, a in enumerate(inputs)}
+    changed = {
+        id(loop.reads[a]): leaf("input", k, compute_code(a.code))
+        for k, a in enumerate(inputs)
+        if a in loop.reads
+    }
     stack, done = list(values), set()
     while stack:
         e = stack.pop()

@@ -1,9 +1,10 @@
 """Matrix products: chooses blocks, packing and kernels, and gives the steps of a program.
 
-    result[..., i, j] = epilogue(alpha * sum over p of a[..., i, p] * b[..., p, j] + beta * bias[..., i, j])
+    result[..., i, j] = alpha * sum over p of a[..., i, p] * b[..., p, j] + beta * bias[..., i, j]
 
-Any strides, any number of batch dimensions (stride 0 broadcasts), every dtype that PyTorch multiplies. The
-choice depends on sizes and strides alone, so a result never depends on the number of threads.
+An epilogue makes of each element, before it leaves the cache, elements of other operands. Any strides, any number of
+batch dimensions (stride 0 broadcasts), every dtype that PyTorch multiplies. The choice depends on sizes and strides
+alone, so a result never depends on the number of threads.
 """
 
 from __future__ import annotations
@@ -49,6 +50,59 @@ class Slot(NamedTuple):
     """A scale that is a scalar of the program: its frame word (a complex scale takes two words)."""
 
     word: int
+
+
+class Epilogue(NamedTuple):
+    """What is made of each element of a product when it is finished.
+
+    function: its input 0 is the element in the type that is summed in, then one for each of `reads`; one output for
+    each of `writes`. reads, writes: (type code, operand). scalars: (type code, word). raw: whether the product itself
+    is stored too. room: the write where unfinished sums may wait, which nothing reads; -1 where there is none.
+    """
+
+    function: ScalarFunction
+    reads: tuple[tuple[str, Operand], ...]
+    writes: tuple[tuple[str, Operand], ...]
+    scalars: tuple[tuple[str, int], ...] = ()
+    raw: bool = False
+    room: int = -1
+
+
+class Known(NamedTuple):
+    """What is kept of a product's steps in a program, so that they can be made anew with an epilogue."""
+
+    arguments: dict  # of `product`
+    scratch: tuple[tuple[int, int], ...]  # bytes and frame word of each buffer
+    steps: int
+
+    def again(self, epilogue: Epilogue, scratch: Callable[[int], int]) -> list[Step]:
+        """The steps with an epilogue. scratch(nbytes) reserves what the program has no buffer for."""
+        left = list(self.scratch)
+
+        def reuse(nbytes: int) -> int:
+            for one in left:
+                if one[0] == nbytes:
+                    left.remove(one)
+                    return one[1]
+            return scratch(nbytes)
+
+        return product(**self.arguments, scratch=reuse, epilogue=epilogue)
+
+    def takes(self, epilogue: Epilogue) -> bool:
+        """Whether the epilogue's operands can be walked as the product walks its result."""
+        if len(epilogue.reads) + len(epilogue.writes) + 1 > READ_LIMIT:
+            return False
+        if len(epilogue.scalars) > SCALAR_LIMIT or self.arguments.get("accumulate"):
+            return False
+        try:
+            _product_of(**self.arguments, scratch=len, epilogue=epilogue).simplify()
+        except Unsuitable:
+            return False
+        return True
+
+
+class Unsuitable(Exception):
+    """An epilogue's operand that cannot be walked as the product is."""
 
 
 # -- compiled kernels ----------------------------------------------------------------------------------------
@@ -116,25 +170,37 @@ _finishes: dict[tuple, int] = {}
 
 
 def finish_kernel(
-    code: str, bias: bool, reads: int, epilogue: ScalarFunction | None, scalars: tuple[str, ...]
+    code: str, bias: int, raw: int, scales: _Scales, kinds: Sequence[int], wide: bool
 ) -> int:
-    """Address of the function that writes tiles of this kind."""
-    key = (code, bias, reads, epilogue.fingerprint() if epilogue else "", scalars)
+    """Address of the function that writes tiles of this kind.
+
+    bias, raw: one more than the column stride of the bias and the result, 0 without it; kinds: of the epilogue's operands
+    (2 for any but 0 and 1). wide: whether it gets rows of a whole block.
+    """
+    t, epilogue = SUM_TYPES[code], scales.epilogue
+    unit = scales.alpha == 1 and scales.beta == 1 and t.kind == "float"
+    key: tuple = (code, int(bias > 0)) if code in PARTS else (code, bias, raw, unit)
+    statics: dict = {"T": t, "M": PARTS.get(code) or BY_CODE[code], "BIAS": key[1], "RAW": raw, "UNIT": unit}
+    statics |= {"L": lanes_of(t), "EPILOGUE": None, "READS": (), "WRITES": (), "SCALAR_CODES": (), "WIDE": wide}
+    if epilogue:
+        n = len(epilogue.reads)
+        reads = tuple((BY_CODE[c], kind) for (c, _), kind in zip(epilogue.reads, kinds))
+        writes = tuple((BY_CODE[c], kind) for (c, _), kind in zip(epilogue.writes, kinds[n:]))
+        scalars = tuple(c for c, _ in epilogue.scalars)
+        statics |= {"EPILOGUE": epilogue.function, "READS": reads, "WRITES": writes}
+        statics["SCALAR_CODES"] = scalars
+        key = (*key, reads, writes, scalars, epilogue.function.fingerprint(), wide)
     found = _finishes.get(key)
     if found is None:
-        t = SUM_TYPES[code]
-        statics = {
-            "T": t, "M": PARTS.get(code) or BY_CODE[code], "L": lanes_of(t), "BIAS": int(bias),
-            "READ_COUNT": reads, "EPILOGUE": epilogue, "SCALAR_CODES": scalars,
-        }  # fmt: skip
-        kernel = gemm_finish.finish_pairs if code in PARTS else gemm_finish.finish
 
         def text() -> str:
             module = Module()
-            define(module, "finish", kernel, statics)
+            define(
+                module, "finish", gemm_finish.finish_pairs if code in PARTS else gemm_finish.finish, statics
+            )
             return module.text()
 
-        found = _finishes[key] = jit.build(_key("finish", *key), text, ["finish"], 1)[0]
+        found = _finishes[key] = jit.build(_key("finish", *key), text, ["finish"], 2 if epilogue else 1)[0]
     return found
 
 
@@ -169,42 +235,69 @@ def product(
     alpha: complex | Slot = 1,
     beta: complex | Slot = 1,
     accumulate: bool = False,
-    epilogue: ScalarFunction | None = None,
-    reads: Sequence[Operand] = (),
-    scalars: Sequence[tuple[str, int]] = (),
+    epilogue: Epilogue | None = None,
 ) -> list[Step]:
     """Steps that compute a (batched) product of an m x k and a k x n matrix of type `code` into `out`.
 
     scratch(nbytes) reserves a buffer for the call and gives its frame word. `bias` is added times `beta` (any
     strides: 0 repeats a row or a column; it may be `out` itself); `accumulate` stands for ``bias=out``.
-    `epilogue` gets the element as input 0, then one element of each operand in `reads`; `scalars` are its
-    scalars as (type code, word). `out` must not overlap a or b.
+    With an `epilogue`, `out` is written only where that says so, and the sums are those without one to the last bit.
+    `out` must not overlap a or b.
+
+    Raises: Unsuitable where the epilogue's operands cannot be walked as the product is (see `Known.takes`).
     """
-    assert not (accumulate and bias), "accumulate is bias=out"
     if 0 in (m, n, *batch):
         return []
-    scales = _Scales(alpha, beta, epilogue, tuple(scalars))
-    bias = out if accumulate else bias
-    reads = [*([bias] if bias else []), *reads]
-    p = _Product(code, m, n, k, [a, b, out, *reads], list(batch), bias is not None, scales, scratch)
+    p = _product_of(
+        code, m, n, k, a=a, b=b, out=out, scratch=scratch, batch=batch, bias=bias, alpha=alpha, beta=beta,
+        accumulate=accumulate, epilogue=epilogue,
+    )  # fmt: skip
     p.simplify()
     p.choose()
     return p.steps
 
 
+def _product_of(
+    code,
+    m,
+    n,
+    k,
+    *,
+    a,
+    b,
+    out,
+    scratch,
+    batch=(),
+    bias=None,
+    alpha=1,
+    beta=1,
+    accumulate=False,
+    epilogue=None,
+) -> _Product:
+    assert not (accumulate and bias), "accumulate is bias=out"
+    bias = out if accumulate else bias
+    own = [a, b, out, *([bias] if bias else [])]
+    more = [o for _, o in (*epilogue.reads, *epilogue.writes)] if epilogue else []
+    scales = _Scales(alpha, beta, epilogue)
+    return _Product(code, m, n, k, own, more, list(batch), bias is not None, scales, scratch)
+
+
 class _Scales(NamedTuple):
     alpha: complex | Slot
     beta: complex | Slot
-    epilogue: ScalarFunction | None
-    scalars: tuple[tuple[str, int], ...]
+    epilogue: Epilogue | None
 
 
 class _Product:
-    """One product while its steps are chosen. Operands: a, b, the result, the bias if any, other reads."""
+    """One product while its steps are chosen. Operands: a, b, the result, the bias if any, the epilogue's.
 
-    def __init__(self, code, m, n, k, operands, batch, has_bias, scales, scratch):
+    The epilogue's operands have no say in how the product is done: they follow, or are Unsuitable.
+    """
+
+    def __init__(self, code, m, n, k, own, more, batch, has_bias, scales, scratch):
         self.code, self.m, self.n, self.k, self.batch = code, m, n, k, batch
-        self.operands: list[Operand] = operands
+        self.own = len(own)
+        self.operands: list[Operand] = [*own, *more]
         self.has_bias, self.scales, self.scratch = has_bias, scales, scratch
         self.t = SUM_TYPES[code]
         self.memory = PARTS.get(code) or BY_CODE[code]
@@ -212,8 +305,8 @@ class _Product:
         self.lanes = lanes_of(self.t)
         self.width = 2 * self.lanes
         self.steps: list[Step] = []
-        assert len(operands) <= 3 + READ_LIMIT
-        assert len(scales.scalars) <= SCALAR_LIMIT
+        assert len(self.operands) <= 3 + READ_LIMIT
+        assert not (self.pairs and scales.epilogue), "complex products take no epilogue"
 
     # -- a simpler equal problem --
     def simplify(self) -> None:
@@ -231,7 +324,9 @@ class _Product:
             self.fold_rows()
         if self.n == 1:
             a, b, out, *reads = self.operands
-            self.operands = [a, b._replace(column=1), out._replace(column=1), *reads]
+            alone = self.own - 3  # reads of the product's own take any stride
+            follow = [o._replace(column=1) for o in reads[alone:]]
+            self.operands = [a, b._replace(column=1), out._replace(column=1), *reads[:alone], *follow]
 
     def better_turned(self) -> bool:
         """Whether to compute the transposed result: a vector is best a row, and rows best consecutive."""
@@ -247,7 +342,7 @@ class _Product:
             if size == 1:
                 continue
             steps = [o.batch[d] for o in self.operands]
-            if sizes and all(s[-1] == step * size for s, step in zip(strides, steps)):
+            if sizes and self.follow([s[-1] == step * size for s, step in zip(strides, steps)]):
                 sizes[-1] *= size
                 for s, step in zip(strides, steps):
                     s[-1] = step
@@ -261,12 +356,22 @@ class _Product:
     def fold_rows(self) -> None:
         while self.batch and self.operands[1].batch[-1] == 0:
             a, b, *others = self.operands
-            if self.m > 1 and not all(o.batch[-1] == self.m * o.row for o in (a, *others)):
+            if self.m > 1 and not self.follow(
+                [o.batch[-1] == self.m * o.row for o in (a, b._replace(row=0), *others)]
+            ):
                 return
             if self.m == 1:
                 a, *others = [o._replace(row=o.batch[-1]) for o in (a, *others)]
             self.m *= self.batch.pop()
             self.operands = [o._replace(batch=o.batch[:-1]) for o in (a, b, *others)]
+
+    def follow(self, fits: list[bool]) -> bool:
+        """Whether the product's own operands fit a simplification, which the epilogue's must fit then."""
+        if not all(fits[: self.own]):
+            return False
+        if not all(fits):
+            raise Unsuitable
+        return True
 
     # -- which way --
     def choose(self) -> None:
@@ -290,9 +395,11 @@ class _Product:
         words = _Words(self)
         rows, columns = min(self.m, gemm_vector.INNER_ROWS), min(self.n, gemm_vector.INNER_COLUMNS)
         words.put(b_panel=self.operands[1].column, b_k=1)
-        while columns > 16 and -(-self.m // rows) * -(-self.n // columns) * prod(self.batch) < 12:
-            columns //= 2
-        cost = rows * columns * (self.k + 2 * self.lanes) // self.lanes * (3 if self.m == 1 else 1)
+        each = (self.k + 2 * self.lanes) * (3 if self.m == 1 else 1)
+        if self.m * self.n * prod(self.batch) * each // self.lanes >= ALONE:  # enough blocks to share
+            while columns > 16 and -(-self.m // rows) * -(-self.n // columns) * prod(self.batch) < 12:
+                columns //= 2
+        cost = rows * columns * each // self.lanes
         self.add_blocks("inner_product", words, rows, columns, cost)
 
     def outer(self) -> None:
@@ -404,15 +511,16 @@ class _Product:
         length = -(-k // splits // 64) * 64 if splits > 1 else k
         splits = -(-k // length) if splits > 1 else 1
         words.put(splits=splits, split_k=length, block_rows=rows, block_columns=columns)
-        words.put(row_blocks=row_blocks, column_blocks=column_blocks)
+        # a thread takes neighbouring blocks: the largest matrix should not have to visit every thread's cache
+        words.put(row_blocks=row_blocks, column_blocks=column_blocks, down=int(n > m and k > m))
         if splits > 1:
             words.put(split_a=length * self.operands[0].column, split_b=length * words.get("b_k"))
         direct = name == "multiply" and splits == 1 and self.direct()
         if direct:
             words.store_plainly()
-        elif sliced and splits == 1 and self.sums_fit():
-            words.store_plainly()
-            words.put(add=0)
+        elif splits == 1 and name == "multiply" and self.room():
+            words.store_plainly(self.room())
+            words.put(add=0, wide=1)
         elif sliced or splits > 1:
             words.keep_sums(splits)
         if not direct:
@@ -440,11 +548,16 @@ class _Product:
         plain = scales.alpha == 1 and scales.epilogue is None and self.memory is self.t and out.column == 1
         return plain and (not self.has_bias or scales.beta == 1 and self.operands[3] == out)
 
-    def sums_fit(self) -> bool:
-        """Whether unfinished sums can wait where the result will stand: nothing read later may lie there."""
-        _, _, out, *reads = self.operands
+    def room(self) -> int:
+        """The operand in whose place unfinished sums can wait, as nothing read later lies there; 0 for none."""
+        epilogue, to = self.scales.epilogue, 2
+        if epilogue and not epilogue.raw:
+            if epilogue.room < 0 or epilogue.writes[epilogue.room][0] != self.code:
+                return 0
+            to = self.own + len(epilogue.reads) + epilogue.room
+        reads = self.operands[3 : self.own]
         apart = all(r.row == 0 and self.m > 1 or r.column == 0 and self.n > 1 for r in reads)
-        return self.memory is self.t and out.column == 1 and apart
+        return to if self.memory is self.t and self.operands[to].column == 1 and apart else 0
 
 
 class _Words:
@@ -474,11 +587,13 @@ class _Words:
     def get(self, name: str):
         return self.words[getattr(at, name)]
 
-    def store_plainly(self) -> None:
-        """Tiles go straight to the result (added to it where there is a bias, which is then the result)."""
-        out, size = self.p.operands[2], self.p.memory.bytes * self.scale
-        self.put(raw_offset=out.offset * size, raw_row=out.row * self.scale, add=int(self.p.has_bias))
-        self.raw = self.strides[2]
+    def store_plainly(self, to: int = 2) -> None:
+        """Tiles go straight to an operand (added to it where there is a bias, which is then the result)."""
+        out, size = self.p.operands[to], self.p.memory.bytes * self.scale
+        row = (out.row or 1) * self.scale  # 0 would stand for tiles that are stored nowhere
+        self.put(raw_address=out.slot, raw_offset=out.offset * size, raw_row=row)
+        self.put(add=int(self.p.has_bias))
+        self.raw = self.strides[to]
 
     def keep_sums(self, splits: int) -> None:
         """Sums wait in a buffer, one plane for each piece of k, until they are complete."""
@@ -496,9 +611,11 @@ class _Words:
     def finish(self) -> None:
         """Tiles go through a function that scales, adds and converts them."""
         p, size = self.p, self.p.memory.bytes * self.scale
-        _, _, out, *reads = p.operands
-        codes = tuple(s[0] for s in p.scales.scalars)
-        self.put(finish=finish_kernel(p.code, p.has_bias, len(reads), p.scales.epilogue, codes))
+        epilogue, (_, _, out, *reads) = p.scales.epilogue, p.operands
+        raw, *kinds = [o.column if o.column in (0, 1) else 2 for o in (out, *reads)]
+        bias = 1 + kinds.pop(0) if p.has_bias else 0
+        raw = 1 + raw if not epilogue or epilogue.raw else 0
+        self.put(finish=finish_kernel(p.code, bias, raw, p.scales, kinds, bool(self.get("wide"))))
         self.put(
             c_address=out.slot, c_offset=out.offset * size, c_row=out.row * self.scale, c_column=out.column
         )
@@ -509,15 +626,12 @@ class _Words:
                 self.put(**{name: float(value.real), name + "_im": float(value.imag)})
             else:
                 self.put(**{name: int(value.real)})
-        for x, read in enumerate(reads):
+        codes = [c for c, _ in (*epilogue.reads, *epilogue.writes)] if epilogue else []
+        sizes = [size] * (p.own - 3) + [BY_CODE[c].bytes for c in codes]
+        for x, (one, n) in enumerate(zip(reads, sizes, strict=True)):
             place = READS + 4 * x
-            self.words[place : place + 4] = [
-                read.slot,
-                read.offset * size,
-                read.row * self.scale,
-                read.column,
-            ]
-        for x, (_, word) in enumerate(p.scales.scalars):
+            self.words[place : place + 4] = [one.slot, one.offset * n, one.row * self.scale, one.column]
+        for x, (_, word) in enumerate(epilogue.scalars if epilogue else ()):
             self.words[SCALARS + x] = word
 
     def finished(self) -> list:

@@ -35,14 +35,14 @@ from .types import i8, i64, ptr, vec, void
 WORDS = (
     "m", "n", "k", "a_address", "a_offset", "a_row", "a_k", "a_bytes", "b_address", "b_offset", "b_panel",
     "b_k", "raw_address", "raw_offset", "raw_row", "add", "slice", "copy", "copy_row", "copy_k", "finish",
-    "block_rows", "block_columns", "row_blocks", "column_blocks", "splits", "split_k", "split_a", "split_b",
-    "split_raw", "c_address", "c_offset", "c_row", "c_column", "alpha_slot", "alpha", "alpha_im", "beta_slot",
-    "beta", "beta_im", "dims", "operands",
+    "block_rows", "block_columns", "row_blocks", "column_blocks", "down", "splits", "split_k", "split_a",
+    "split_b", "split_raw", "c_address", "c_offset", "c_row", "c_column", "alpha_slot", "alpha", "alpha_im", "beta_slot",
+    "beta", "beta_im", "dims", "operands", "wide",
 )  # fmt: skip
 at = SimpleNamespace(**{name: position for position, name in enumerate(WORDS)})
-#: after the words: per operand that `finish` reads its address slot, byte offset, row and column stride ...
+#: after the words: per operand that `finish` reads or writes its address slot, byte offset, row and column stride ...
 READS = len(WORDS)
-READ_LIMIT = 6
+READ_LIMIT = 12
 #: ... then the slots of the epilogue's scalars, then per batch dimension its size and each operand's stride
 SCALARS = READS + 4 * READ_LIMIT
 SCALAR_LIMIT = 8
@@ -133,6 +133,7 @@ def run_tiles(T, L, ROW_COUNTS, UNMASKED, frame, params, a, b, raw, k, i0, i1, j
     b_panel, b_k = params[at.b_panel], params[at.b_k]
     raw_row = params[at.raw_row]
     copy, finish = params[at.copy], params[at.finish]
+    wide = params[at.wide] != 0  # whether the rows of a tile are finished over all columns of the block at once
     i = i0
     while i < i1:
         left = i1 - i
@@ -164,10 +165,13 @@ def run_tiles(T, L, ROW_COUNTS, UNMASKED, frame, params, a, b, raw, k, i0, i1, j
                 fn = select(columns == WIDTH, full, fn)
             panel = b + (j // WIDTH) * b_panel
             call_pointer(fn, void, tile_a, tile_row, tile_k, panel, b_k, to, to_row, k, columns, add)
-            if last and finish != 0:
+            if last and finish != 0 and not wide:
                 done = bitcast(finish, ptr(i8))
                 call_pointer(done, void, frame, params, to, to_row, i, j, rows, columns, moves)
             j += WIDTH
+        if last and finish != 0 and wide:
+            done, to = bitcast(finish, ptr(i8)), raw + (i * raw_row + j0)
+            call_pointer(done, void, frame, params, to, raw_row, i, j0, rows, j1 - j0, moves)
         i += rows
 
 
@@ -176,10 +180,14 @@ def locate(params: ptr(i64), item: i64, moves: ptr(i64)):
     """The block of item: first and last row, first and last column, its piece of k; `moves` gets offsets."""
     column_blocks, row_blocks, splits = params[at.column_blocks], params[at.row_blocks], params[at.splits]
     rest, jb, ib, split = item, i64(0), i64(0), i64(0)
+    down = params[at.down] != 0
+    if down:
+        ib = item % row_blocks
+        rest = item // row_blocks
     if column_blocks > 1:
-        rest = item // column_blocks
-        jb = item - rest * column_blocks
-    if row_blocks > 1:
+        jb = rest % column_blocks
+        rest = rest // column_blocks
+    if row_blocks > 1 and not down:
         ib = rest % row_blocks
         rest = rest // row_blocks
     if splits > 1:

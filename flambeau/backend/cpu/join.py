@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from ...base.layout import Layout, stride_order, strides_in_order
-from .native import bitcast, copy_bytes, load, native, stream
+from .native import bitcast, copy_bytes, drain, load, native, stream
 from .regions import BITS, BLOCK, identity
 from .schedule import Call
+from .streaming import worthwhile
 from .types import i8, i64, ptr, u8, vec
 
 WORD = ptr(i64)
 #: rows from this many bytes on are copied by memcpy, shorter ones element by element
 LONG_ROW = 192
-#: results from this many bytes on are written past the caches
-STREAM_FROM = 4 << 20
 
 
 @native
@@ -38,6 +37,7 @@ def stream_flat(frame: WORD, params: WORD, begin: i64, end: i64):
     start = bitcast(source + head, ptr(u8))
     for k in range(whole):
         stream(to + k * 64, load(start + k * 64, vec(u8, 64)))
+    drain()
     done = head + whole * 64
     copy_bytes(bitcast(target + done, ptr(i8)), bitcast(source + done, ptr(i8)), count - done)
 
@@ -143,7 +143,7 @@ def copy_block(
 ) -> None:
     """Copy `rows` rows of `row` elements, `step` elements apart in the result."""
     if rows == 1 or row == step:
-        kernel = stream_flat if call.outputs[0].nbytes >= STREAM_FROM else copy_flat
+        kernel = stream_flat if worthwhile(call.outputs[0].nbytes) else copy_flat
         call.native(kernel, {}, [table, k, call.out(), offset], rows * row * item, BLOCK)
     elif row * item >= LONG_ROW:
         params = [table, k, call.out(), offset, row * item, step * item]

@@ -61,6 +61,15 @@ def stream(b, pointer, value, align=64):
 
 
 @static
+def drain(b):
+    """Order the streaming stores so far before all that follows; to be called at the end of a task that streams."""
+    if _x86():
+        b.call("llvm.x86.sse.sfence", void)
+    else:
+        b.do("fence seq_cst")
+
+
+@static
 def splat(b, value, lanes):
     return b.splat(value, lanes)
 

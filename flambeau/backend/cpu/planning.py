@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from . import fusion, pointwise
+from collections import Counter
+from dataclasses import replace
+
+from . import fusion, fusion_products, fusion_reductions, pointwise
 from .fusion import Loop, Program
+from .fusion_products import Products
+from .fusion_reductions import Reduced
 from .kernels_runtime import FIRST
 from .recording import ARENA, Entry, Plan, Trace
 
@@ -12,15 +17,22 @@ ALIGN = 64
 
 def make_plan(trace: Trace) -> Plan:
     """The plan of a trace."""
-    nodes = [node_of(entry, trace) for entry in needed(trace)]
+    nodes = [node_of(entry, trace) for entry in without_repeats(needed(trace), trace)]
     plan = Plan(trace.kept, kept_sizes(trace))
-    plan.nodes = nodes = fusion.fuse(nodes, set(trace.kept) | set(trace.outside))
-    stored = [stored_slots(trace, nodes, number) for number in range(len(nodes))]
+    nodes = fusion.fuse(nodes, set(trace.kept) | set(trace.outside))
+    nodes = fusion_products.fuse(nodes, trace.foreign)
+    plan.nodes = nodes = fusion_reductions.fuse(nodes, trace.foreign)
+    stored = stored_slots(trace, nodes)
+    for node, slots in zip(nodes, stored):
+        if isinstance(node, (Products, Reduced)):
+            node.emit(slots)
     place_in_arena(plan, trace, nodes, stored)
     for number, node in enumerate(nodes):
         before = len(plan.steps)
         if isinstance(node, Loop):
             add_loop(plan, node, stored[number])
+        elif isinstance(node, (Products, Reduced)):
+            add_fused(plan, node, stored[number], scratch_of(plan, number))
         else:
             add_entry(plan, node.entry, scratch_of(plan, number))
         plan.node_of_step += [number] * (len(plan.steps) - before)
@@ -66,6 +78,43 @@ def needed(trace: Trace) -> list[Entry]:
     return found[::-1]
 
 
+def without_repeats(entries: list[Entry], trace: Trace) -> list[Entry]:
+    """The entries less those that compute what is there already (common subexpressions).
+
+    Two entries are one where they run the same program on the same memory without numbers of their own, nothing writes to
+    that memory in between, nobody ever writes to either result, and the second is not kept.
+    """
+    if trace.foreign:  # its bytes may be those of any slot
+        return entries
+    kept = set(trace.kept)
+    changing = {slot for entry in entries for slot in slots_written(entry)}
+    writes = dict.fromkeys(changing, 0)  # so far
+    known: dict[tuple, Entry] = {}
+    instead: dict[int, int] = {}  # a result that is left out -> the one that is there
+    found = []
+    for entry in entries:
+        if instead:
+            inputs = [[(instead.get(slot, slot), by) for slot, by in one] if isinstance(one, list)
+                      else (instead.get(one[0], one[0]), one[1]) for one in entry.inputs]  # fmt: skip
+            entry = replace(entry, inputs=inputs)
+        written = list(slots_written(entry))
+        if (
+            not written
+            and not entry.scalars
+            and not entry.refuses
+            and not changing.intersection(entry.outputs)
+        ):
+            state = [writes.get(slot, 0) for slot in slots_read(entry)]
+            first = known.setdefault((entry.program, repr(entry.inputs), *state), entry)
+            if first is not entry and not kept.intersection(entry.outputs):
+                instead.update(zip(entry.outputs, first.outputs))
+                continue
+        for slot in written:
+            writes[slot] += 1
+        found.append(entry)
+    return found
+
+
 def kept_sizes(trace: Trace) -> list[int]:
     sizes = slot_sizes(trace)
     return [sizes[k] for k in trace.kept]
@@ -79,16 +128,16 @@ def slot_sizes(trace: Trace) -> dict[int, int]:
     return sizes
 
 
-def stored_slots(trace: Trace, nodes: list, number: int) -> set[int]:
-    """The slots that a loop must write to memory: those that somebody else reads."""
-    node = nodes[number]
-    if not isinstance(node, Loop):
-        return set()
-    wanted = set(trace.kept) | set(trace.outside)
-    for k, other in enumerate(nodes):
-        if k != number:
-            wanted |= other.slots_read
-    return node.slots_written & wanted
+def stored_slots(trace: Trace, nodes: list) -> list[set[int]]:
+    """For each node the slots that it must write to memory: of what a loop makes, those that somebody else reads."""
+    outside = {*trace.kept, *trace.outside}
+    readers = Counter(slot for node in nodes for slot in node.slots_read)
+    return [
+        node.stored(
+            outside | {slot for slot in node.slots_written if readers[slot] > (slot in node.slots_read)}
+        )
+        for node in nodes
+    ]
 
 
 # -- memory --------------------------------------------------------------------------------------------------
@@ -120,15 +169,14 @@ def place_in_arena(plan: Plan, trace: Trace, nodes: list, stored: list[set[int]]
     birth: dict[int, int] = {}
     death: dict[int, int] = {}
     for number, node in enumerate(nodes):
-        touched = node.slots_read | (stored[number] if isinstance(node, Loop) else node.slots_written)
+        touched = node.slots_read | stored[number]
         for slot in touched:
             if slot in sizes and slot not in kept:
                 birth.setdefault(slot, number)
                 death[slot] = number
     wanted: list[tuple] = [(sizes[s], birth[s], death[s], s, None) for s in birth]
     for number, node in enumerate(nodes):
-        if isinstance(node, Program):
-            wanted += [(nbytes, number, number, number, k) for k, nbytes in enumerate(node.entry.scratch)]
+        wanted += [(nbytes, number, number, number, k) for k, nbytes in enumerate(node.scratch)]
     arena = Arena()
     for nbytes, first, last, what, k in sorted(wanted, key=lambda w: -w[0]):
         at = arena.place(first, last, nbytes)
@@ -177,6 +225,27 @@ def add_entry(plan: Plan, entry: Entry, scratch: list[int]) -> None:
             frame.append(0)
     plan.frame += frame
     plan.steps += [(*step, start) for step in entry.steps]
+
+
+def add_fused(plan: Plan, node: Products | Reduced, stored: set[int], scratch: list[int]) -> None:
+    """Append the frame of an entry and of the loops that are fused with it, and the steps of both."""
+    start, entry = len(plan.frame), node.entry
+    for word, slot in enumerate(entry.outputs, start + FIRST):
+        if slot in stored:
+            plan.moves.append((word, slot, 0))
+    first = start + FIRST + len(entry.sizes)
+    plan.moves += [(first + k, *one) for k, one in enumerate(entry.inputs)]
+    first += len(entry.inputs)
+    plan.numbers += [(first + k, entry.first_scalar + k) for k in range(len(entry.scalars))]
+    plan.moves += [(start + word, ARENA, at) for word, at in zip(node.scratch_words, scratch, strict=True)]
+    plan.moves += [(start + word, slot, by) for word, slot, by in node.moves]
+    plan.numbers += [(start + word, number) for word, number in node.numbers]
+    plan.frame += [0] * node.words
+    for function, parameters, n, chunk in node.steps:
+        if isinstance(parameters, list):
+            plan.add_step(function, parameters, n, chunk, start)
+        else:
+            plan.steps.append((function, parameters, n, chunk, start))
 
 
 def add_loop(plan: Plan, loop: Loop, stored: set[int]) -> None:

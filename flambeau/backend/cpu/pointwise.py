@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from . import jit
+from . import pointwise_dense as dense
 from . import pointwise_tiled as tiled
 from .builder import Builder, Module, Value
 from .emit import ScalarFunction
@@ -76,9 +77,11 @@ def step(
         address = tiled_kernel(function, codes, n_out, kinds, tuple(s[0] for s in scalars), lanes)
         return address, parameters + words, count, max(1, 16384 // lanes**2)
     kinds = tuple(x if x in (0, 1) else 2 for x in inner)
-    address = kernel(function, codes, n_out, kinds, flat and 2 not in kinds, tuple(s[0] for s in scalars))
+    flat = flat and 2 not in kinds
+    streamed = flat and dense.streams(function, codes, n_out, kinds, total)
+    address = kernel(function, codes, n_out, kinds, flat, tuple(s[0] for s in scalars), streamed)
     chunk = max(1024, 32768 // max(1, cost // 4))
-    if flat and 2 not in kinds:
+    if flat:
         return address, parameters, total, chunk
     parameters += [len(sizes) - 1, sizes[-1], *inner]
     for d in range(len(sizes) - 2, -1, -1):
@@ -89,16 +92,16 @@ def step(
     return address, parameters, total, chunk
 
 
-def kernel(function, codes, n_out, kinds, flat, scalars) -> int:
+def kernel(function, codes, n_out, kinds, flat, scalars, streamed=False) -> int:
     """Address of the compiled kernel."""
-    key = (function.fingerprint(), codes, n_out, kinds, flat, scalars)
+    key = (function.fingerprint(), codes, n_out, kinds, flat, scalars, streamed)
     found = _kernels.get(key)
     if found is None:
 
         def text() -> str:
-            return write(function, codes, n_out, kinds, flat, scalars)
+            return write(function, codes, n_out, kinds, flat, scalars, streamed)
 
-        found = _kernels[key] = jit.build("pointwise4" + repr(key), text, ["kernel"])[0]
+        found = _kernels[key] = jit.build("pointwise7" + repr(key), text, ["kernel"])[0]
     return found
 
 
@@ -115,7 +118,8 @@ def tiled_kernel(function, codes, n_out, kinds, scalars, lanes) -> int:
     return found
 
 
-def write(function, codes, n_out, kinds, flat, scalars) -> str:
+def write(function, codes, n_out, kinds, flat, scalars, streamed=False) -> str:
+    """The kernel's LLVM text."""
     module = Module()
     b = Builder(module, "kernel", [("frame", ptr(i64)), ("params", ptr(i64)), ("begin", i64), ("end", i64)])
     frame, params, begin, end = b.params
@@ -136,9 +140,16 @@ def write(function, codes, n_out, kinds, flat, scalars) -> str:
         else:
             t = BY_CODE[code].register
             numbers.append(b.convert(b.bitcast(word, f64), t) if t.kind == "float" else b.convert(word, t))
-    if flat:
-        b.loop(begin, end, 1, lambda i: _element(b, function, codes, n_out, kinds, bases, None, i, numbers, refuse),
-               independent=True)  # fmt: skip
+
+    def element(i):
+        _element(b, function, codes, n_out, kinds, bases, None, i, numbers, refuse)
+
+    if streamed:
+        dense.streamed(b, function, codes, n_out, kinds, bases, begin, end, numbers, element)
+    elif flat and dense.in_vectors(function, codes, n_out, kinds):
+        dense.vectors(b, function, codes, n_out, kinds, bases, begin, end, numbers)
+    elif flat:
+        b.loop(begin, end, 1, element, independent=True)
     else:
         block = b.offset(params, len(codes) + len(scalars))
         _strided(b, function, codes, n_out, kinds, bases, block, begin, end, numbers, refuse)

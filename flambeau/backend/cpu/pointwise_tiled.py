@@ -215,14 +215,14 @@ def write(function, codes, n_out, kinds, scalars, lanes) -> str:
     return Writer(function, codes, n_out, kinds, scalars, lanes).text()
 
 
-def vectorises(function) -> bool:
-    """Whether every operation of the function has a vector form."""
+def vectorises(function, without=frozenset()) -> bool:
+    """Whether every operation of the function has a vector form; those named in `without` count as having none."""
     seen, stack = set(), list(function.outputs)
     while stack:
         e = stack.pop()
         if hasattr(e, "args") and id(e) not in seen:
             seen.add(id(e))
-            if e.op in SCALAR_ONLY:
+            if e.op in SCALAR_ONLY or e.op in without or e.op == "div" and without and e.type[0] in "iu":
                 return False
             stack.extend(e.args)
     return True

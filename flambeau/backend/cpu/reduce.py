@@ -5,16 +5,17 @@ Pieces depend on the sizes only, never on the number of threads.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
+from typing import NamedTuple
 
 from ...base.layout import Layout, contiguous_strides
 from ...base.rules import argument_names, call_rule
 from ...ir.expr import Expr, Pair, convert, leaf
 from . import jit
 from .emit import ScalarFunction
-from .reduce_kernels import PART_TYPES, Template, columns, final, rows, short_rows
-from .schedule import compute_code, cost_of, flatten, input_leaves, scalar_leaves
+from .reduce_kernels import PART_TYPES, Before, Template, columns, final, rows, short_rows
+from .schedule import compute_code, cost_of, flatten, input_leaves, native_address, scalar_leaves
 from .types import BY_CODE
 
 PIECE = 8192  # elements of a row that one partial state covers: about 100 additions a lane
@@ -24,6 +25,8 @@ LIGHT = 8  # operations an element up to which a reduction waits for memory
 NARROW = 48  # fewer columns than this are widened: several rows side by side
 ROWS = 32768  # elements of a block of columns that one partial state covers
 CHUNK = 131072  # elements that one thread takes at a time
+ROOM = 1024  # elements that a loop before a reduction makes at a time
+SHORTEST = 48  # elements of a row from which making them row by row pays
 
 
 @dataclass(slots=True)
@@ -35,6 +38,11 @@ class Dim:
     size: int
     stride: int
     other: int
+    more: tuple[int, ...] = ()  # strides of the operands of a loop that makes the input
+
+
+class Unsuitable(Exception):
+    """A loop whose operands cannot be walked as the reduction walks its input."""
 
 
 def merged(dims: list[Dim]) -> list[Dim]:
@@ -42,7 +50,9 @@ def merged(dims: list[Dim]) -> list[Dim]:
     found: list[Dim] = []
     for d in sorted((d for d in dims if d.size != 1), key=lambda d: -abs(d.stride)):
         if found and found[-1].stride == d.stride * d.size and found[-1].other == d.other * d.size:
-            found[-1] = Dim(found[-1].size * d.size, d.stride, d.other)
+            if found[-1].more != tuple(s * d.size for s in d.more):
+                raise Unsuitable
+            found[-1] = Dim(found[-1].size * d.size, d.stride, d.other, d.more)
         else:
             found.append(d)
     return found
@@ -50,7 +60,7 @@ def merged(dims: list[Dim]) -> list[Dim]:
 
 def table(dims: list[Dim]) -> list[int]:
     """Geometry words of dimensions, from the innermost."""
-    return [word for d in reversed(dims) for word in (d.size, d.stride, d.other)]
+    return [word for d in reversed(dims) for word in (d.size, d.stride, d.other, *d.more)]
 
 
 class Meaning:
@@ -183,16 +193,97 @@ def reduce(call) -> None:
         for d, s in zip(order, contiguous_strides(shape)):
             strides[d] = s
         kept, reduced = _dims(call, where.shape, strides)
-    Job(call, meaning, word, kept, reduced).build()
+    first, job = len(call.steps), Job(call, meaning, word, kept, reduced)
+    job.build()
+    if word == call.input(0) and len(call.steps) > first and meaning.parts == 1:
+        scalars = [call.scalar(k) for k in range(len(call.scalar_codes))]
+        words = [call.out(k) for k in range(len(call.outputs))]
+        call.known[first] = Known(
+            meaning, where, tuple(call.outputs), tuple(call.dims), tuple(call.scalar_codes), word, words, scalars,
+            tuple(job.taken), len(call.steps) - first,
+        )  # fmt: skip
 
 
-def _dims(call, shape, strides) -> tuple[list[Dim], list[Dim]]:
+class Made(NamedTuple):
+    """A loop over the space of a reduction's input that makes it. Operands: (type code, strides, frame word).
+
+    function: gives the element, then what is written besides. scalars: (type code, frame word).
+    """
+
+    function: ScalarFunction
+    reads: tuple[tuple[str, tuple[int, ...], int], ...]
+    writes: tuple[tuple[str, tuple[int, ...], int], ...]
+    scalars: tuple[tuple[str, int], ...]
+
+
+class Known(NamedTuple):
+    """What is kept of a reduction's steps in a program, so that they can be made anew behind a loop."""
+
+    meaning: Meaning
+    where: Layout
+    outputs: tuple[Layout, ...]
+    dims: tuple[int, ...]
+    scalar_codes: tuple[str, ...]
+    word: int  # of the input
+    words: list[int]  # of the outputs
+    scalars: list[int]
+    scratch: tuple[tuple[int, int], ...]  # bytes and frame word of each buffer
+    steps: int
+
+    def job(self, made: Made) -> Job:
+        """The reduction of what a loop makes, in the order in which it takes its input from memory.
+
+        Raises: Unsuitable
+        """
+        again = _Again(self)
+        strides = [o[1] for o in (*made.reads, *made.writes)]
+        kept, reduced = _dims(again, self.where.shape, self.where.strides, strides)
+        return Job(again, self.meaning, 0, kept, reduced, made)
+
+    def again(self, made: Made) -> list[tuple]:
+        """The steps with the loop in front."""
+        job = self.job(made)
+        job.build()
+        return job.call.steps
+
+    def takes(self, made: Made) -> bool:
+        """Whether a loop's operands can be walked as the input is."""
+        try:
+            return self.job(made).walks()
+        except Unsuitable:
+            return False
+
+
+class _Again:
+    """Stands for the call of a reduction whose steps are made anew, in the same buffers."""
+
+    def __init__(self, known: Known):
+        self.known, self.steps, self.left = known, [], list(known.scratch)
+        self.inputs, self.outputs, self.dims = [known.where], known.outputs, known.dims
+        self.scalar_codes = list(known.scalar_codes)
+
+    def out(self, k: int) -> int:
+        return self.known.words[k]
+
+    def scalar(self, k: int) -> int:
+        return self.known.scalars[k]
+
+    def scratch(self, nbytes: int) -> int:
+        found = next(one for one in self.left if one[0] == nbytes)
+        self.left.remove(found)
+        return found[1]
+
+    def native(self, kernel, statics: dict, parameters: list[int], n: int, chunk: int, level: int = 3) -> None:
+        self.steps.append((native_address(kernel, statics, level), list(parameters), n, max(1, chunk)))
+
+
+def _dims(call, shape, strides, more=()) -> tuple[list[Dim], list[Dim]]:
     """Kept dimensions with their output strides and reduced ones with their position strides, merged."""
     keep = [d for d in range(len(shape)) if d not in call.dims]
     out = contiguous_strides([shape[d] for d in keep])
     place = contiguous_strides([shape[d] for d in call.dims])
-    kept = [Dim(shape[d], strides[d], o) for d, o in zip(keep, out)]
-    reduced = [Dim(shape[d], strides[d], o) for d, o in zip(call.dims, place)]
+    kept = [Dim(shape[d], strides[d], o, tuple(s[d] for s in more)) for d, o in zip(keep, out)]
+    reduced = [Dim(shape[d], strides[d], o, tuple(s[d] for s in more)) for d, o in zip(call.dims, place)]
     return merged(kept), merged(reduced)
 
 
@@ -211,8 +302,12 @@ def lanes_and_flight(meaning: Meaning, memory, types, short: bool) -> tuple[int,
 class Job:
     """One reduction being scheduled."""
 
-    def __init__(self, call, meaning: Meaning, word: int, kept: list[Dim], reduced: list[Dim]):
+    def __init__(
+        self, call, meaning: Meaning, word: int, kept: list[Dim], reduced: list[Dim], made: Made | None = None
+    ):
         self.call, self.meaning, self.word, self.kept, self.reduced = call, meaning, word, kept, reduced
+        self.made = made
+        self.taken: list[tuple[int, int]] = []  # bytes and frame word of each buffer
         self.places = prod(d.size for d in kept)
         self.count = prod(d.size for d in reduced)
         source = call.inputs[0].dtype.code
@@ -220,6 +315,12 @@ class Job:
         self.types = [BY_CODE[c] for c in meaning.codes]
         self.lanes, self.flight = lanes_and_flight(meaning, self.memory, self.types, self.short)
         self.statics = {"R": self.template()}
+        self.last = self.statics  # of the step that combines partial states
+        if made:
+            if self.inner is None:
+                raise Unsuitable
+            before = self.before()
+            self.statics = {"R": replace(self.template(), before=before, head=self.head + before.words)}
 
     @property
     def short(self) -> bool:
@@ -229,11 +330,10 @@ class Job:
         )
 
     def build(self) -> None:
-        inner = self.kept[-1] if self.kept else None
         if self.places == 0:
             return
-        if inner is not None and inner.stride == 1 and self.count:
-            self.by_columns(inner)
+        if self.columns:
+            self.by_columns(self.kept[-1])
         else:
             self.by_rows()
 
@@ -248,6 +348,52 @@ class Job:
         )  # fmt: skip
 
     @property
+    def narrow(self) -> bool:
+        """Whether there are so few columns that several rows are taken side by side."""
+        near, width = self.reduced[-1] if self.reduced else None, self.kept[-1].size
+        return width < NARROW and len(self.reduced) == 1 and near.stride == width and not self.meaning.indexed
+
+    @property
+    def columns(self) -> bool:
+        """Whether the elements that are kept are neighbours, not those that are reduced."""
+        return bool(self.kept and self.kept[-1].stride == 1 and self.count)
+
+    @property
+    def inner(self) -> Dim | None:
+        """The dimension whose elements are neighbours."""
+        found = self.kept if self.columns else self.reduced
+        return found[-1] if found else None
+
+    def by_short_rows(self) -> bool:
+        """Whether each row fits into one vector."""
+        if len(self.kept) != 1 or len(self.reduced) > 1 or self.kept[0].other != 1:
+            return False
+        inner = self.reduced[-1] if self.reduced else Dim(self.count, 1, 1)
+        return not self.columns and inner.size <= self.lanes and inner.other == 1
+
+    def walks(self) -> bool:
+        """Whether the operands of the loop before lie as the kernels can take them."""
+        inner = self.inner
+        if inner is None or any(s not in (0, 1) for s in inner.more):
+            return False
+        if self.columns and self.narrow:
+            return all(step == inner.size * t for step, t in zip(self.reduced[-1].more, inner.more))
+        if self.columns or not self.by_short_rows():
+            return self.columns or inner.size >= SHORTEST
+        # made end to end, as one row
+        return all(step == self.count * t for step, t in zip(self.kept[0].more, inner.more))
+
+    def before(self) -> Before:
+        """The loop before, as the kernels have it."""
+        made, kinds = self.made, self.inner.more
+        n = len(made.reads)
+        reads = tuple((BY_CODE[o[0]], kind) for o, kind in zip(made.reads, kinds))
+        writes = tuple((BY_CODE[o[0]], kind) for o, kind in zip(made.writes, kinds[n:]))
+        widest = max(t.register.bytes for t in (self.memory, *(t for t, _ in (*reads, *writes))))
+        codes = tuple(c for c, _ in made.scalars)
+        return Before(made.function, reads, writes, codes, jit.vector_bytes() // widest, ROOM)
+
+    @property
     def head(self) -> int:
         return 1 + len(self.call.outputs) + len(self.types) + len(self.call.scalar_codes)
 
@@ -258,23 +404,26 @@ class Job:
         numbers = [call.scalar(k) for k in range(len(call.scalar_codes))]
         return [self.word, *outs, *(partials or [0] * len(self.types)), *numbers]
 
+    def all_words(self, partials: list[int]) -> list[int]:
+        """The same, with those of the loop before."""
+        made = self.made
+        further = [o[2] for o in (*made.reads, *made.writes)] + [w for _, w in made.scalars] if made else []
+        return self.words(partials) + further
+
     def partials(self, states: int) -> list[int]:
         """Frame words of room for so many partial states."""
-        return [self.call.scratch(states * t.bytes) for t in self.types]
+        self.taken += [(states * t.bytes, self.call.scratch(states * t.bytes)) for t in self.types]
+        return [word for _, word in self.taken[-len(self.types) :]]
 
     def by_rows(self) -> None:
         inner = self.reduced[-1] if self.reduced else Dim(self.count, 1, 1)
         outer = self.reduced[:-1]
         outer_total = prod(d.size for d in outer)
-        if (
-            not outer
-            and inner.size <= self.lanes
-            and inner.other == 1
-            and len(self.kept) == 1
-            and self.kept[0].other == 1
-        ):
+        if self.by_short_rows():
             geometry = [self.count, self.kept[0].stride]
-            self.call.native(short_rows, self.statics, self.words([]) + geometry, self.places, CHUNK // 64)
+            self.call.native(
+                short_rows, self.statics, self.all_words([]) + geometry, self.places, CHUNK // 64
+            )
             return
         # Where kept dimensions lie between the reduced ones, items follow the memory.
         between = bool(self.kept and outer and self.kept[-1].stride < outer[-1].stride)
@@ -296,7 +445,11 @@ class Job:
         ]
         covered = min(max(1, self.count), PIECE, inner.size * group)
         self.call.native(
-            rows, self.statics, self.words(partials) + geometry, self.places * pieces, CHUNK // (covered + 32)
+            rows,
+            self.statics,
+            self.all_words(partials) + geometry,
+            self.places * pieces,
+            CHUNK // (covered + 32),
         )
         if pieces > 1:
             along, step = (self.places, 1) if between else (1, pieces)
@@ -310,12 +463,12 @@ class Job:
             inner.size,
             inner.size,
         )
-        near = reduced[-1] if reduced else None
-        if width < NARROW and len(reduced) == 1 and near.stride == width and not self.meaning.indexed:
+        if self.narrow:
+            near = reduced[-1]
             wide = min(128 // width, near.size)
             rows_total = -(-near.size // wide)
             last = (near.size - (rows_total - 1) * wide) * width
-            reduced = [Dim(rows_total, width * wide, 0)]
+            reduced = [Dim(rows_total, width * wide, 0, tuple(s * wide for s in near.more))]
             width *= wide
         block = min(width, WIDTH)
         blocks = -(-width // block)
@@ -342,9 +495,10 @@ class Job:
         self.call.native(
             columns,
             self.statics,
-            self.words(partials) + geometry,
+            self.all_words(partials) + geometry,
             outer_total * pieces * blocks,
             CHUNK // covered,
+            level=2,  # more makes it no faster, and takes LLVM twice as long
         )
         if not direct:
             self.finish(partials, states, self.places, 1)
@@ -354,4 +508,4 @@ class Job:
         dims = [Dim(d.size, 0, d.other) for d in self.kept]
         geometry = [self.count, states, along, between, len(dims), *table(dims)]
         chunk = max(64, CHUNK // states) if between == 1 else max(1, CHUNK // states)
-        self.call.native(final, self.statics, self.words(partials) + geometry, self.places, chunk)
+        self.call.native(final, self.last, self.words(partials) + geometry, self.places, chunk)

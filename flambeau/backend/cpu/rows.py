@@ -7,6 +7,7 @@ their order depends on the row's length only.
 from __future__ import annotations
 
 from ...ir import expr
+from . import rows_wide as wide
 from .emit import ScalarFunction
 from .jit import vector_bytes
 from .native import (
@@ -213,9 +214,18 @@ def softmax(call) -> None:
     given = statics(call, code, LOGARITHM=call.values["logarithm"], HALF=where.dtype.itemsize == 2)
     word = call.contiguous(0)
     if inner == 1:
-        given.pop("HALF" if call.values["logarithm"] else "LOG")
-        given.setdefault("HALF", False)
-        call.native(softmax_rows, given, [call.out(0), word, n], outer, chunk_of(n))
+        half = given.pop("HALF")
+        if not call.values["logarithm"]:
+            given.pop("LOG")
+        if n >= wide.SHORTEST:
+            given |= wide.chosen(
+                given["T"], given["C"], n, where.nbytes, 2, kept=not call.values["logarithm"]
+            )
+            given["KEEP"] = not half and not call.values["logarithm"]
+            call.native(wide.softmax_wide, given, [call.out(0), word, n], outer, chunk_of(n))
+        else:
+            given["HALF"] = half and not call.values["logarithm"]
+            call.native(softmax_rows, given, [call.out(0), word, n], outer, chunk_of(n))
     else:
         blocks = outer * ((inner + BLOCK - 1) // BLOCK)
         call.native(softmax_columns, given, [call.out(0), word, n, inner], blocks, chunk_of(n * BLOCK))
@@ -229,7 +239,11 @@ def softmax_backward(call) -> None:
     given = statics(call, where.dtype.code, LOGARITHM=call.values["logarithm"])
     g, y = call.contiguous(0), call.contiguous(1, where.dtype.code)
     if inner == 1:
-        call.native(softmax_backward_rows, given, [call.out(0), g, y, n], outer, chunk_of(n))
+        kernel = softmax_backward_rows
+        if n >= wide.SHORTEST:
+            kernel = wide.softmax_backward_wide
+            given |= wide.chosen(given["T"], given["C"], n, where.nbytes, 2)
+        call.native(kernel, given, [call.out(0), g, y, n], outer, chunk_of(n))
     else:
         blocks = outer * ((inner + BLOCK - 1) // BLOCK)
         call.native(
@@ -295,7 +309,11 @@ def layer_norm(call) -> None:
     x = call.contiguous(0)
     w = call.contiguous(1) if weight is not None else x
     b = call.contiguous(2) if bias is not None else x
-    call.native(layer_norm_rows, given, [call.out(0), call.out(1), call.out(2), x, n, float(call.values["eps"]), w, b],
+    kernel = layer_norm_rows
+    if n >= wide.SHORTEST_NORM:
+        kernel = wide.layer_norm_wide
+        given |= wide.chosen(given["T"], given["C"], n, where.nbytes, 4)
+    call.native(kernel, given, [call.out(0), call.out(1), call.out(2), x, n, float(call.values["eps"]), w, b],
                 rows, chunk_of(n))  # fmt: skip
 
 
@@ -380,7 +398,11 @@ def layer_norm_backward(call) -> None:
                     W=BY_CODE[weight.dtype.code if weight is not None else code], S=BY_CODE[mean.dtype.code])  # fmt: skip
     pieces = max(1, min(PIECES, rows, rows * n // 4096))
     sums = call.scratch(pieces * 2 * n * item_bytes(inner))
-    call.native(layer_norm_backward_rows, given,
+    kernel = layer_norm_backward_rows
+    if n >= wide.SHORTEST:
+        kernel = wide.layer_norm_backward_wide
+        given |= wide.chosen(given["T"], given["C"], n, where.nbytes, 4)
+    call.native(kernel, given,
                 [call.out(0), sums, g, x, call.input(2), call.input(3), w, n, rows, pieces], pieces, 1)  # fmt: skip
     if len(call.outputs) > 1:
         more = {"W": given["W"], "C": given["C"]}
