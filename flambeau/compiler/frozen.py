@@ -11,15 +11,16 @@ import struct
 from collections.abc import Callable
 from typing import Any
 
+from ..amp.state import state as autocast
 from ..backend.cpu import recording, runtime
 from ..backend.cpu.planning import slots_written
 from ..base.mode import mode
-from ..nn import Module
 from ..optim.fused import FusedGroups
 from ..tensor import autograd
 from ..tensor.autograd import AccumulateGrad
 from ..tensor.plan import raise_refusal
 from ..tensor.tensor import Tensor, make
+from .reliances import PLAIN, Reliances, equal, is_fused, options_of
 
 __all__ = ["Capture", "Frozen"]
 
@@ -32,8 +33,9 @@ class Capture:
     """Watches one recorded call."""
 
     def __init__(self, function: Callable, args: tuple, kwargs: dict) -> None:
+        self.around = Reliances(function, args, kwargs)
         #: gradients before the call, of the parameters that it may use
-        self.known = {id(p): p._grad for _, _, p, *_ in _reliances(function, args, kwargs)[1]}
+        self.known = {k: x._grad for k, x in self.around.tensors.items()}
         self.segments: list[recording.Segment] = []
         self.live: list[
             tuple[int, int, int, Callable]
@@ -72,6 +74,9 @@ class Capture:
         recording.WATCHER[0] = None
         autograd.ENDS[0] = None
         FusedGroups.live_numbers = None
+        changed = self.around.changed()
+        if changed is not None:
+            self.looked = self.looked or f"it changes the number {changed!r}"
         made, asked = recording.counts()
         if made != self.before[0]:
             self.looked = self.looked or "it did something new"
@@ -103,8 +108,8 @@ class Frozen:
         if any(id(leaf) in given for leaf, _ in capture.leaves.values()):
             raise Stays("it sets gradients of its arguments")
         self.same_memory = _sharing(self.inputs)
-        self.grad, self.inference = bool(mode.grad), mode.inference
-        self.modules, self.parameters = _reliances(function, args, kwargs)
+        self.grad, self.inference, self.autocast = bool(mode.grad), mode.inference, autocast.cpu
+        self.around = Reliances(function, args, kwargs)
         self._place_arguments()
         self.steps = [self._step(k, one, capture) for k, one in enumerate(capture.segments)]
         self.live = [(self.steps[k], first, count, source) for k, first, count, source in capture.live]
@@ -116,7 +121,7 @@ class Frozen:
         self.result_structure = flat(result, outputs)
         self.outputs = [self._template(x) for x in outputs]
         self.fits = self._compile_fits()
-        del self.places, self.inputs
+        del self.places, self.inputs, self.around
 
     # -- building --
 
@@ -161,7 +166,7 @@ class Frozen:
         return step
 
     def _known_gradient(self, before: Tensor | None) -> tuple:
-        """What a gradient must be before a repeat: (whether there is one, its memory where the call uses it)."""
+        """What a gradient must be before a repeat: (whether there is one, where it lies if the call uses it)."""
         if before is None:
             return False, None
         place = (
@@ -172,7 +177,7 @@ class Frozen:
             for step in self.steps
             for kind, what, _ in step.sources
         )
-        return True, before._memory if used or place else None
+        return True, (before._memory, before._offset, before._layout) if used or place else None
 
     def _template(self, x: Any) -> tuple:
         """How a repeat makes one of the results."""
@@ -188,7 +193,7 @@ class Frozen:
             used = any(
                 kind == "fixed" and what is x._memory for step in self.steps for kind, what, _ in step.sources
             )
-            if not used and not any(x is parameter for _, _, parameter, *_ in self.parameters):
+            if not used and id(x) not in self.around.tensors:
                 raise Stays("it returns a tensor that no recorded operator made")
             return "value", x
         kind, where, start = found
@@ -200,7 +205,7 @@ class Frozen:
 
     def _compile_fits(self) -> Callable:
         """fits(args, kwargs): the flat arguments, where everything that a repeat relies on holds, else None."""
-        scope: dict = {"flat": flat, "sharing": _sharing, "equal": _equal, "mode": mode}
+        scope: dict = {"flat": flat, "sharing": _sharing, "equal": equal, "mode": mode, "autocast": autocast, "options_of": options_of}
 
         def name(x: Any) -> str:
             scope[f"v{len(scope)}"] = x
@@ -209,7 +214,8 @@ class Frozen:
         plain = not self.structure[1][1][1] and self.structure[1][0][1] == (None,) * len(self.inputs)
         lines = [f"if kwargs or len(args) != {len(self.inputs)}: return None", "given = args"] if plain else [
             "given = []", f"if flat((args, kwargs), given) != {name(self.structure)}: return None"]  # fmt: skip
-        wrong = [f"bool(mode.grad) is not {self.grad}", f"mode.inference is not {name(self.inference)}"]
+        wrong = [f"bool(mode.grad) is not {self.grad}", f"mode.inference is not {name(self.inference)}",
+                 f"autocast.cpu is not {name(self.autocast)}"]  # fmt: skip
         tensors = 0
         for k, x in enumerate(self.inputs):
             lines.append(f"x{k} = given[{k}]")
@@ -225,21 +231,44 @@ class Frozen:
                 wrong.append(f"x{k} is not {value} and not equal(x{k}, {value})")
         if tensors > 1:
             wrong.append(f"sharing(given) != {name(self.same_memory)}")
-        for module, training in self.modules:
-            wrong.append(f"{name(module)}.training is not {name(training)}")
-        for table, key, parameter, memory, layout in self.parameters:
-            one = name(parameter)
-            wrong += [f"{name(table)}.get({key!r}) is not {one}", f"{one}._memory is not {name(memory)}",
-                      f"{one}._layout is not {name(layout)}"]  # fmt: skip
+        wrong += self._around(name)
         for leaf, (there, memory), _ in self.leaves:
             have = f"{name(leaf)}._grad"
             wrong.append(f"({have} is None) is {there}")
             if memory is not None:
-                wrong.append(f"{have}._memory is not {name(memory)}")
+                memory, offset, layout = memory
+                wrong += [f"{have}._memory is not {name(memory)}", f"{have}._offset != {offset}",
+                          f"{have}._layout is not {name(layout)}"]  # fmt: skip
         lines += [f"if {one}: return None" for one in wrong] + ["return given"]
-        source = "def fits(args, kwargs):\n" + "".join(f"    {line}\n" for line in lines)
+        body = "".join(f"        {line}\n" for line in lines)
+        source = f"def fits(args, kwargs):\n    try:\n{body}    except ValueError:  # an empty cell\n        return None\n"
         exec(compile(source, "<what a captured call relies on>", "exec"), scope)
         return scope["fits"]
+
+    def _around(self, name: Callable[[Any], str]) -> list[str]:
+        """Conditions under which what the function can reach is not what it was."""
+        around, given = self.around, {id(x) for x in self.inputs}
+        places = [*around.places, *around.named_numbers()]
+        wrong = []
+        for one in places:
+            have, value = one.expression(name(one.holder)), name(one.value)
+            same = f" and not equal({have}, {value})" if type(one.value) in PLAIN else ""
+            wrong.append(f"{have} is not {value}{same}")
+        for module, training in around.modules.values():
+            wrong.append(f"{name(module)}.training is not {name(training)}")
+        for key, x in around.tensors.items():
+            if key not in given:
+                one, is_not = name(x), "is not" if x._node is None else "is"
+                wrong += [f"{one}._memory is not {name(x._memory)}", f"{one}._layout is not {name(x._layout)}",
+                          f"{one}._offset != {x._offset}", f"{one}._node {is_not} None"]  # fmt: skip
+        for optimizer in around.optimizers.values():
+            one = name(optimizer)
+            if is_fused(optimizer):
+                wrong.append(f"{one}.state is not {name(optimizer.state)}")
+                wrong.append(f"{one}.state.stamp != {getattr(optimizer.state, 'stamp', None)}")
+            else:
+                wrong.append(f"options_of({one}) != {name(options_of(optimizer))}")
+        return wrong
 
     # -- running --
 
@@ -287,16 +316,6 @@ class Step:
     __slots__ = ("kinds", "last", "outside", "scalars", "sources", "whole", "words")
 
 
-def _equal(x: Any, y: Any) -> bool:
-    """Whether two plain values are one; of anything else only the same object will do."""
-    if type(x) is not type(y) or type(x) not in _PLAIN:
-        return False
-    return repr(x) == repr(y) if type(x) in (float, complex) else x == y  # zeros have signs
-
-
-_PLAIN = (int, float, complex, bool, str, bytes)
-
-
 def _sharing(leaves: list) -> list:
     """Which tensors share memory, and how far apart they start in it."""
     first: dict[int, tuple[int, int]] = {}
@@ -307,41 +326,6 @@ def _sharing(leaves: list) -> list:
             if number != k:
                 found.append((number, k, x._offset - offset))
     return found
-
-
-def _reliances(function: Any, args: tuple, kwargs: dict) -> tuple[list, list]:
-    """Modules with their mode, and parameters with their place, that the function may use."""
-    seen: list = []
-    while function is not None:  # a decorated function holds the function that it decorates
-        seen.append(getattr(function, "__self__", None))
-        inner = getattr(function, "__func__", function)
-        code = getattr(inner, "__code__", None)
-        for cell in getattr(inner, "__closure__", None) or ():
-            try:
-                seen.append(cell.cell_contents)
-            except ValueError:
-                continue
-        if code is not None:
-            seen += [inner.__globals__.get(name) for name in code.co_names]
-        function = getattr(inner, "__wrapped__", None)
-    flat((args, kwargs), seen)
-    modules: dict[int, tuple] = {}
-    parameters = []
-    for one in seen:
-        if isinstance(one, Module):
-            for module in one.modules():
-                if id(module) not in modules:
-                    modules[id(module)] = (module, module.training)
-                    tables = (module._parameters, module._buffers)
-                    parameters += [
-                        (t, n, p, p._memory, p._layout) for t in tables for n, p in t.items() if p is not None
-                    ]
-        elif isinstance(one, FusedGroups):
-            groups = [(dict(enumerate(group["params"])), group) for group in one.param_groups]
-            parameters += [
-                (table, k, p, p._memory, p._layout) for table, _ in groups for k, p in table.items()
-            ]
-    return list(modules.values()), parameters
 
 
 def _released(node: Any) -> bool:

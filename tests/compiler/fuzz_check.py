@@ -177,7 +177,7 @@ def run(
             log.append(backwards(result))
         if spoil:  # the caller may change an input before it reads the result
             for x in given.values():
-                if isinstance(x, torch.Tensor) and not x.requires_grad:
+                if isinstance(x, torch.Tensor) and not x.requires_grad and not x.is_inference():
                     x.detach().zero_()
         storages: dict = {}
         parts = {"result": result, "log": log, "inputs": given, "state": made, "keep": keep}

@@ -370,7 +370,8 @@ class Writer:
         others = (v, f"{v}[:1]", f"{v}[..., :1]", f"{v} * 2", f"{v}.mT", f"{v}.sum(0)", "0.5", self.pick())
         lines = [f"{v} = {made}", f"{w} = {self.chained(v, others, self.r.randrange(1, 4))}"]
         if self.r.random() < 0.3:
-            lines.insert(1, f"{v}{self.r.choice(('.relu_()', '.mul_(0.5)', ' += 1', '.tanh_()', '.add_(%s)' % others[1]))}")
+            how = self.r.choice((".relu_()", ".mul_(0.5)", " += 1", ".tanh_()", f".add_({others[1]})"))
+            lines.insert(1, v + how)
         if self.r.random() < 0.3:
             lines.append(f"{v} = {self.chained(v, others, 1)}")
         if self.r.random() < 0.4:

@@ -57,10 +57,12 @@ class Products:
     def stored(self, wanted: set[int]) -> set[int]:
         """The slots that are written to memory, of which somebody wants these."""
         found = self.slots_written & wanted
-        for step, loop in self.loops.items():
-            found.add(result_of(self.entry, step).slot) if not loop.slots_written & wanted else None
-        own = {result_of(self.entry, step).slot for step in self.loops}
-        return found | set(self.entry.outputs) - own
+        spared = {
+            result_of(self.entry, step).slot
+            for step, loop in self.loops.items()
+            if loop.slots_written & wanted  # else the product is done without its loop
+        }
+        return found | set(self.entry.outputs) - spared
 
     # -- emitting --
     def emit(self, stored: set[int]) -> None:

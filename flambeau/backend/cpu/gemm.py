@@ -169,9 +169,7 @@ def copy_kernel(name: str, memory: Type, t: Type) -> int:
 _finishes: dict[tuple, int] = {}
 
 
-def finish_kernel(
-    code: str, bias: int, raw: int, scales: _Scales, kinds: Sequence[int], wide: bool
-) -> int:
+def finish_kernel(code: str, bias: int, raw: int, scales: _Scales, kinds: Sequence[int], wide: bool) -> int:
     """Address of the function that writes tiles of this kind.
 
     bias, raw: one more than the column stride of the bias and the result, 0 without it; kinds: of the epilogue's operands
@@ -181,7 +179,14 @@ def finish_kernel(
     unit = scales.alpha == 1 and scales.beta == 1 and t.kind == "float"
     key: tuple = (code, int(bias > 0)) if code in PARTS else (code, bias, raw, unit)
     statics: dict = {"T": t, "M": PARTS.get(code) or BY_CODE[code], "BIAS": key[1], "RAW": raw, "UNIT": unit}
-    statics |= {"L": lanes_of(t), "EPILOGUE": None, "READS": (), "WRITES": (), "SCALAR_CODES": (), "WIDE": wide}
+    statics |= {
+        "L": lanes_of(t),
+        "EPILOGUE": None,
+        "READS": (),
+        "WRITES": (),
+        "SCALAR_CODES": (),
+        "WIDE": wide,
+    }
     if epilogue:
         n = len(epilogue.reads)
         reads = tuple((BY_CODE[c], kind) for (c, _), kind in zip(epilogue.reads, kinds))

@@ -133,7 +133,7 @@ def run_tiles(T, L, ROW_COUNTS, UNMASKED, frame, params, a, b, raw, k, i0, i1, j
     b_panel, b_k = params[at.b_panel], params[at.b_k]
     raw_row = params[at.raw_row]
     copy, finish = params[at.copy], params[at.finish]
-    wide = params[at.wide] != 0  # whether the rows of a tile are finished over all columns of the block at once
+    wide = params[at.wide] != 0  # whether a tile's rows are finished over all columns of the block at once
     i = i0
     while i < i1:
         left = i1 - i

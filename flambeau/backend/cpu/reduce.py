@@ -273,7 +273,9 @@ class _Again:
         self.left.remove(found)
         return found[1]
 
-    def native(self, kernel, statics: dict, parameters: list[int], n: int, chunk: int, level: int = 3) -> None:
+    def native(
+        self, kernel, statics: dict, parameters: list[int], n: int, chunk: int, level: int = 3
+    ) -> None:
         self.steps.append((native_address(kernel, statics, level), list(parameters), n, max(1, chunk)))
 
 

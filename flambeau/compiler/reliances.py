@@ -1,0 +1,181 @@
+"""What a captured call relies on: modules and their mode, tensors, optimisers and numbers that its function can reach.
+
+They are looked for in the closure and in the globals that the code names, in attributes of the program's own objects, in
+containers, in helper functions. A function that hides them better than that has its user's promise only.
+"""
+
+from __future__ import annotations
+
+import functools
+import types
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+from ..nn import Module
+from ..optim.fused import FusedGroups
+from ..optim.optimizer import Optimizer
+from ..tensor.tensor import Tensor
+
+__all__ = ["PLAIN", "Place", "Reliances", "equal"]
+
+PLAIN = (int, float, complex, bool, str, bytes)
+MOST = 20_000  # objects that are looked at
+MOST_ITEMS = 256  # of one container
+
+
+class Place(NamedTuple):
+    """Where something is found: in a table (a dict), a cell of a closure or an item of a list."""
+
+    kind: str
+    holder: Any
+    key: Any
+    value: Any
+
+    def expression(self, holder: str) -> str:
+        """Python that reads it, where the holder has this name."""
+        if self.kind == "table":
+            return f"{holder}.get({self.key!r})"
+        return (
+            f"{holder}.cell_contents"
+            if self.kind == "cell"
+            else f"({holder}[{self.key}] if len({holder}) > {self.key} else None)"
+        )
+
+    def now(self) -> Any:
+        """What is there now."""
+        try:
+            return eval(self.expression("holder"), {"holder": self.holder})
+        except ValueError:  # an empty cell
+            return None
+
+
+def equal(x: Any, y: Any) -> bool:
+    """Whether two plain values are one; of anything else only the same object will do."""
+    if x is y:
+        return True
+    if type(x) is not type(y) or type(x) not in PLAIN:
+        return False
+    return repr(x) == repr(y) if type(x) in (float, complex) else x == y  # zeros have signs
+
+
+def ours(x: Any) -> bool:
+    """Whether a class or function belongs to the library, whose insides need no looking at."""
+    return (getattr(x, "__module__", None) or "").split(".")[0] == "flambeau"
+
+
+class Reliances:
+    """Everything that a function can reach, as it is now."""
+
+    def __init__(self, function: Callable, args: tuple, kwargs: dict) -> None:
+        self.places: list[Place] = []  # of tensors, modules, optimisers, functions
+        self.numbers: list[Place] = []  # of plain values
+        self.modules: dict[int, tuple[Module, bool]] = {}
+        self.tensors: dict[int, Tensor] = {}
+        self.optimizers: dict[int, Optimizer] = {}
+        self.names: set[str] = set()  # that the code mentions
+        self._seen: dict[int, Any] = {}
+        self._waiting: list = [function, args, kwargs]
+        while self._waiting and len(self._seen) < MOST:
+            one = self._waiting.pop()
+            if id(one) not in self._seen:
+                self._seen[id(one)] = one
+                self._look_at(one)
+        self._arguments = {id(x) for x in (args, kwargs)}
+
+    def changed(self) -> str | None:
+        """The name of a number that is another one now."""
+        return next((str(one.key) for one in self.numbers if not equal(one.now(), one.value)), None)
+
+    def named_numbers(self) -> Iterator[Place]:
+        """The numbers that the code mentions by name."""
+        return (one for one in self.numbers if one.kind == "cell" or one.key in self.names)
+
+    # -- looking around --
+
+    def _look_at(self, x: Any) -> None:
+        if isinstance(x, Tensor):
+            self.tensors[id(x)] = x
+        elif isinstance(x, Module):
+            self._look_at_module(x)
+        elif isinstance(x, Optimizer):
+            self.optimizers[id(x)] = x
+            for group in x.param_groups:
+                self._waiting += group["params"]
+        elif isinstance(x, types.FunctionType):
+            self._look_at_function(x)
+        elif isinstance(x, types.MethodType):
+            self._waiting += (x.__self__, x.__func__)
+        elif isinstance(x, functools.partial):
+            self._waiting += (x.func, x.args, x.keywords)
+        elif isinstance(x, (list, tuple)):
+            if len(x) <= MOST_ITEMS:
+                for k, value in enumerate(x):
+                    self._find("item", x, k, value)
+        elif isinstance(x, dict):
+            if len(x) <= MOST_ITEMS:
+                self._look_at_table(x)
+        elif not isinstance(x, (type, types.ModuleType)) and hasattr(x, "__dict__"):
+            self._waiting.append(getattr(x, "__wrapped__", None))
+            self._look_at_table(vars(x), inside=not ours(type(x)))
+
+    def _look_at_module(self, x: Module) -> None:
+        if not ours(type(x)):
+            self._waiting.append(type(x).forward)
+        self.modules[id(x)] = (x, x.training)
+        for table in (x._parameters, x._buffers, x._modules):
+            self._look_at_table(table)
+        self._look_at_table(vars(x), inside=not ours(type(x)))
+
+    def _look_at_function(self, x: types.FunctionType) -> None:
+        if ours(x):
+            return
+        self._waiting.append(getattr(x, "__wrapped__", None))
+        for name, cell in zip(x.__code__.co_freevars, x.__closure__ or ()):
+            try:
+                self._find("cell", cell, name, cell.cell_contents)
+            except ValueError:  # empty
+                continue
+        names = set(names_in(x.__code__))
+        self.names |= names
+        for name in names & x.__globals__.keys():
+            value = x.__globals__[name]
+            self._find("table", x.__globals__, name, value)
+            if isinstance(value, types.ModuleType) and not value.__name__.startswith("flambeau"):
+                for inner in names & vars(value).keys():
+                    if isinstance(vars(value)[inner], (Tensor, Module, Optimizer)):
+                        self._find("table", vars(value), inner, vars(value)[inner])
+
+    def _look_at_table(self, table: dict, inside: bool = True) -> None:
+        for key, value in list(table.items()):
+            if type(key) in (str, int) and (inside or type(value) in PLAIN):
+                self._find("table", table, key, value)
+
+    def _find(self, kind: str, holder: Any, key: Any, value: Any) -> None:
+        """Note what is found at a place, and look into it later."""
+        if type(value) in PLAIN:
+            if kind != "item":
+                self.numbers.append(Place(kind, holder, key, value))
+        elif value is not None:
+            if isinstance(value, (Tensor, Module, Optimizer, types.FunctionType)) and not (
+                isinstance(value, types.FunctionType) and ours(value)
+            ):
+                self.places.append(Place(kind, holder, key, value))
+            self._waiting.append(value)
+
+
+def names_in(code: types.CodeType) -> Iterator[str]:
+    """The names that a piece of code mentions, with those of the functions in it."""
+    yield from code.co_names
+    for one in code.co_consts:
+        if isinstance(one, types.CodeType):
+            yield from names_in(one)
+
+
+def options_of(optimizer: Optimizer) -> list:
+    """The options of an optimiser's groups, as text: what is read anew at each step is left to `FusedGroups`."""
+    return [repr([(k, v) for k, v in group.items() if k != "params"]) for group in optimizer.param_groups]
+
+
+def is_fused(optimizer: Optimizer) -> bool:
+    """Whether an optimiser tells of numbers that may change."""
+    return isinstance(optimizer, FusedGroups)
