@@ -8,19 +8,26 @@ checks what it relies on, runs the plans, and wraps the results.
 from __future__ import annotations
 
 import struct
+import threading
+import time
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
 from ..amp.state import state as autocast
 from ..backend.cpu import recording, runtime
 from ..backend.cpu.planning import slots_written
+from ..base.device import device
+from ..base.dtype import dtype
+from ..base.layout import Size
 from ..base.mode import mode
 from ..optim.fused import FusedGroups
+from ..return_types import Structure
 from ..tensor import autograd
 from ..tensor.autograd import AccumulateGrad
 from ..tensor.plan import raise_refusal
-from ..tensor.tensor import Tensor, make
-from .reliances import PLAIN, Reliances, equal, is_fused, options_of
+from ..tensor.tensor import Tensor, make, track_view
+from .reliances import PLAIN, Reliances, equal, options_of
 
 __all__ = ["Capture", "Frozen"]
 
@@ -33,7 +40,10 @@ class Capture:
     """Watches one recorded call."""
 
     def __init__(self, function: Callable, args: tuple, kwargs: dict) -> None:
-        self.around = Reliances(function, args, kwargs)
+        self.thread = threading.get_ident()
+        given: list = []
+        flat((args, kwargs), given)
+        self.around = Reliances(function, given)
         #: gradients before the call, of the parameters that it may use
         self.known = {k: x._grad for k, x in self.around.tensors.items()}
         self.segments: list[recording.Segment] = []
@@ -43,7 +53,12 @@ class Capture:
         self.leaves: dict[int, tuple[Tensor, Any]] = {}  # with the gradient that they had before
         self.looked: str | None = None
 
-    def segment(self, at_end: bool) -> None:
+    def segment(self, at_end: bool, recording_thread: int) -> None:
+        if recording_thread != self.thread:
+            return
+        if threading.get_ident() != self.thread:
+            self.looked = "another thread uses its tensors while it runs"
+            return
         found = recording.segment()
         last = found.trace.entries[-1]
         if not (at_end or last.refuses or len(found.trace.entries) >= recording.LIMIT):
@@ -53,12 +68,13 @@ class Capture:
         self.segments.append(found)
 
     def numbers(self, count: int, source: Callable[[], tuple]) -> None:
-        """The next `count` numbers of the recording may change: `source` gives them anew."""
-        self.live.append((len(self.segments), recording.scalars_so_far(), count, source))
+        """The next `count` numbers of the recording may change: `source` gives (name, what is fixed, numbers) anew."""
+        if threading.get_ident() == self.thread:
+            self.live.append((len(self.segments), recording.scalars_so_far(), count, source))
 
     def note_leaves(self, nodes: list[AccumulateGrad]) -> None:
         """A backward pass is about to change the gradients of these leaves."""
-        for node in nodes:
+        for node in nodes if threading.get_ident() == self.thread else ():
             leaf = node._variable()
             if leaf is not None:
                 self.leaves.setdefault(id(leaf), (leaf, self.known.get(id(leaf), leaf._grad)))
@@ -76,8 +92,13 @@ class Capture:
         FusedGroups.live_numbers = None
         changed = self.around.changed()
         if changed is not None:
-            self.looked = self.looked or f"it changes the number {changed!r}"
-        made, asked = recording.counts()
+            self.looked = self.looked or f"it {changed}"
+        for key, x in self.around.tensors.items():  # without a backward pass, as `zero_grad` does
+            if x._grad is not self.known[key]:
+                self.leaves.setdefault(key, (x, self.known[key]))
+        made, asked, ran = recording.counts()
+        if ran - self.before[2] != len(self.segments):
+            self.looked = self.looked or "another thread computes while it runs"
         if made != self.before[0]:
             self.looked = self.looked or "it did something new"
         elif asked != self.before[1]:
@@ -99,9 +120,18 @@ def flat(x: Any, found: list) -> Any:
 class Frozen:
     """A captured call, ready to be repeated."""
 
-    def __init__(self, function: Callable, capture: Capture, args: tuple, kwargs: dict, result: Any):
+    def __init__(
+        self,
+        function: Callable,
+        capture: Capture,
+        args: tuple,
+        kwargs: dict,
+        result: Any,
+        root: recording.Root,
+    ) -> None:
         if capture.looked:
             raise Stays(capture.looked)
+        self.root = root  # holds the plans: the function may be reset while another thread repeats this
         self.inputs: list = []
         self.structure = flat((args, kwargs), self.inputs)
         given = {id(x) for x in self.inputs}
@@ -109,17 +139,41 @@ class Frozen:
             raise Stays("it sets gradients of its arguments")
         self.same_memory = _sharing(self.inputs)
         self.grad, self.inference, self.autocast = bool(mode.grad), mode.inference, autocast.cpu
-        self.around = Reliances(function, args, kwargs)
+        self.around = Reliances(function, self.inputs)
         self._place_arguments()
         self.steps = [self._step(k, one, capture) for k, one in enumerate(capture.segments)]
-        self.live = [(self.steps[k], first, count, source) for k, first, count, source in capture.live]
+        #: the memory of all segments but the first, where there are several
+        self.later = (
+            tuple(x for step in self.steps[1:] for x in step.outside) if len(self.steps) > 1 else None
+        )
+        self.live = [
+            (self.steps[k], first, count, source, source()[:2]) for k, first, count, source in capture.live
+        ]
         self.leaves = [
             (leaf, self._known_gradient(before), self._template(leaf._grad))
             for leaf, before in capture.leaves.values()
         ]
         outputs: list = []
         self.result_structure = flat(result, outputs)
-        self.outputs = [self._template(x) for x in outputs]
+        _refuse_unknown(self.result_structure)
+        gradients = {id(leaf._grad): leaf for leaf, *_ in self.leaves if leaf._grad is not None}
+        numbers: dict[int, int] = {}
+        self.outputs = []
+        for k, x in enumerate(outputs):
+            first = numbers.setdefault(id(x), k) if isinstance(x, Tensor) else k
+            if first != k:
+                self.outputs.append(("again", first))
+            elif id(x) in gradients:
+                self.outputs.append(("gradient", gradients[id(x)]))
+            else:
+                self.outputs.append(self._template(x, outputs[:k]))
+        #: segment, number and version of results that were written in place
+        self.versions = sorted({
+            (*where, version) for x in (*outputs, *(leaf._grad for leaf, *_ in self.leaves))
+            if isinstance(x, Tensor) and x._memory is not None
+            for kind, where, _ in [self.places.get(recording.block_address(x._memory), ("", None, 0))]
+            if kind == "result" and (version := recording.version_of(x._memory)) > 0
+        })  # fmt: skip
         self.fits = self._compile_fits()
         del self.places, self.inputs, self.around
 
@@ -179,33 +233,57 @@ class Frozen:
         )
         return True, (before._memory, before._offset, before._layout) if used or place else None
 
-    def _template(self, x: Any) -> tuple:
-        """How a repeat makes one of the results."""
+    def _template(self, x: Any, earlier: list | tuple = ()) -> tuple:
+        """How a repeat makes one of the results, behind earlier ones."""
         if not isinstance(x, Tensor):
-            return "value", x
+            for k, one in enumerate(self.inputs):
+                if one is x:
+                    return "same", k
+            if x is None or type(x) in _VALUES or x in self.around:
+                return "value", x
+            raise Stays(f"it returns a {type(x).__name__}, which may hold tensors")
         if type(x) is not Tensor or x._memory is None:
             raise Stays("its results are no plain tensors")
         node = x._node
         if node is not None and not _released(node):
             raise Stays("its results carry a graph that is still to be run backwards")
+        base = self._template_of_base(x._base, earlier)
         found = self.places.get(recording.block_address(x._memory))
         if found is None:
-            used = any(
+            if x in self.around:
+                return "value", x
+            if not any(
                 kind == "fixed" and what is x._memory for step in self.steps for kind, what, _ in step.sources
-            )
-            if not used and id(x) not in self.around.tensors:
+            ):
                 raise Stays("it returns a tensor that no recorded operator made")
-            return "value", x
+            return "fixed", x._memory, x._offset, x._layout, node, base
         kind, where, start = found
         if kind == "argument":
             if self.inputs[where] is x:
                 return "same", where
-            return kind, where, x._offset - start, x._layout, node
-        return kind, where, x._offset, x._layout, node
+            return kind, where, x._offset - start, x._layout, node, base
+        return kind, where, x._offset, x._layout, node, base
+
+    def _template_of_base(self, base: Tensor | None, earlier: list | tuple) -> tuple | None:
+        """Where a repeat finds the tensor that a result is a view of; None where nobody else has that."""
+        if base is None:
+            return None
+        for kind, tensors in (("same", self.inputs), ("again", earlier)):
+            for k, one in enumerate(tensors):
+                if one is base:
+                    return kind, k
+        return ("value", base) if base in self.around else None
 
     def _compile_fits(self) -> Callable:
         """fits(args, kwargs): the flat arguments, where everything that a repeat relies on holds, else None."""
-        scope: dict = {"flat": flat, "sharing": _sharing, "equal": equal, "mode": mode, "autocast": autocast, "options_of": options_of}
+        scope: dict = {
+            "flat": flat,
+            "sharing": _sharing,
+            "equal": equal,
+            "mode": mode,
+            "autocast": autocast,
+            "options_of": options_of,
+        }
 
         def name(x: Any) -> str:
             scope[f"v{len(scope)}"] = x
@@ -217,6 +295,8 @@ class Frozen:
         wrong = [f"bool(mode.grad) is not {self.grad}", f"mode.inference is not {name(self.inference)}",
                  f"autocast.cpu is not {name(self.autocast)}"]  # fmt: skip
         tensors = 0
+        reached = {id(x._memory) for x in self.around.tensors.values()}
+        reached |= {id(where[0]) for _, (_, where), _ in self.leaves if where is not None}
         for k, x in enumerate(self.inputs):
             lines.append(f"x{k} = given[{k}]")
             if isinstance(x, Tensor):
@@ -226,19 +306,16 @@ class Frozen:
                     f"type(x{k}) is not {name(type(x))} or x{k}._layout is not {name(x._layout)} "
                     f"or x{k}._node {is_not} None"
                 )
+                if x._memory is not None and id(x._memory) in reached:  # the plan takes the two for one
+                    wrong.append(f"x{k}._memory is not {name(x._memory)}")
             else:
                 value = name(x)
                 wrong.append(f"x{k} is not {value} and not equal(x{k}, {value})")
         if tensors > 1:
             wrong.append(f"sharing(given) != {name(self.same_memory)}")
         wrong += self._around(name)
-        for leaf, (there, memory), _ in self.leaves:
-            have = f"{name(leaf)}._grad"
-            wrong.append(f"({have} is None) is {there}")
-            if memory is not None:
-                memory, offset, layout = memory
-                wrong += [f"{have}._memory is not {name(memory)}", f"{have}._offset != {offset}",
-                          f"{have}._layout is not {name(layout)}"]  # fmt: skip
+        for leaf, (there, where), _ in self.leaves:
+            wrong += self._gradient_differs(f"{name(leaf)}._grad", there, where, name)
         lines += [f"if {one}: return None" for one in wrong] + ["return given"]
         body = "".join(f"        {line}\n" for line in lines)
         source = f"def fits(args, kwargs):\n    try:\n{body}    except ValueError:  # an empty cell\n        return None\n"
@@ -255,47 +332,99 @@ class Frozen:
             same = f" and not equal({have}, {value})" if type(one.value) in PLAIN else ""
             wrong.append(f"{have} is not {value}{same}")
         for module, training in around.modules.values():
-            wrong.append(f"{name(module)}.training is not {name(training)}")
-        for key, x in around.tensors.items():
-            if key not in given:
-                one, is_not = name(x), "is not" if x._node is None else "is"
-                wrong += [f"{one}._memory is not {name(x._memory)}", f"{one}._layout is not {name(x._layout)}",
-                          f"{one}._offset != {x._offset}", f"{one}._node {is_not} None"]  # fmt: skip
+            one = name(module)
+            wrong += [
+                f"{one}.training is not {name(training)}",
+                f"{one}._has_hooks is not {name(module._has_hooks)}",
+            ]
+            if module._parameters:
+                wrong.append(f"len({one}._parameters) != {len(module._parameters)}")
+            if module._modules:
+                wrong.append(f"len({one}._modules) != {len(module._modules)}")
+        stepped = set()
         for optimizer in around.optimizers.values():
-            one = name(optimizer)
-            if is_fused(optimizer):
-                wrong.append(f"{one}.state is not {name(optimizer.state)}")
-                wrong.append(f"{one}.state.stamp != {getattr(optimizer.state, 'stamp', None)}")
-            else:
+            one, groups = name(optimizer), optimizer.param_groups
+            wrong += [
+                f"len({one}.param_groups) != {len(groups)}",
+                f"{one}.state is not {name(optimizer.state)}",
+            ]
+            if hasattr(optimizer.state, "stamp"):
+                wrong.append(f"{one}.state.stamp != {optimizer.state.stamp}")
+            if not isinstance(optimizer, FusedGroups):
                 wrong.append(f"options_of({one}) != {name(options_of(optimizer))}")
+            stepped.update(id(p) for group in groups for p in group["params"])
+        changed = {id(leaf) for leaf, *_ in self.leaves}
+        for key, x in around.tensors.items():
+            one = name(x)
+            if key not in given:
+                wrong += [f"{one}._memory is not {name(x._memory)}", f"{one}._layout is not {name(x._layout)}",
+                          f"{one}._offset != {x._offset}", f"{one}._node is not {name(x._node)}"]  # fmt: skip
+                if x._node is not None:
+                    wrong.append(f"{one}._node.extra is not {name(x._node.extra)}")  # hooks
+            there, where = self._known_gradient(x._grad)
+            if key not in changed and (where is not None or key in stepped):
+                wrong += self._gradient_differs(f"{one}._grad", there, where, name)
+        return wrong
+
+    def _gradient_differs(self, have: str, there: bool, where: tuple | None, name: Callable) -> list[str]:
+        """Conditions under which a gradient is not what it was before the call."""
+        wrong = [f"({have} is None) is {there}"]
+        if where is not None:
+            memory, offset, layout = where
+            wrong += [f"{have}._memory is not {name(memory)}", f"{have}._offset != {offset}",
+                      f"{have}._layout is not {name(layout)}"]  # fmt: skip
         return wrong
 
     # -- running --
 
     def repeat(self, given: list) -> tuple[bool, Any]:
         """(whether it ran, result): False, before anything ran, where the arguments share memory in a new way."""
-        for step, first, count, source in self.live:
+        for step, first, count, source, fixed in self.live:
             kinds = step.kinds[first : first + count]
-            data = struct.pack("".join("q" if k else "d" for k in kinds), *source()[:count])
+            *now, numbers = source()
+            if (*now,) != fixed:
+                return False, None
+            data = struct.pack("".join("q" if k else "d" for k in kinds), *numbers[:count])
             recording.write_bytes(step.scalars + 8 * first, data)
         results: list = []
-        for step in self.steps[1:]:  # nothing may run before it is clear that all can
-            if runtime.repeat(step.words, step.outside, True) is None:
+        if self.later is None:
+            if self.steps and not self._run(self.steps[0], given, results):
                 return False, None
-        for number, step in enumerate(self.steps):
-            outside = step.outside if step.whole else self._outside(step, given, results)
-            found = runtime.repeat(step.words, outside)
-            if found is None:
-                assert number == 0, "the other segments were looked at before"
+        else:
+            if not runtime.repeat(None, self.later, True):  # nothing may run before it is clear that all can
                 return False, None
-            if found is False:
-                raise_refusal(step.last)
-            results.append(found)
+            try:
+                if not self._run(self.steps[0], given, results):
+                    return False, None
+                for step in self.steps[1:]:
+                    while not self._run(step, given, results):
+                        time.sleep(0.00005)  # another thread runs a plan
+            finally:
+                recording.give_back()
+        for number, k, version in self.versions:
+            recording.set_version(results[number][k], version)
         for leaf, _, template in self.leaves:
             leaf._grad = _made(template, given, results)
         if self.result_structure is None:
             return True, _made(self.outputs[0], given, results)
-        return True, _rebuilt(self.result_structure, iter([_made(t, given, results) for t in self.outputs]))
+        made: list = []
+        for template in self.outputs:
+            made.append(
+                made[template[1]] if template[0] == "again" else _made(template, given, results, made)
+            )
+        return True, _rebuilt(self.result_structure, iter(made))
+
+    def _run(self, step: Any, given: list, results: list) -> bool:
+        """Run a segment; False where it cannot run now, or not with this memory."""
+        found = runtime.repeat(
+            step.words, step.outside if step.whole else self._outside(step, given, results)
+        )
+        if found is None:
+            return False
+        if found is False:
+            raise_refusal(step.last)
+        results.append(found)
+        return True
 
     @staticmethod
     def _outside(step: Any, given: list, results: list) -> tuple:
@@ -344,18 +473,44 @@ def _released(node: Any) -> bool:
     return ran  # nothing tells this of a graph that saves nothing, such as one of views
 
 
-def _made(template: tuple, given: list, results: list) -> Any:
+def _made(template: tuple, given: list, results: list, made: list | tuple = ()) -> Any:
     kind, where, *rest = template
     if kind == "value":
         return where
     if kind == "same":
         return given[where]
-    start, layout, node = rest
+    if kind == "gradient":
+        return where._grad
+    start, layout, node, base = rest
     if kind == "argument":
-        return make(given[where]._memory, layout, given[where]._offset + start)
-    made = make(results[where[0]][where[1]], layout, start)
-    made._node = node
-    return made
+        found = make(given[where]._memory, layout, given[where]._offset + start)
+    elif kind == "fixed":
+        found = make(where, layout, start)
+    else:
+        found = make(results[where[0]][where[1]], layout, start)
+    found._node = node
+    if base is not None:
+        kind, where = base
+        found._base = source = given[where] if kind == "same" else made[where] if kind == "again" else where
+        if mode.grad:
+            track_view(source, found)
+    return found
+
+
+#: containers that can be made anew from their parts
+_CONTAINERS = (tuple, list, dict, OrderedDict, Size)
+_VALUES = (*PLAIN, dtype, device)
+
+
+def _refuse_unknown(structure: Any) -> None:
+    """Stop where a result is made of containers that are not known."""
+    if structure is None:
+        return
+    kind, inside = structure
+    if kind not in _CONTAINERS and not issubclass(kind, Structure) and not hasattr(kind, "_make"):
+        raise Stays(f"it returns a {kind.__name__}")
+    for one in inside:
+        _refuse_unknown(one[1] if issubclass(kind, dict) else one)
 
 
 def _rebuilt(structure: Any, leaves: Any) -> Any:
@@ -365,4 +520,4 @@ def _rebuilt(structure: Any, leaves: Any) -> Any:
     if issubclass(kind, dict):
         return kind((k, _rebuilt(s, leaves)) for k, s in inside)
     parts = [_rebuilt(s, leaves) for s in inside]
-    return kind(*parts) if hasattr(kind, "_fields") else kind(parts)
+    return kind(*parts) if hasattr(kind, "_make") else kind(parts)

@@ -21,7 +21,9 @@ from ..tensor.gradients import RUNNER
 __all__ = ["CompiledFunction", "compile", "reset"]
 
 MOST_FROZEN = 8  # captured calls of one function
-MOST_PLANS = 1024  # plans of one function after which it is looked at whether they are of use: see `_look_at_plans`
+MOST_PLANS = (
+    1024  # plans of one function after which it is looked at whether they are of use: see `_look_at_plans`
+)
 KEPT_PLANS = 8192  # plans that are kept, before all are forgotten
 
 
@@ -108,12 +110,24 @@ class CompiledFunction:
         self._calls += 1
         if self._calls < 3 or len(self._frozen) >= MOST_FROZEN or self._recording.active():
             return self._call_recorded(*args, **kwargs)
+        return self._capture(args, kwargs)
+
+    def _capture(self, args: tuple, kwargs: dict) -> Any:
+        """A recorded call that is watched, to be repeated later."""
         from .frozen import Capture, Frozen, Stays
 
-        with Capture(self._function, args, kwargs) as capture:
-            result = self._call_recorded(*args, **kwargs)
+        capture, root = Capture(self._function, args, kwargs), self._root
+        if self._plain or not self._begin(root):  # another thread records: there would be nothing to watch
+            return self._function(*args, **kwargs)
+        with capture:
+            try:
+                result = self._function(*args, **kwargs)
+            finally:
+                self._end(root)
+        if mode.grad:
+            RUNNER[0] = self._walk
         try:
-            self._frozen.insert(0, Frozen(self._function, capture, args, kwargs, result))
+            self._frozen.insert(0, Frozen(self._function, capture, args, kwargs, result, root))
         except Stays as reason:
             self._stay(str(reason))
         return result

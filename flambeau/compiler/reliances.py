@@ -6,13 +6,13 @@ containers, in helper functions. A function that hides them better than that has
 
 from __future__ import annotations
 
+import dis
 import functools
 import types
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from ..nn import Module
-from ..optim.fused import FusedGroups
 from ..optim.optimizer import Optimizer
 from ..tensor.tensor import Tensor
 
@@ -24,7 +24,7 @@ MOST_ITEMS = 256  # of one container
 
 
 class Place(NamedTuple):
-    """Where something is found: in a table (a dict), a cell of a closure or an item of a list."""
+    """Where something is found: in a table (a dict), a cell of a closure, an item of a list, an attribute."""
 
     kind: str
     holder: Any
@@ -33,6 +33,8 @@ class Place(NamedTuple):
 
     def expression(self, holder: str) -> str:
         """Python that reads it, where the holder has this name."""
+        if self.kind == "attribute":
+            return f"getattr({holder}, {self.key!r}, None)"
         if self.kind == "table":
             return f"{holder}.get({self.key!r})"
         return (
@@ -66,29 +68,41 @@ def ours(x: Any) -> bool:
 class Reliances:
     """Everything that a function can reach, as it is now."""
 
-    def __init__(self, function: Callable, args: tuple, kwargs: dict) -> None:
+    def __init__(self, function: Callable, given: list) -> None:
         self.places: list[Place] = []  # of tensors, modules, optimisers, functions
         self.numbers: list[Place] = []  # of plain values
         self.modules: dict[int, tuple[Module, bool]] = {}
         self.tensors: dict[int, Tensor] = {}
         self.optimizers: dict[int, Optimizer] = {}
         self.names: set[str] = set()  # that the code mentions
+        self._layers: set[int] = set()  # attributes of the library's modules
         self._seen: dict[int, Any] = {}
-        self._waiting: list = [function, args, kwargs]
+        self._waiting: list = [function, *(x for x in given if not isinstance(x, Tensor))]
         while self._waiting and len(self._seen) < MOST:
             one = self._waiting.pop()
             if id(one) not in self._seen:
                 self._seen[id(one)] = one
                 self._look_at(one)
-        self._arguments = {id(x) for x in (args, kwargs)}
+
+    def __contains__(self, x: object) -> bool:
+        return id(x) in self._seen
 
     def changed(self) -> str | None:
-        """The name of a number that is another one now."""
-        return next((str(one.key) for one in self.numbers if not equal(one.now(), one.value)), None)
+        """What was changed since this was made, in words."""
+        for one in self.numbers:
+            if not equal(one.now(), one.value):
+                return f"changes the number {one.key!r}"
+        return next((f"replaces {one.key!r}" for one in self.places if one.now() is not one.value), None)
 
     def named_numbers(self) -> Iterator[Place]:
-        """The numbers that the code mentions by name."""
-        return (one for one in self.numbers if one.kind == "cell" or one.key in self.names)
+        """The numbers that the code mentions by name, and those of the library's layers, such as the rate of a dropout."""
+        return (
+            one
+            for one in self.numbers
+            if one.kind == "cell"
+            or one.key in self.names
+            or (type(one.value) is float and id(one.holder) in self._layers)
+        )
 
     # -- looking around --
 
@@ -116,11 +130,24 @@ class Reliances:
                 self._look_at_table(x)
         elif not isinstance(x, (type, types.ModuleType)) and hasattr(x, "__dict__"):
             self._waiting.append(getattr(x, "__wrapped__", None))
-            self._look_at_table(vars(x), inside=not ours(type(x)))
+            if not type(x).__module__.startswith("flambeau.compiler"):
+                self._look_at_table(vars(x), inside=not ours(type(x)))
+                self._look_at_class(x)
+
+    def _look_at_class(self, x: Any) -> None:
+        """Numbers that an object has from its classes."""
+        for kind in type(x).__mro__:
+            if not ours(kind) and kind.__module__ != "builtins":
+                for key, value in list(vars(kind).items()):
+                    if type(value) in PLAIN and not key.startswith("__") and key not in vars(x):
+                        self.numbers.append(Place("attribute", x, key, getattr(x, key, None)))
 
     def _look_at_module(self, x: Module) -> None:
-        if not ours(type(x)):
+        if ours(type(x)):
+            self._layers.add(id(vars(x)))
+        else:
             self._waiting.append(type(x).forward)
+            self._look_at_class(x)
         self.modules[id(x)] = (x, x.training)
         for table in (x._parameters, x._buffers, x._modules):
             self._look_at_table(table)
@@ -135,9 +162,9 @@ class Reliances:
                 self._find("cell", cell, name, cell.cell_contents)
             except ValueError:  # empty
                 continue
-        names = set(names_in(x.__code__))
+        names, of_globals = names_in(x.__code__)
         self.names |= names
-        for name in names & x.__globals__.keys():
+        for name in of_globals & x.__globals__.keys():
             value = x.__globals__[name]
             self._find("table", x.__globals__, name, value)
             if isinstance(value, types.ModuleType) and not value.__name__.startswith("flambeau"):
@@ -163,19 +190,20 @@ class Reliances:
             self._waiting.append(value)
 
 
-def names_in(code: types.CodeType) -> Iterator[str]:
-    """The names that a piece of code mentions, with those of the functions in it."""
-    yield from code.co_names
-    for one in code.co_consts:
-        if isinstance(one, types.CodeType):
-            yield from names_in(one)
+def names_in(code: types.CodeType) -> tuple[set[str], set[str]]:
+    """All names that a piece of code and the functions in it mention; those of globals."""
+    every, of_globals, waiting = set(), set(), [code]
+    while waiting:
+        one = waiting.pop()
+        every.update(one.co_names)
+        of_globals.update(found.argval for found in dis.get_instructions(one) if found.opname in _GLOBAL)
+        waiting += [x for x in one.co_consts if isinstance(x, types.CodeType)]
+    return every, of_globals
+
+
+_GLOBAL = ("LOAD_GLOBAL", "STORE_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS")
 
 
 def options_of(optimizer: Optimizer) -> list:
     """The options of an optimiser's groups, as text: what is read anew at each step is left to `FusedGroups`."""
     return [repr([(k, v) for k, v in group.items() if k != "params"]) for group in optimizer.param_groups]
-
-
-def is_fused(optimizer: Optimizer) -> bool:
-    """Whether an optimiser tells of numbers that may change."""
-    return isinstance(optimizer, FusedGroups)

@@ -92,7 +92,7 @@ class FusedGroups(GroupOptimizer):
     step with momentum, and by the tests.
     """
 
-    #: told, while a call is captured, of numbers that may change: live_numbers(count, where they come from)
+    #: told, while a call is captured, of numbers that may change: live_numbers(count, where they come from with what is fixed)
     live_numbers: Any = None
 
     def _forget_plans(self) -> None:
@@ -130,7 +130,7 @@ class FusedGroups(GroupOptimizer):
         live = FusedGroups.live_numbers
         for batch, flat in zip(plan.batches, gradients):
             if live is not None:
-                live(len(numbers), lambda: self._native_step(group)[2])
+                live(len(numbers), lambda: self._native_step(group))
             fixed = batch.fixed
             arguments = [fixed[0], 0, tuple(flat), 0]
             for state in fixed[1:]:

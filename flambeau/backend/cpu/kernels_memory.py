@@ -217,7 +217,7 @@ def out_of_memory(nbytes: i64):
 
 @apart
 @native
-def refuse_inference(word: i64):
+def refuse(word: i64):
     """Raise RuntimeError with the text whose address is a word of `pool`."""
     pool = global_array("pool", i64, 16)
     kind = symbol("PyExc_RuntimeError", OBJECT)

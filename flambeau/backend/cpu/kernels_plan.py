@@ -26,6 +26,7 @@ from .native import apart, bitcast, call_c, copy_bytes, fill_bytes, local, nativ
 from .types import i32, i64, void
 
 STEP = 5
+REPEATING = 2  # in place of a recording thread: one that repeats several plans
 
 
 @apart
@@ -247,6 +248,8 @@ def py_run_recorded(self: OBJECT, args: OBJECTS, nargs: i64) -> OBJECT:
     if recorder[5] == 0:
         forget_recording(recorder[2])
         return call_c("PyBool_FromLong", OBJECT, i64(1))
+    if recorder[10] != 0:  # another thread runs it: the caller waits
+        return none_object()
     plan = find_plan()
     if bitcast(plan, i64) == 0:
         return none_object()
@@ -271,8 +274,13 @@ def py_begin(self: OBJECT, args: OBJECTS, nargs: i64) -> OBJECT:
 
 @native
 def py_end(self: OBJECT, args: OBJECTS, nargs: i64) -> OBJECT:
-    """end_recording() -> True when what was recorded ran and recording ended, None when no plan is known"""
+    """end_recording() -> True when what was recorded ran and recording ended, None when no plan is known
+
+    None, too, while another thread runs what was recorded, or makes a plan for it: the caller waits.
+    """
     recorder = recorder_words()
+    if recorder[10] != 0 or recorder[0] != call_c("pthread_self", i64):
+        return none_object()
     done = i64(1)
     if recorder[5] == 0:
         forget_recording(recorder[2])
@@ -319,17 +327,19 @@ def take_outside(words: WORD, outside: OBJECT) -> i64:
 def py_repeat(self: OBJECT, args: OBJECTS, nargs: i64) -> OBJECT:
     """repeat(words, outside) -> tuple of the kept memories; None where it cannot be repeated, False when refused
 
-    repeat(words, outside, True) only looks whether this outside memory may be used.
+    repeat(None, outside, True) only looks whether this outside memory may be used; then no thread may record until it is
+    said that all has been repeated (`recording.give_back`).
     """
     recorder = recorder_words()
     null = bitcast(i64(0), OBJECT)
-    if recorder[0] != 0 or recorder[10] != 0:
+    if recorder[10] != 0 or (recorder[0] != 0 and (nargs > 2 or recorder[0] != REPEATING)):
         return none_object()
     if nargs > 2:
         for k in range(call_c("PyTuple_Size", i64, args[1]) // 2):
             one = block_of(call_c("PyTuple_GetItem", OBJECT, args[1], 2 * k))
             if one[0] == 0 or one[5] != 0 or one[3] == FOREIGN:
                 return none_object()
+        recorder[0] = REPEATING
         return call_c("PyBool_FromLong", OBJECT, i64(1))
     words = bitcast(block_of(args[0])[0], WORD)
     count, n_out, n_kept, n_scalar = words[1], words[2], words[3], words[4]

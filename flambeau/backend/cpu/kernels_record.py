@@ -41,7 +41,7 @@ from .kernels_memory import (
     none_object,
     out_of_memory,
     recorder_words,
-    refuse_inference,
+    refuse,
     results_of,
 )
 from .native import apart, bitcast, call_c, local, native, symbol
@@ -78,6 +78,17 @@ def touched(block: WORD) -> i64:
 
 @apart
 @native
+def settled(block: WORD) -> i64:
+    """Run what was recorded before a block is used; 0 with an exception set when that failed, or gave it no data."""
+    done = settle()
+    if done != 0 and block[0] == 0 and block[3] == PENDING:
+        refuse(i64(10))
+        done = i64(0)
+    return done
+
+
+@apart
+@native
 def room_for(words: i64, address: i64, have: i64, need: i64):
     """Grow the array whose address and room (in elements of so many words) stand in two words of the recorder."""
     recorder = recorder_words()
@@ -100,7 +111,7 @@ def slot_of(capsule: OBJECT, offset: i64, written: i64) -> i64:
         ok = i64(1)
         if written != 0 and block[2] < 0:
             if first_version() == 0:
-                refuse_inference(i64(9))
+                refuse(i64(9))
                 ok = i64(0)
         if ok != 0:
             if (block[7] >> 24) == recorder[1]:

@@ -20,6 +20,7 @@ from .kernels_memory import (
     HEADER,
     OBJECT,
     OBJECTS,
+    PENDING,
     WORD,
     block_free,
     block_new,
@@ -35,11 +36,11 @@ from .kernels_memory import (
     pool_release,
     pool_words,
     recorder_words,
-    refuse_inference,
+    refuse,
     results_of,
 )
 from .kernels_plan import drop_arena, py_begin, py_end, py_repeat, py_run_recorded
-from .kernels_record import bump_versions, record, settle, touched
+from .kernels_record import bump_versions, record, settle, settled, touched
 from .kernels_team import run_chunks, seat_words, team_run, team_wake, team_words, worker
 from .native import apart, bitcast, call_c, copy_bytes, local, native, symbol
 from .types import f32, f64, i32, i64, ptr, u8, void
@@ -85,12 +86,12 @@ def launch(self: OBJECT, args: OBJECTS, nargs: i64) -> OBJECT:
             if bitcast(block, i64) == 0:
                 return null
             if touched(block) != 0:
-                if settle() == 0:
+                if settled(block) == 0:
                     return null
             place[i] = block[0] + call_c("PyLong_AsLongLong", i64, args[2 * i + 1])
             if block[2] < 0 and ((p[6] >> i) & 1) != 0:
                 if first_version() == 0:
-                    refuse_inference(i64(9))
+                    refuse(i64(9))
                     return null
     for i in range(n_out):
         block = block_new(sizes[i])
@@ -117,7 +118,7 @@ def launch(self: OBJECT, args: OBJECTS, nargs: i64) -> OBJECT:
                         failed = True
                         break
                     if touched(one) != 0:
-                        if settle() == 0:
+                        if settled(one) == 0:
                             failed = True
                             break
                     move = call_c(
@@ -231,6 +232,8 @@ def reachable(block: WORD) -> i64:
     """Run what was recorded about a block before its bytes are read; 0 where that failed (the error is set)."""
     recorder = recorder_words()
     recorder[19] += 1
+    if block[0] == 0 and block[3] == PENDING:
+        return settled(block)
     if (recorder[5] != 0 or recorder[10] != 0) and (block[3] == FOREIGN or touched(block) != 0):
         return settle()
     return i64(1)
@@ -377,7 +380,7 @@ def py_version(self: OBJECT, args: OBJECTS, nargs: i64) -> OBJECT:
         return call_c("PyLong_FromLongLong", OBJECT, i64(0))
     count = block[2]
     if count < 0:
-        refuse_inference(i64(7))
+        refuse(i64(7))
         return bitcast(i64(0), OBJECT)
     return call_c("PyLong_FromLongLong", OBJECT, count)
 

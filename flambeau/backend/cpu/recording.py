@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from . import jit, runtime
 from .kernels_memory import FOREIGN
-from .kernels_plan import STEP
+from .kernels_plan import REPEATING, STEP
 from .kernels_record import ENTRY
 
 _words = runtime.recorder
@@ -176,7 +176,7 @@ def begin(root: Root) -> bool:
 def end(root: Root) -> None:
     """Run what was recorded since `begin(root)`, and record no more."""
     if WATCHER[0] is None and runtime.end_recording() is not None:  # another thread may record from here on
-        if _holder[0] is root:
+        if _holder[0] is root and _words[0] == 0:
             _holder[0] = None
         return
     try:
@@ -184,36 +184,63 @@ def end(root: Root) -> None:
             settle(at_end=True)
         elif _words[3]:
             runtime.run_recorded()
+    except BaseException:  # an interrupt while a plan was made, say: results must not be lost
+        settle(at_end=True)
+        raise
     finally:
+        if _words[5]:  # no plan could be made: what was recorded is lost, the next recording is not
+            _words[5] = 0
+            runtime.run_recorded()
         _holder[0] = None
         _words[0] = 0
 
 
 def settle(at_end: bool = False) -> None:
-    """Run what was recorded. Another thread than the recording one waits while that runs."""
-    own = threading.get_ident()
-    while _words[10] not in (0, own) or (_words[0] == _BUSY and _planning[0] != own):
-        time.sleep(0.00005)
-    if _words[0] == _BUSY or _words[0] == 0 or _words[5] == 0:
-        return
-    if WATCHER[0] is not None:
-        WATCHER[0].segment(at_end)
-    while runtime.run_recorded() is None:  # once more where a result died while the plan for it was made
-        owner, _words[0], _planning[0] = _words[0], _BUSY, own
-        try:
-            attach(*_trace())
-        finally:
-            _words[0] = owner
+    """Run what was recorded. Whoever else asks for that meanwhile waits: the recording thread, or another one."""
+    own, told = threading.get_ident(), False
+    while True:
+        while _words[10] not in (0, own) or (_words[0] == _BUSY and _planning[0] != own):
+            time.sleep(0.00005)
+        if _words[0] in (0, _BUSY) or _words[5] == 0:
+            return
+        told = told or WATCHER[0] is None
+        if told and runtime.run_recorded() is not None:
+            return
+        with _preparing:
+            if _words[10] != 0 or _words[0] in (0, _BUSY) or _words[5] == 0:
+                continue  # another thread was faster
+            owner, _words[0], _planning[0] = _words[0], _BUSY, own
+            try:
+                if told:  # there is no plan; once more where a result dies while it is made
+                    attach(*_trace())
+                else:
+                    told = True
+                    WATCHER[0].segment(at_end, owner)
+            finally:
+                _words[0] = owner
 
 
-#: what is told of every settling, with `segment(at_end)`, before it runs
+_preparing = threading.RLock()
+#: what is told of every settling, with `segment(at_end, recording thread)`, before it runs
 WATCHER: list = [None]
 _planning = [0]
 _settle = settle  # the recorder holds the address of this function
 _words[11] = id(_settle)
+
+
+def _after_fork() -> None:
+    """In a child process, what another thread of the parent recorded or ran will never be done."""
+    global _preparing
+    _preparing = threading.RLock()
+    if not active():
+        _words[0] = _words[5] = _words[10] = 0
+        runtime.run_recorded()  # forgets
+
+
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=lambda: settle() if _words[0] == threading.get_ident() else None,
-                        after_in_child=lambda: _words.__setitem__(0, _words[0] if active() else 0))  # fmt: skip
+    os.register_at_fork(
+        before=lambda: settle() if _words[0] == threading.get_ident() else None, after_in_child=_after_fork
+    )
 
 
 class Segment(NamedTuple):
@@ -258,14 +285,30 @@ _pointer = ctypes.pythonapi.PyCapsule_GetPointer
 _pointer.restype, _pointer.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
 
 
+def give_back() -> None:
+    """Let threads record again, after several plans were repeated without one between them."""
+    if _words[0] == REPEATING:
+        _words[0] = 0
+
+
+def version_of(memory: object) -> int:
+    """How often the memory that a capsule stands for was written in place; negative in inference mode."""
+    return _read(block_address(memory), 3)[2]
+
+
+def set_version(memory: object, version: int) -> None:
+    """Let memory count so many writes in place."""
+    _write(block_address(memory), 2, version)
+
+
 def write_bytes(address: int, data: bytes) -> None:
     """Write into native memory."""
     ctypes.memmove(address, data, len(data))
 
 
-def counts() -> tuple[int, int]:
-    """How many entries were made, and how many addresses asked for, so far."""
-    return _words[12], _words[19]
+def counts() -> tuple[int, int, int]:
+    """How many entries were made, addresses asked for, and plans run, so far."""
+    return _words[12], _words[19], _words[15]
 
 
 def scalars_so_far() -> int:
@@ -365,9 +408,9 @@ def attach(trace: Trace, last: int) -> None:
     words[10] = plan.arena_bytes
     words[18] = int(any(n > chunk for _, _, n, chunk, _ in plan.steps) or len(plan.steps) > 64)
     memory = runtime.words(words)
-    _write(last, 4, runtime.address(memory))
     assert len(plan.steps[0]) == STEP if plan.steps else True
     known, made = _holder[0].plans, Attached(plan, trace, memory, keep, following)
+    known.append(made)  # before anything points to it: an interrupt may come at any line
+    _write(last, 4, runtime.address(memory))
     if LOG:
-        LOG[0](made, known)
-    known.append(made)
+        LOG[0](made, known[:-1])

@@ -109,7 +109,8 @@ NOT_WRITTEN = (
     "Inplace update to inference tensor outside InferenceMode is not allowed.You can make a clone to get a normal tensor "
     "before doing inplace update.See https://github.com/pytorch/rfcs/pull/17 for more details."
 )
-_pool[6], _pool[7], _pool[9] = id(OutOfMemoryError), id(_NOT_SAVED), id(NOT_WRITTEN)
+_LOST = "This tensor has no data: what was to compute it in a compiled function was interrupted by an error. Compute it again."
+_pool[6], _pool[7], _pool[9], _pool[10] = id(OutOfMemoryError), id(_NOT_SAVED), id(NOT_WRITTEN), id(_LOST)
 
 #: address of run_chunks(fn, frame, params, n, chunk), for kernels that split their own work
 team_run_address = _addresses["team_run"]

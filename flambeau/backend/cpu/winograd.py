@@ -478,7 +478,9 @@ def convolve(
             "out_height": g.out_height, "out_width": g.out_width, "bias": -1 if bias is None else bias,
             "apart": apart(g.rows, columns),
         }  # fmt: skip
-        call.native(results_from_points, {"CLOSE": closes_up()}, RESULT.block(words) + lanes_used(g), g.rows, 1)
+        call.native(
+            results_from_points, {"CLOSE": closes_up()}, RESULT.block(words) + lanes_used(g), g.rows, 1
+        )
 
 
 def weight_gradient(call, g: Geometry, source: Planes, grad: Planes, out: int) -> None:
