@@ -81,7 +81,7 @@ def test_the_same_values(function):
             assert torch.equal(a, b)
 
 
-@pytest.mark.parametrize("function, left_out", [(twice, ["exp", "sum"]), (products, ["matmul", "tanh"]), (rows, []),
+@pytest.mark.parametrize(("function", "left_out"), [(twice, ["exp", "sum"]), (products, ["matmul", "tanh"]), (rows, []),
                                                 (written_between, []), (written_result, []), (both_kept, []),
                                                 (other_type, [])])  # fmt: skip
 def test_what_is_left_out(function, left_out):
