@@ -187,12 +187,13 @@ def _record_several(op: Operator, optional: set[str]) -> list[str]:
     saved, versions = [], []
     for name in op.saved_inputs:
         test = _saving_test(op, name, nodes)
-        saved.append(f"({name}{test}), " if test else f"{name}, ")
-        versions.append(where_there(name, f"version({name}._memory)", "0") + ", ")
+        saved.append(f"({name}{test} None), " if test else f"{name}, ")
+        version = where_there(name, f"version({name}._memory)", "0")
+        versions.append(f"({version}{test} 0), " if test else f"{version}, ")
     for name in op.saved_results:
         one = f"results[{int(name.removeprefix('result') or 0)}]"
         test = _saving_test(op, name, nodes)
-        saved.append(f"(alias({one}){test}), " if test else f"alias({one}), ")
+        saved.append(f"(alias({one}){test} None), " if test else f"alias({one}), ")
         versions.append(f"version({one}._memory), ")
     lines = [
         "if plan.lone:",
@@ -306,11 +307,11 @@ def _record(op: Operator, nodes: dict[str, str], absent, numbers) -> list[str]:
             versions.append("0")
         else:
             test = _saving_test(op, name, nodes)
-            saved.append(f"({name}{test})" if test else name)
-            versions.append(f"version({name}._memory)")
+            saved.append(f"({name}{test} None)" if test else name)
+            versions.append(f"(version({name}._memory){test} 0)" if test else f"version({name}._memory)")
     for name in op.saved_results:
         test = _saving_test(op, name, nodes)
-        saved.append(f"(alias(result){test})" if test else "alias(result)")
+        saved.append(f"(alias(result){test} None)" if test else "alias(result)")
         versions.append("version(memory)" if op.kind != "View" else "version(result._memory)")
     plain = "".join(f"{n}, " for n in op.plain)
     return [
@@ -330,13 +331,13 @@ def _record(op: Operator, nodes: dict[str, str], absent, numbers) -> list[str]:
 
 
 def _saving_test(op: Operator, name: str, nodes: dict[str, str]) -> str:
-    """Condition under which a saved value is needed, as an `if` expression's tail; empty when it always is."""
+    """Condition under which a saved value is needed, as ` if condition else`; empty when it always is."""
     wanted = [nodes[t] for t in op.saved_for[name] if t in nodes]
     if len(wanted) == len(nodes):
         return ""
     if not wanted:
-        return " if False else None"
-    return f" if {' or '.join(f'{w} is not None' for w in wanted)} else None"
+        return " if False else"
+    return f" if {' or '.join(f'{w} is not None' for w in wanted)} else"
 
 
 def _source_inplace(op: Operator) -> str:

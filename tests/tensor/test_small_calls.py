@@ -276,3 +276,14 @@ def test_subclasses_and_modes_still_see_their_calls():
 def test_second_derivative_of_softmax(function):
     x = torch.randn(3, 4, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradgradcheck(lambda x: function(x, dim=1), x)
+
+
+def test_an_inference_tensor_is_refused_only_where_it_is_saved():
+    with torch.inference_mode():
+        other, counts = torch.ones(3), torch.ones(3, dtype=torch.int64)
+    x = torch.ones(3, requires_grad=True)
+    for _ in range(3):  # the first call of a kind goes another way than those after it
+        assert (x + other).requires_grad
+        assert torch.hypot(counts, x).requires_grad  # the gradient of x needs x and the result
+        with pytest.raises(RuntimeError, match="Inference tensors cannot be saved for backward"):
+            x * other
