@@ -93,7 +93,7 @@ def softmax_rows(frame: WORD, params: WORD, begin: i64, end: i64):
             for i in independent(0, n):
                 y[i] = EXP((x[i] - safe,))[0] * scale
         else:
-            for i in range(n):
+            for i in independent(0, n):
                 e = EXP((x[i] - safe,))[0]
                 y[i] = e
                 total = add_any(total, e)
