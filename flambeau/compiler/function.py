@@ -21,9 +21,7 @@ from ..tensor.gradients import RUNNER
 __all__ = ["CompiledFunction", "compile", "reset"]
 
 MOST_FROZEN = 8  # captured calls of one function
-MOST_PLANS = (
-    1024  # plans of one function after which it is looked at whether they are of use: see `_look_at_plans`
-)
+MOST_PLANS = 1024  # plans of one function after which `_look_at_plans` asks whether they are of use
 KEPT_PLANS = 8192  # plans that are kept, before all are forgotten
 
 

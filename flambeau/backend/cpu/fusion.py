@@ -285,16 +285,15 @@ def fuse(nodes: list, seen: set[int]) -> list:
             joined = partner(found, at, readers)
             if joined is None:
                 break
-            place, merged, moves_down = joined
-            del found[at]
-            if moves_down:
-                del found[place]
-                at -= 1
-                found.insert(at, merged)
-            else:
-                at = place
-                found[at] = merged
+            at = put_one_for_two(found, at, *joined)
     return found
+
+
+def put_one_for_two(found: list, at: int, place: int, node: object, moves_down: bool) -> int:
+    """Let a node stand for those at two places, where the later one is or the earlier; gives its place."""
+    found[at if moves_down else place] = node
+    del found[place if moves_down else at]
+    return at - 1 if moves_down else place
 
 
 def partner(found: list, at: int, readers: dict[int, int]):

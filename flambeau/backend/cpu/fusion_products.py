@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from ...ir.expr import Expr, leaf
 from . import fusion
 from .emit import ScalarFunction
-from .fusion import Access, Loop, Program, depends, size_of
+from .fusion import Access, Loop, Program, depends, put_one_for_two, size_of
 from .gemm import Epilogue, Known, Operand
 from .kernels_runtime import FIRST
 from .pointwise_tiled import vectorises
@@ -254,14 +254,8 @@ def fuse(nodes: list, foreign: set[int]) -> list:
         joined = partner(found, at, foreign) if isinstance(found[at], Loop) else None
         if joined is None:
             at += 1
-            continue
-        place, node, moves_down = joined
-        if moves_down:
-            found[at] = node
-            del found[place]
         else:
-            found[place] = node
-            del found[at]
+            put_one_for_two(found, at, *joined)
     return found
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from . import fusion
 from .emit import ScalarFunction
-from .fusion import Access, Loop, Program, depends, size_of
+from .fusion import Access, Loop, Program, depends, put_one_for_two, size_of
 from .fusion_products import over, plain
 from .kernels_runtime import FIRST
 from .pointwise_tiled import vectorises
@@ -133,16 +133,10 @@ def fuse(nodes: list, foreign: set[int]) -> list:
     found, at = list(nodes), 0
     while at < len(found):
         joined = partner(found, at, foreign) if reduction_of(found[at]) else None
-        if joined is not None:
-            place, node, moves_down = joined
-            if moves_down:
-                found[at] = node
-                del found[place]
-            else:
-                found[place] = node
-                del found[at]
-            continue
-        at += 1
+        if joined is None:
+            at += 1
+        else:
+            put_one_for_two(found, at, *joined)
     return found
 
 

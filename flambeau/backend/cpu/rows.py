@@ -13,6 +13,7 @@ from .jit import vector_bytes
 from .native import (
     add_any,
     bitcast,
+    drain,
     horizontal,
     independent,
     load,
@@ -22,6 +23,7 @@ from .native import (
     splat,
     sqrt,
 )  # fmt: skip
+from .rows_wide import is_aligned
 from .schedule import compute_code, input_leaves, item_bytes
 from .types import BY_CODE, f64, i64, ptr, vec
 
@@ -321,7 +323,32 @@ PIECES = 16  # partial sums of the weights' gradients: a fixed number, whatever 
 
 
 @native
-def layer_norm_backward_rows(frame: WORD, params: WORD, begin: i64, end: i64):
+def layer_norm_backward_row(
+    d, g, x, weight, dw, db, mean, scale, n, aligned, T, W, C, LANES, STEP, WEIGHT, SUMS, STREAM
+):
+    """One row: its input gradient, and its terms of the sums for weight and bias. See `rows_wide` for long rows."""
+    along = C(0.0)
+    total = C(0.0)
+    if SUMS:
+        for i in independent(0, n):
+            v = (x[i] - mean) * scale
+            dw[i] = dw[i] + g[i] * v
+            db[i] = db[i] + g[i]
+    for i in range(n):
+        v = (x[i] - mean) * scale
+        h = g[i] * weight[i] if WEIGHT else g[i]
+        total = add_any(total, h)
+        along = add_any(along, h * v)
+    total = total / C(n)
+    along = along / C(n)
+    for i in independent(0, n):
+        v = (x[i] - mean) * scale
+        h = g[i] * weight[i] if WEIGHT else g[i]
+        d[i] = (h - total - v * along) * scale
+
+
+@native
+def layer_norm_backward_pieces(frame: WORD, params: WORD, begin: i64, end: i64):
     """Piece p of the rows: their input gradients, and this piece's sums for weight and bias."""
     out = bitcast(frame[params[0]], ptr(T))
     sums = bitcast(frame[params[1]], ptr(C))
@@ -333,6 +360,7 @@ def layer_norm_backward_rows(frame: WORD, params: WORD, begin: i64, end: i64):
     n = params[7]
     rows = params[8]
     pieces = params[9]
+    aligned = is_aligned(out, STREAM)
     for p in range(begin, end):
         dw = sums + p * 2 * n
         db = dw + n
@@ -344,26 +372,10 @@ def layer_norm_backward_rows(frame: WORD, params: WORD, begin: i64, end: i64):
             g = gradient + r * n
             x = source + r * n
             d = out + r * n
-            mean = C(means[r])
-            scale = C(scales[r])
-            along = C(0.0)
-            total = C(0.0)
-            if SUMS:
-                for i in independent(0, n):
-                    v = (x[i] - mean) * scale
-                    dw[i] = dw[i] + g[i] * v
-                    db[i] = db[i] + g[i]
-            for i in range(n):
-                v = (x[i] - mean) * scale
-                h = g[i] * weight[i] if WEIGHT else g[i]
-                total = add_any(total, h)
-                along = add_any(along, h * v)
-            total = total / C(n)
-            along = along / C(n)
-            for i in independent(0, n):
-                v = (x[i] - mean) * scale
-                h = g[i] * weight[i] if WEIGHT else g[i]
-                d[i] = (h - total - v * along) * scale
+            ROW(d, g, x, weight, dw, db, C(means[r]), C(scales[r]), n, aligned,
+                T, W, C, LANES, STEP, WEIGHT, SUMS, STREAM)  # fmt: skip
+    if STREAM:
+        drain()
 
 
 @native
@@ -398,11 +410,13 @@ def layer_norm_backward(call) -> None:
                     W=BY_CODE[weight.dtype.code if weight is not None else code], S=BY_CODE[mean.dtype.code])  # fmt: skip
     pieces = max(1, min(PIECES, rows, rows * n // 4096))
     sums = call.scratch(pieces * 2 * n * item_bytes(inner))
-    kernel = layer_norm_backward_rows
     if n >= wide.SHORTEST:
-        kernel = wide.layer_norm_backward_wide
-        given |= wide.chosen(given["T"], given["C"], n, where.nbytes, 4)
-    call.native(kernel, given,
+        given |= wide.chosen(given["T"], given["C"], n, where.nbytes, 4) | {
+            "ROW": wide.layer_norm_backward_row
+        }
+    else:
+        given |= {"ROW": layer_norm_backward_row, "STEP": 0, "STREAM": False}
+    call.native(layer_norm_backward_pieces, given,
                 [call.out(0), sums, g, x, call.input(2), call.input(3), w, n, rows, pieces], pieces, 1)  # fmt: skip
     if len(call.outputs) > 1:
         more = {"W": given["W"], "C": given["C"]}

@@ -11,7 +11,6 @@ from .jit import vector_bytes
 from .native import (
     bitcast,
     drain,
-    independent,
     load,
     local,
     native,
@@ -373,34 +372,3 @@ def layer_norm_backward_row(
         v = (x[i] - mean) * scale
         h = g[i] * weight[i] if WEIGHT else g[i]
         d[i] = (h - total - v * along) * scale
-
-
-@native
-def layer_norm_backward_wide(frame: WORD, params: WORD, begin: i64, end: i64):
-    """Piece p of the rows: their input gradients, and this piece's sums for weight and bias."""
-    out = bitcast(frame[params[0]], ptr(T))
-    sums = bitcast(frame[params[1]], ptr(C))
-    gradient = bitcast(frame[params[2]], ptr(T))
-    source = bitcast(frame[params[3]], ptr(T))
-    means = bitcast(frame[params[4]], ptr(S))
-    scales = bitcast(frame[params[5]], ptr(S))
-    weight = bitcast(frame[params[6]], ptr(W))
-    n = params[7]
-    rows = params[8]
-    pieces = params[9]
-    aligned = is_aligned(out, STREAM)
-    for p in range(begin, end):
-        dw = sums + p * 2 * n
-        db = dw + n
-        if SUMS:
-            for i in independent(0, n):
-                dw[i] = C(0.0)
-                db[i] = C(0.0)
-        for r in range(p * rows // pieces, (p + 1) * rows // pieces):
-            g = gradient + r * n
-            x = source + r * n
-            d = out + r * n
-            layer_norm_backward_row(d, g, x, weight, dw, db, C(means[r]), C(scales[r]), n, aligned,
-                                    T, W, C, LANES, STEP, WEIGHT, SUMS, STREAM)  # fmt: skip
-    if STREAM:
-        drain()

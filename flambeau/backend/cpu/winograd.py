@@ -454,20 +454,7 @@ def convolve(
     columns = columns_of(g)
     v, m = (call.scratch(4 * POINTS * apart(c, columns)) for c in (g.channels, g.rows))
     for first, samples in groups:
-        to_points_step(
-            call,
-            0,
-            g,
-            g.channels,
-            source,
-            v,
-            first,
-            samples,
-            columns,
-            g.height,
-            g.width,
-            g.padding,
-        )
+        to_points_step(call, g, source, v, first, samples)
         a = Operand(u, 0, (matrix,), channels, 1)
         products(call, shared, g.rows, samples * g.tiles, g.channels, a.turned() if turned else a,
                  Operand(v, 0, (apart(g.channels, columns),), columns, 1),
@@ -491,34 +478,8 @@ def weight_gradient(call, g: Geometry, source: Planes, grad: Planes, out: int) -
     matrix = apart(g.channels, g.rows)
     u = call.scratch(4 * (POINTS * matrix + LANES))
     for first, samples in groups:
-        to_points_step(
-            call,
-            0,
-            g,
-            g.channels,
-            source,
-            v,
-            first,
-            samples,
-            columns,
-            g.height,
-            g.width,
-            g.padding,
-        )
-        to_points_step(
-            call,
-            1,
-            g,
-            g.rows,
-            grad,
-            z,
-            first,
-            samples,
-            columns,
-            g.out_height,
-            g.out_width,
-            (0, 0),
-        )
+        to_points_step(call, g, source, v, first, samples)
+        to_points_step(call, g, grad, z, first, samples, gradient=True)
         products(call, shared, g.rows, g.channels, samples * g.tiles, Operand(z, 0, (apart(g.rows, columns),), columns, 1),
                  Operand(v, 0, (apart(g.channels, columns),), 1, columns), Operand(u, 0, (matrix,), g.channels, 1),
                  accumulate=first > 0)  # fmt: skip
@@ -527,16 +488,19 @@ def weight_gradient(call, g: Geometry, source: Planes, grad: Planes, out: int) -
 
 
 def to_points_step(
-    call, gradient, g, channels, planes, to, first, samples, columns, height, width, padding
+    call, g: Geometry, planes: Planes, to: int, first: int, samples: int, gradient: bool = False
 ) -> None:
-    """Transform some samples into the columns of 36 matrices."""
+    """Transform some samples, of the image or of the result's gradient, into the columns of 36 matrices."""
+    columns, channels, height, width, padding = columns_of(g), g.channels, g.height, g.width, g.padding
+    if gradient:
+        channels, height, width, padding = g.rows, g.out_height, g.out_width, (0, 0)
     words = {
         "source": planes.word, "first": first * planes.sample, "sample": planes.sample, "row": planes.row,
         "channels": channels, "samples": samples, "height": height, "width": width, "top": padding[0], "left": padding[1],
         "pitch": g.pitch, "down": g.down, "tiles": g.tiles, "columns": columns,
         "to": to, "place": planes.channel, "apart": apart(channels, columns),
     }  # fmt: skip
-    statics = {"GRADIENT": gradient, "CLOSE": closes_up()}
+    statics = {"GRADIENT": int(gradient), "CLOSE": closes_up()}
     call.native(tiles_to_points, statics, PLANES.block(words) + lanes_used(g), channels, 1)
 
 
