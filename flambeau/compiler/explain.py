@@ -95,8 +95,8 @@ class Explanation:
         for label, root in (("", function._root), ("backward ", getattr(function, "_backward", None))):
             known: list = []
             for attached in list(root.plans) if root is not None else ():
-                self.plans.append(_report(attached, known, times, source, label))
-                known.append(attached)
+                known.append((attached, attached.trace))
+                self.plans.append(_report(known, times, source, label))
 
     def measure(self, call: Callable[[], Any], calls: int = 20) -> Explanation:
         """`call()` several times, and what was counted meanwhile: ``f.explain().measure(lambda: f(x))``."""
@@ -161,8 +161,10 @@ def _members(node: Any) -> list:
     return node.members
 
 
-def _report(attached: Any, known: list, times: dict, source: bool, label: str = "") -> PlanReport:
-    plan, trace = attached.plan, attached.trace
+def _report(known: list, times: dict, source: bool, label: str = "") -> PlanReport:
+    """The report of the last of some plans, which are given with their traces."""
+    attached, trace = known[-1]
+    plan = planning.make_plan(trace)
     seconds = _seconds(attached, times)
     sizes = planning.slot_sizes(trace)
     run = {e.above for node in plan.nodes for e in _members(node)}  # each entry has another one above it
@@ -187,8 +189,8 @@ def _report(attached: Any, known: list, times: dict, source: bool, label: str = 
         for slot in node.slots_written:
             makers[slot] = number
     return PlanReport(
-        f"{label}{len(known)}", attached.runs, len(trace.entries), [name_of(e) for e in trace.entries if e.above not in run], kernels,
-        plan.arena_bytes, sum(plan.kept_sizes), sum(sizes.values()), plan.seconds, plan.compiled, cause(attached, known),
+        f"{label}{len(known) - 1}", attached.runs, len(trace.entries), [name_of(e) for e in trace.entries if e.above not in run], kernels,
+        plan.arena_bytes, sum(plan.kept_sizes), sum(sizes.values()), attached.seconds, attached.compiled, cause(known),
     )  # fmt: skip
 
 
@@ -218,8 +220,7 @@ def _seconds(attached: Any, times: dict) -> list[float] | None:
         return None
     import ctypes
 
-    n = len(attached.plan.steps)
-    return [x / count / 1e9 for x in (ctypes.c_int64 * n).from_address(runtime.address(memory))]
+    return [x / count / 1e9 for x in (ctypes.c_int64 * attached.steps).from_address(runtime.address(memory))]
 
 
 def _bytes(node: Any, stored: set[int], sizes: dict[int, int]) -> int:
@@ -246,23 +247,26 @@ def _loop_bytes(loop: Any, stored: set[int], apart: set[int] = frozenset()) -> i
     return total
 
 
-def cause(attached: Any, known: list) -> str:
-    """Why a plan was made: the first difference from the most similar one before it that begins at the same place."""
-    own = attached.trace
+def cause(known: list) -> str:
+    """Why the last of some plans was made: its first difference from the most similar one that begins at the same place.
+
+    known: (attached plan, its trace)
+    """
+    own = known[-1][1]
     start = own.entries[0].above
-    before = [one for one in known if one.trace.entries[0].above == start]
+    before = [trace for _, trace in known[:-1] if trace.entries[0].above == start]
     if not before:
-        after = [k for k, one in enumerate(known) if one.following.address == start]
+        after = [k for k, (one, _) in enumerate(known[:-1]) if one.following.address == start]
         return f"goes on after plan {after[0]}" if after else "first call"
-    most, other = -1, before[0].trace
-    for one in before:
+    most, other = -1, before[0]
+    for trace in before:
         same = 0
-        for a, b in zip(own.entries, one.trace.entries):
+        for a, b in zip(own.entries, trace.entries):
             if (a.program, a.inputs) != (b.program, b.inputs):
                 break
             same += 1
         if same >= most:
-            most, other = same, one.trace
+            most, other = same, trace
     if most < len(own.entries) and most < len(other.entries):
         return f"entry {most} is {_entry(own.entries[most])}, which was {_entry(other.entries[most])}"
     if len(own.entries) != len(other.entries):
@@ -497,7 +501,7 @@ def _text(plan: PlanReport, source: bool) -> str:
 
 def log_plan(attached: Any, known: list) -> None:
     """Print a plan to the standard error stream; called when one is made under ``FLAMBEAU_LOG=compile``."""
-    report = _report(attached, known, {}, False)
+    report = _report([(one, one.trace) for one in (*known, attached)], {}, False)
     print("[compile] " + _text(report, False).replace("\n", "\n[compile] "), file=sys.stderr)
 
 

@@ -172,7 +172,7 @@ class CompiledFunction:
         from .explain import cause
 
         plans = max((self._root.plans, self._backward.plans if self._backward else []), key=len)
-        return cause(plans[-1], plans[:-1])
+        return cause([(one, one.trace) for one in plans[-32:]])
 
     def reset(self) -> None:
         """Forget all plans."""

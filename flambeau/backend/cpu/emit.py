@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator, Sequence
 
 from ...ir import math as lowering
 from ...ir.expr import Expr
@@ -29,6 +30,8 @@ class ScalarFunction:
     def __init__(self, outputs: list[Expr]):
         self.outputs = outputs
         self._print: str | None = None
+        #: what others found out about it, by their own keys
+        self.facts: dict = {}
 
     def __call__(self, b: Builder, inputs, scalars=(), refuse=None) -> tuple[Value, ...]:
         memo: dict[int, Value] = {}
@@ -58,6 +61,18 @@ class ScalarFunction:
         return hashlib.sha256(
             (";".join(parts) + "->" + ",".join(ends) + lowering.VERSION).encode()
         ).hexdigest()
+
+
+def nodes_of(roots: Sequence[Expr]) -> Iterator[Expr]:
+    """All parts of some expressions, each once."""
+    seen: set[int] = set()
+    stack = list(roots)
+    while stack:
+        e = stack.pop()
+        if id(e) not in seen:
+            seen.add(id(e))
+            yield e
+            stack.extend(a for a in e.args if isinstance(a, Expr))
 
 
 def emit(b: Builder, root: Expr, inputs, scalars, memo: dict[int, Value], refuse=None) -> Value:

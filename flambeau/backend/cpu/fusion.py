@@ -7,14 +7,15 @@ earlier one would have stored there, rounded as storing would round it, so the r
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from ...base.layout import view_strides
-from ...ir.expr import Expr, convert, leaf
+from ...ir.expr import Expr, convert
 from . import schedule
-from .emit import ScalarFunction
+from .emit import ScalarFunction, nodes_of
+from .expressions import function_over, ids, remembered, replace, shared_leaf, stored, substitute
 from .recording import Entry
 from .schedule import compute_code, cost_of
 
@@ -80,8 +81,8 @@ class Program:
         return self.slots_written
 
 
-def loop_of(entry: Entry) -> Loop | None:
-    """An entry as a loop; None for anything but one plain pointwise step."""
+def loop_of(entry: Entry, numbers: Iterator[int]) -> Loop | None:
+    """An entry as a loop; None for anything but one plain pointwise step. numbers: of its leaves, each once in a plan."""
     known = entry.known[0] if len(entry.steps) == 1 else None
     if not isinstance(known, schedule.Loop) or entry.scratch or entry.refuses:
         return None
@@ -104,14 +105,14 @@ def loop_of(entry: Entry) -> Loop | None:
     loop = Loop(shape, members=[entry], cost=known.cost)
     n_out = known.outputs
     leaves = [
-        loop.reads.setdefault(a, leaf("input", k, compute_code(a.code)))
-        for k, a in enumerate(accesses[n_out:])
+        loop.reads.setdefault(a, shared_leaf("input", next(numbers), compute_code(a.code)))
+        for a in accesses[n_out:]
     ]
     scalar_words = first + len(places)
     loop.numbers = [(code, entry.first_scalar + word - scalar_words) for code, word in known.scalars]
-    numbers = [leaf("scalar", n, code) for code, n in loop.numbers]
+    scalars = [shared_leaf("scalar", n, code) for code, n in loop.numbers]
     loop.asked = dict.fromkeys(loop.slots_read, 1)
-    values = replace(known.function.outputs, leaves, numbers)
+    values = replace(known.function, leaves, scalars)
     loop.writes = dict(zip(accesses[:n_out], values))
     for a, b in pairs(list(loop.reads), list(loop.writes)):
         if a.slot == b.slot and a != b:
@@ -131,35 +132,6 @@ def meets_twice(shape: Sequence[int], strides: Sequence[int]) -> bool:
 
 def pairs(a: Sequence, b: Sequence):
     return ((x, y) for x in a for y in b)
-
-
-def replace(outputs: Sequence[Expr], inputs: Sequence[Expr], scalars: Sequence[Expr]) -> list[Expr]:
-    """Expressions with their leaves replaced: input k by inputs[k], scalar k by scalars[k]."""
-    memo: dict[int, Expr] = {}
-
-    def one(root: Expr) -> Expr:
-        stack = [root]
-        while stack:
-            e = stack[-1]
-            if id(e) in memo:
-                stack.pop()
-                continue
-            if e.op == "input":
-                memo[id(e)] = inputs[e.args[0]]
-            elif e.op == "scalar":
-                memo[id(e)] = scalars[e.args[0]]
-            else:
-                waiting = [a for a in e.args if isinstance(a, Expr) and id(a) not in memo]
-                if waiting:
-                    stack.extend(waiting)
-                    continue
-                args = tuple(memo[id(a)] if isinstance(a, Expr) else a for a in e.args)
-                same = all(x is y for x, y in zip(args, e.args))
-                memo[id(e)] = e if same else Expr(e.op, args, e.type)
-            stack.pop()
-        return memo[id(root)]
-
-    return [one(e) for e in outputs]
 
 
 # -- joining -------------------------------------------------------------------------------------------------
@@ -214,12 +186,10 @@ def join(first: Loop, second: Loop, readers: dict[int, int] | None = None) -> Lo
         return None
     merged = Loop(first.shape, dict(first.reads), {}, list(first.numbers), first.members + second.members,
                   first.cost + second.cost)  # fmt: skip
-    inputs: dict[int, Expr] = {}
-    for a, old in second.reads.items():
-        if a in first.writes:
-            inputs[id(old)] = stored(first.writes[a], a.code)
-        else:
-            inputs[id(old)] = merged.reads.setdefault(a, old)
+    inputs = [
+        (old, stored(first.writes[a], a.code) if a in first.writes else merged.reads.setdefault(a, old))
+        for a, old in second.reads.items()
+    ]
     merged.numbers += [n for n in second.numbers if n not in merged.numbers]
     merged.writes = {
         **first.writes,
@@ -232,35 +202,6 @@ def join(first: Loop, second: Loop, readers: dict[int, int] | None = None) -> Lo
     if len(merged.reads) + stored_now > MOST_OPERANDS:
         return None
     return merged
-
-
-def stored(value: Expr, code: str) -> Expr:
-    """What reading gives after a value was stored in an array of a type."""
-    return convert(convert(value, code), compute_code(code))
-
-
-def substitute(roots: list[Expr], leaves: dict[int, Expr]) -> list[Expr]:
-    """Expressions with some nodes (by id) replaced."""
-    memo = dict(leaves)
-
-    def one(root: Expr) -> Expr:
-        stack = [root]
-        while stack:
-            e = stack[-1]
-            if id(e) in memo:
-                stack.pop()
-                continue
-            waiting = [a for a in e.args if isinstance(a, Expr) and id(a) not in memo]
-            if waiting:
-                stack.extend(waiting)
-                continue
-            args = tuple(memo[id(a)] if isinstance(a, Expr) else a for a in e.args)
-            same = all(x is y for x, y in zip(args, e.args))
-            memo[id(e)] = e if same else Expr(e.op, args, e.type)
-            stack.pop()
-        return memo[id(root)]
-
-    return [one(e) for e in roots]
 
 
 def depends(later, earlier) -> bool:
@@ -327,37 +268,34 @@ def function_of(
     """
     outputs = [a for a in loop.writes if a.slot in wanted]
     values = [convert(loop.writes[a], compute_code(a.code)) for a in outputs]
-    used: set[int] = set()
-    scalars: set[int] = set()
-    stack, done = list(values), set()
-    while stack:
-        e = stack.pop()
-        if id(e) in done:
-            continue
-        done.add(id(e))
-        if e.op == "input":
-            used.add(id(e))
-        elif e.op == "scalar":
-            scalars.add(e.args[0])
-        stack.extend(a for a in e.args if isinstance(a, Expr))
-    inputs = [a for a, e in loop.reads.items() if id(e) in used and a != first]
-    inputs = inputs if first is None else [first, *inputs]
-    numbers = [n for n in dict.fromkeys(loop.numbers) if n[1] in scalars]
+    reads = list(loop.reads)
+    order = [first, *(a for a in reads if a != first)] if first else reads
+    leaves = [loop.reads.get(a) for a in order]
+    key = ("loop", first is not None, ids(values), ids(leaves), *loop.numbers)
+    function, used, numbers = remembered(
+        key, (values, leaves), lambda: _function(values, leaves, loop.numbers, first is not None)
+    )
+    return function, outputs, [order[k] for k in used], numbers
+
+
+def _function(
+    values: list[Expr], leaves: list[Expr | None], numbers: list[tuple[str, int]], first: bool
+) -> tuple[ScalarFunction, list[int], list[tuple[str, int]]]:
+    """The function that gives some values, which of the leaves it takes as inputs, and which of the numbers.
+
+    first: whether the first leaf is an input in any case.
+    """
+    nodes = list(nodes_of(values))
+    found = {id(e) for e in nodes if e.op == "input"}
+    scalars = {e.args[0] for e in nodes if e.op == "scalar"}
+    used = [k for k, e in enumerate(leaves) if id(e) in found or first and k == 0]
+    numbers = [n for n in dict.fromkeys(numbers) if n[1] in scalars]
     places = {n: k for k, (_, n) in enumerate(numbers)}
-    changed = {
-        id(loop.reads[a]): leaf("input", k, compute_code(a.code))
-        for k, a in enumerate(inputs)
-        if a in loop.reads
-    }
-    stack, done = list(values), set()
-    while stack:
-        e = stack.pop()
-        if id(e) not in done:
-            done.add(id(e))
-            if e.op == "scalar":
-                changed[id(e)] = leaf("scalar", places[e.args[0]], e.type)
-            stack.extend(a for a in e.args if isinstance(a, Expr))
-    return ScalarFunction(substitute(values, changed)), outputs, inputs, numbers
+    changed = [(e, shared_leaf("scalar", places[e.args[0]], e.type)) for e in nodes if e.op == "scalar"]
+    changed += [
+        (e, shared_leaf("input", k, e.type)) for k, e in enumerate(leaves[j] for j in used) if e is not None
+    ]
+    return function_over(substitute(values, changed)), used, numbers
 
 
 def cost(function: ScalarFunction) -> int:

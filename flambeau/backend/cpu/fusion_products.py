@@ -10,10 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from ...ir.expr import Expr, leaf
-from . import fusion
-from .emit import ScalarFunction
+from ...base.layout import contiguous_strides
+from . import fusion, fusion_pieces
+from .emit import ScalarFunction, nodes_of
+from .expressions import function_over, shared_leaf, stored, substitute
 from .fusion import Access, Loop, Program, depends, put_one_for_two, size_of
+from .fusion_pieces import Pieces
 from .gemm import Epilogue, Known, Operand
 from .kernels_runtime import FIRST
 from .pointwise_tiled import vectorises
@@ -61,6 +63,7 @@ class Products:
             result_of(self.entry, step).slot
             for step, loop in self.loops.items()
             if loop.slots_written & wanted  # else the product is done without its loop
+            and (not isinstance(self.entry.known[step], Pieces) or self.room(step, wanted))
         }
         return found | set(self.entry.outputs) - spared
 
@@ -77,11 +80,14 @@ class Products:
             places.append(self.word())
             return places[-1]
 
-        step = 0
+        step, followed = 0, {}
         while step < len(entry.steps):
             loop, known = self.loops.get(step), entry.known[step]
+            if loop is not None and loop.slots_written & stored and isinstance(known, Pieces):
+                followed |= known.followed(entry.steps, step, *self.loop_kernel(step, loop, stored))
+                loop = None
             if loop is None or not loop.slots_written & stored:
-                self.steps.append(entry.steps[step])
+                self.steps.append(followed.get(step, entry.steps[step]))
                 step += 1
                 continue
             self.steps += known.again(self.epilogue(step, loop, stored), scratch)
@@ -91,6 +97,29 @@ class Products:
     def word(self) -> int:
         self.words += 1
         return self.words - 1
+
+    def room(self, step: int, wanted: set[int]) -> Access | None:
+        """Where a result that comes in pieces and that nobody wants can wait for its loop."""
+        return fusion_pieces.room_of(self.loops[step], result_of(self.entry, step), wanted)
+
+    def loop_kernel(self, step: int, loop: Loop, stored: set[int]) -> tuple[int, list[int]]:
+        """The kernel of a loop that follows steps piece by piece, and its parameters."""
+        result, word = result_of(self.entry, step), self.entry.known[step].word
+        room = None if result.slot in stored else self.room(step, stored)
+        if room:
+            self.moves.append((word, room.slot, room.start))
+
+        def place(a: Access) -> int:
+            if a == result:
+                return word
+            self.moves.append((self.word(), a.slot, a.start))
+            return self.words - 1
+
+        def number(n: int) -> int:
+            self.numbers.append((self.word(), n))
+            return self.words - 1
+
+        return fusion_pieces.loop_kernel(loop, stored, place, number)
 
     def epilogue(self, step: int, loop: Loop, stored: set[int]) -> Epilogue:
         """A loop as the epilogue of the product at a step."""
@@ -116,24 +145,12 @@ class Products:
 
 def rounded(function: ScalarFunction, code: str) -> ScalarFunction:
     """A function whose input 0 is rounded first, as storing it in an array of a type would."""
-    raw = leaf("input", 0, compute_code(code))
-    value = fusion.stored(raw, code)
+    raw = shared_leaf("input", 0, compute_code(code))
+    value = stored(raw, code)
     if value is raw:
         return function
-    found = [e for root in function.outputs for e in nodes_of(root) if e.op == "input" and e.args[0] == 0]
-    return ScalarFunction(fusion.substitute(function.outputs, {id(e): value for e in found}))
-
-
-def nodes_of(root: Expr) -> Iterator[Expr]:
-    """All parts of an expression."""
-    seen: set[int] = set()
-    stack = [root]
-    while stack:
-        e = stack.pop()
-        if id(e) not in seen:
-            seen.add(id(e))
-            yield e
-            stack.extend(a for a in e.args if isinstance(a, Expr))
+    found = [e for e in nodes_of(function.outputs) if e.op == "input" and e.args[0] == 0]
+    return function_over(substitute(function.outputs, [(e, value) for e in found]))
 
 
 def operand_of(a: Access, word: int) -> Operand:
@@ -143,15 +160,19 @@ def operand_of(a: Access, word: int) -> Operand:
 # -- which products, which loops -----------------------------------------------------------------------------
 
 
-def products_of(entry: Entry) -> Iterator[int]:
-    """Steps of an entry at which a product begins whose result is an output of the entry."""
+def products_of(entry: Entry) -> Iterator[tuple[int, int]]:
+    """(step, slot): where in an entry a product begins whose result is an output of the entry, and that output."""
     for step, known in enumerate(entry.known):
-        if isinstance(known, Known) and known.arguments["out"].slot - FIRST in range(len(entry.sizes)):
-            yield step
+        if isinstance(known, (Known, Pieces)):
+            output = (known.word if isinstance(known, Pieces) else known.arguments["out"].slot) - FIRST
+            if 0 <= output < len(entry.sizes):
+                yield step, entry.first_output + output
 
 
-def space_of(known: Known) -> tuple[int, ...]:
+def space_of(known: Known | Pieces) -> tuple[int, ...]:
     """The index space of a product's result."""
+    if isinstance(known, Pieces):
+        return known.shape
     given = known.arguments
     return (*given["batch"], given["m"], given["n"])
 
@@ -159,6 +180,9 @@ def space_of(known: Known) -> tuple[int, ...]:
 def result_of(entry: Entry, step: int) -> Access:
     """The result of the product at a step, over its space."""
     known = entry.known[step]
+    if isinstance(known, Pieces):
+        slot, strides = entry.first_output + known.word - FIRST, contiguous_strides(known.shape)
+        return plain(Access(slot, 0, known.code, strides), known.shape)
     out, code = known.arguments["out"], known.arguments["code"]
     start = out.offset * item_bytes(code)
     access = Access(entry.first_output + out.slot - FIRST, start, code, (*out.batch, out.row, out.column))
@@ -229,21 +253,25 @@ def with_loop(node: Program | Products, step: int, loop: Loop) -> Products | str
     reads = tuple((a.code, operand_of(a, 0)) for a in merged.reads if a != result)
     writes = tuple((a.code, operand_of(a, 0)) for a in merged.writes)
     scalars = tuple((code, 0) for code, _ in merged.numbers)
-    if not vectorises(ScalarFunction(list(merged.writes.values()))):
+    if not vectorises(function_over(merged.writes.values())):
         return "the loop has operations without a vector form"
-    if not known.takes(Epilogue(ScalarFunction([]), reads, writes, scalars)):
+    takes = (
+        known.takes(merged, result)
+        if isinstance(known, Pieces)
+        else known.takes(Epilogue(ScalarFunction([]), reads, writes, scalars))
+    )
+    if not takes:
         return "the epilogue's operands do not follow the product's rows, or are too many"
     return Products(entry, {**loops, step: merged})
 
 
-def candidates(node: object, loop: Loop) -> Iterator[int]:
-    """Steps of a node with a product that a loop reads."""
+def candidates(node: object, slots_read: set[int]) -> Iterator[int]:
+    """Steps of a node with a product of which a loop reads the result, or what the loops behind it make."""
     if not isinstance(node, (Program, Products)) or any(isinstance(one, list) for one in node.entry.inputs):
         return
-    for step in products_of(node.entry):
+    for step, slot in products_of(node.entry):
         after = node.loops.get(step) if isinstance(node, Products) else None
-        made = {result_of(node.entry, step).slot} | (after.slots_written if after else set())
-        if made & loop.slots_read:
+        if slot in slots_read or after and after.slots_written & slots_read:
             yield step
 
 
@@ -262,9 +290,10 @@ def fuse(nodes: list, foreign: set[int]) -> list:
 def partner(found: list, at: int, foreign: set[int]) -> tuple[int, Products, bool] | None:
     """(place, node with the loop, whether it goes where the loop is) of a product that the loop at a place can follow."""
     loop = found[at]
+    slots_read = loop.slots_read
     for place in range(at - 1, -1, -1):
         other = found[place]
-        for step in candidates(other, loop):
+        for step in candidates(other, slots_read):
             if foreign & other.slots_read:
                 continue
             node = with_loop(other, step, loop)
@@ -283,7 +312,7 @@ def why_not(nodes: list, first: int, second: int) -> str | None:
     node, loop = nodes[first], nodes[second]
     if not isinstance(loop, Loop):
         return None
-    for step in candidates(node, loop):
+    for step in candidates(node, loop.slots_read):
         found = with_loop(node, step, loop)
         return found if isinstance(found, str) else "something must run between the product and the loop"
     return None

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from . import fusion
-from .emit import ScalarFunction
+from .expressions import function_over
 from .fusion import Access, Loop, Program, depends, put_one_for_two, size_of
 from .fusion_products import over, plain
 from .kernels_runtime import FIRST
@@ -121,7 +121,7 @@ def before(node: Program, loop: Loop) -> Reduced | str:
         return {a._replace(strides=tuple(a.strides[k] for k in back)): e for a, e in accesses.items()}
 
     moved.reads, moved.writes, moved.shape = returned(moved.reads), returned(moved.writes), tuple(shape)
-    if not vectorises(ScalarFunction(list(moved.writes.values()))):
+    if not vectorises(function_over(moved.writes.values())):
         return "the loop has operations without a vector form"
     if not known.takes(made_of(moved, element, moved.slots_written, lambda *_: 0, lambda _: 0)):
         return "the loop's operands cannot be walked as the reduction's input"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
+from itertools import count
 
 from . import fusion, fusion_products, fusion_reductions, pointwise
 from .fusion import Loop, Program
@@ -17,7 +19,8 @@ ALIGN = 64
 
 def make_plan(trace: Trace) -> Plan:
     """The plan of a trace."""
-    nodes = [node_of(entry, trace) for entry in without_repeats(needed(trace), trace)]
+    leaves = count()
+    nodes = [node_of(entry, trace, leaves) for entry in without_repeats(needed(trace), trace)]
     plan = Plan(trace.kept, kept_sizes(trace))
     nodes = fusion.fuse(nodes, set(trace.kept) | set(trace.outside))
     nodes = fusion_products.fuse(nodes, trace.foreign)
@@ -39,10 +42,10 @@ def make_plan(trace: Trace) -> Plan:
     return plan
 
 
-def node_of(entry: Entry, trace: Trace):
-    """An entry as a loop, where fusion may take it, or as it is."""
+def node_of(entry: Entry, trace: Trace, leaves: Iterator[int]):
+    """An entry as a loop, where fusion may take it, or as it is. leaves: numbers for the leaves of loops."""
     read, written = set(slots_read(entry)), set(slots_written(entry)) | set(entry.outputs)
-    loop = None if read & trace.foreign else fusion.loop_of(entry)
+    loop = None if read & trace.foreign else fusion.loop_of(entry, leaves)
     if read & trace.foreign:  # its memory may be that of any other slot
         read = read | set(range(trace.slots))
     return loop or Program(entry, read, written)

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from .builder import Builder, Module, Value
+from .emit import nodes_of
 from .native import shuffle
 from .types import BY_CODE, f64, i64, ptr, vec
 
@@ -217,12 +218,10 @@ def write(function, codes, n_out, kinds, scalars, lanes) -> str:
 
 def vectorises(function, without=frozenset()) -> bool:
     """Whether every operation of the function has a vector form; those named in `without` count as having none."""
-    seen, stack = set(), list(function.outputs)
-    while stack:
-        e = stack.pop()
-        if hasattr(e, "args") and id(e) not in seen:
-            seen.add(id(e))
-            if e.op in SCALAR_ONLY or e.op in without or e.op == "div" and without and e.type[0] in "iu":
-                return False
-            stack.extend(e.args)
-    return True
+    found = function.facts.get(("vectorises", without))
+    if found is None:
+        found = function.facts["vectorises", without] = not any(
+            e.op in SCALAR_ONLY or e.op in without or e.op == "div" and without and e.type[0] in "iu"
+            for e in nodes_of(function.outputs)
+        )
+    return found

@@ -102,7 +102,7 @@ class Root:
     def __init__(self) -> None:
         self.memory = runtime.words([0] * ENTRY)
         self.address = runtime.address(self.memory)
-        self.plans: list = []  # (plan, its words, root of what follows it)
+        self.plans: list[Attached] = []
 
     def __del__(self, ending=sys.is_finalizing) -> None:
         if not ending():
@@ -125,23 +125,45 @@ class Root:
                 at = entry[2]
 
 
-class Attached(NamedTuple):
-    """A plan in native memory."""
+class Attached:
+    """A plan in native memory. Its lists, many times as large, are made again for who wants to look at them."""
 
-    plan: Plan
-    trace: Trace
-    words: object  # the native words of the plan
-    keep: list
-    following: Root
+    __slots__ = ("words", "keep", "following", "last", "known", "seconds", "compiled")
+
+    def __init__(
+        self, plan: Plan, trace: Trace, last: int, words: object, keep: list, following: Root
+    ) -> None:
+        self.words, self.last, self.following = words, last, following
+        self.keep = [*keep, *plan.keep]
+        self.known = trace.slots, tuple(trace.kept), tuple(trace.outside), frozenset(trace.foreign)
+        self.seconds, self.compiled = plan.seconds, plan.compiled
+
+    @property
+    def trace(self) -> Trace:
+        """What was recorded."""
+        slots, kept, outside, foreign = self.known
+        return Trace(_entries(self.last), slots, list(kept), list(outside), set(foreign))
+
+    @property
+    def plan(self) -> Plan:
+        """The plan as it was made."""
+        from .planning import make_plan
+
+        return make_plan(self.trace)
 
     @property
     def runs(self) -> int:
         return _read(runtime.address(self.words), PLAN)[19]
 
+    @property
+    def steps(self) -> int:
+        """How many kernels run."""
+        return _read(runtime.address(self.words), PLAN)[8]
+
     def count_time(self, clock: int = time.CLOCK_MONOTONIC) -> object:
         """Count the time of each step from here on, in the memory that is given back (nanoseconds)."""
         _words[18] = clock
-        memory = runtime.words([0] * max(1, len(self.plan.steps)))
+        memory = runtime.words([0] * max(1, self.steps))
         _write(runtime.address(self.words), 20, runtime.address(memory))
         self.keep.append(memory)
         return memory
@@ -321,8 +343,23 @@ def scalars_so_far() -> int:
 
 def _trace() -> tuple[Trace, int]:
     """The recording as it is now, and the address of its last entry."""
-    last = at = _words[2]
-    path = []
+    last = _words[2]
+    entries = _entries(last)
+    slots = _read(_words[6], 3 * _words[3]) if _words[3] else []
+    count = _words[3]
+    kept = [k for k in range(count) if slots[3 * k] and not slots[3 * k + 1]]
+    outside = [k for k in range(count) if slots[3 * k + 1]]
+    foreign = set()
+    for k in outside:
+        block = _read(slots[3 * k], 6)
+        if block[3] == FOREIGN or block[5]:
+            foreign.add(k)
+    return Trace(entries, count, kept, outside, foreign), last
+
+
+def _entries(last: int) -> list[Entry]:
+    """The entries up to one at an address, from the beginning of their recording."""
+    at, path = last, []
     while at:
         head = _read(at, ENTRY)
         if head[3]:
@@ -335,16 +372,7 @@ def _trace() -> tuple[Trace, int]:
         entry.above = words[3]
         scalars += len(entry.scalars)
         entries.append(entry)
-    slots = _read(_words[6], 3 * _words[3]) if _words[3] else []
-    count = _words[3]
-    kept = [k for k in range(count) if slots[3 * k] and not slots[3 * k + 1]]
-    outside = [k for k in range(count) if slots[3 * k + 1]]
-    foreign = set()
-    for k in outside:
-        block = _read(slots[3 * k], 6)
-        if block[3] == FOREIGN or block[5]:
-            foreign.add(k)
-    return Trace(entries, count, kept, outside, foreign), last
+    return entries
 
 
 def read_entry(words: list[int], first_scalar: int) -> Entry:
@@ -409,7 +437,7 @@ def attach(trace: Trace, last: int) -> None:
     words[18] = int(any(n > chunk for _, _, n, chunk, _ in plan.steps) or len(plan.steps) > 64)
     memory = runtime.words(words)
     assert len(plan.steps[0]) == STEP if plan.steps else True
-    known, made = _holder[0].plans, Attached(plan, trace, memory, keep, following)
+    known, made = _holder[0].plans, Attached(plan, trace, last, memory, keep, following)
     known.append(made)  # before anything points to it: an interrupt may come at any line
     _write(last, 4, runtime.address(memory))
     if LOG:

@@ -14,7 +14,7 @@ from ...base.layout import Layout, contiguous_strides
 from ...ir.expr import Expr, Pair, convert, leaf
 from . import jit, pointwise, runtime
 from .builder import Module
-from .emit import ScalarFunction
+from .emit import ScalarFunction, nodes_of
 from .kernels_runtime import FIRST
 from .native import Native, define
 from .types import BY_CODE, Type
@@ -240,17 +240,14 @@ def flatten(values: Sequence, codes: Sequence[str]) -> list[Expr]:
 
 def cost_of(function: ScalarFunction) -> tuple[int, bool]:
     """Rough number of operations an element, and whether the function can refuse one."""
-    seen: set[int] = set()
-    stack = list(function.outputs)
-    cost, refuses = 0, False
-    while stack:
-        e = stack.pop()
-        if isinstance(e, Expr) and id(e) not in seen:
-            seen.add(id(e))
+    found = function.facts.get("cost")
+    if found is None:
+        cost, refuses = 0, False
+        for e in nodes_of(function.outputs):
             cost += 20 if e.op in _HEAVY else 1
             refuses = refuses or e.op == "refuse"
-            stack.extend(a for a in e.args if isinstance(a, Expr))
-    return cost, refuses
+        found = function.facts["cost"] = cost, refuses
+    return found
 
 
 _HEAVY = {
