@@ -27,7 +27,7 @@ from ..tensor import autograd
 from ..tensor.autograd import AccumulateGrad
 from ..tensor.plan import raise_refusal
 from ..tensor.tensor import Tensor, make, track_view
-from .reliances import PLAIN, Reliances, equal, options_of
+from .reliances import MOST_NUMBERS, PLAIN, Reliances, equal, options_of
 
 __all__ = ["Capture", "Frozen"]
 
@@ -331,6 +331,9 @@ class Frozen:
             have, value = one.expression(name(one.holder)), name(one.value)
             same = f" and not equal({have}, {value})" if type(one.value) in PLAIN else ""
             wrong.append(f"{have} is not {value}{same}")
+        for one in around.lists:
+            plain = len(one) <= MOST_NUMBERS and all(type(x) in PLAIN for x in one)
+            wrong.append(f"{name(one)} != {name(one[:])}" if plain else f"len({name(one)}) != {len(one)}")
         for module, training in around.modules.values():
             one = name(module)
             wrong += [

@@ -6,8 +6,10 @@ containers, in helper functions. A function that hides them better than that has
 
 from __future__ import annotations
 
+import collections
 import dis
 import functools
+import sys
 import types
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -21,6 +23,10 @@ __all__ = ["PLAIN", "Place", "Reliances", "equal"]
 PLAIN = (int, float, complex, bool, str, bytes)
 MOST = 20_000  # objects that are looked at
 MOST_ITEMS = 256  # of one container
+MOST_NUMBERS = 64  # of a list that is compared at every call
+CONTAINERS = (list, tuple, dict, set, collections.deque)
+#: attributes that every module has for itself
+OWN = frozenset(vars(Module()))
 
 
 class Place(NamedTuple):
@@ -74,6 +80,9 @@ class Reliances:
         self.modules: dict[int, tuple[Module, bool]] = {}
         self.tensors: dict[int, Tensor] = {}
         self.optimizers: dict[int, Optimizer] = {}
+        self.lists: list[list] = []
+        self.contents: list[tuple[Any, list]] = []  # of containers and objects: (which, what is in it)
+        self.iterators: list = []
         self.names: set[str] = set()  # that the code mentions
         self._layers: set[int] = set()  # attributes of the library's modules
         self._seen: dict[int, Any] = {}
@@ -83,6 +92,7 @@ class Reliances:
             if id(one) not in self._seen:
                 self._seen[id(one)] = one
                 self._look_at(one)
+        self.drawn = _random_states()
 
     def __contains__(self, x: object) -> bool:
         return id(x) in self._seen
@@ -92,7 +102,16 @@ class Reliances:
         for one in self.numbers:
             if not equal(one.now(), one.value):
                 return f"changes the number {one.key!r}"
-        return next((f"replaces {one.key!r}" for one in self.places if one.now() is not one.value), None)
+        for one in self.places:
+            if one.now() is not one.value:
+                return f"replaces {one.key!r}"
+        for one, before in self.contents:
+            now = _contents(one)
+            if len(now) != len(before) or not all(map(equal, now, before)):
+                return f"changes a {type(one).__name__} that it can reach"
+        if self.iterators:
+            return f"can draw from an iterator ({type(self.iterators[0]).__name__})"
+        return None if _random_states() == self.drawn else "draws numbers from Python's or NumPy's generator"
 
     def named_numbers(self) -> Iterator[Place]:
         """The numbers that the code mentions by name, and those of the library's layers, such as the rate of a dropout."""
@@ -121,18 +140,34 @@ class Reliances:
             self._waiting += (x.__self__, x.__func__)
         elif isinstance(x, functools.partial):
             self._waiting += (x.func, x.args, x.keywords)
-        elif isinstance(x, (list, tuple)):
-            if len(x) <= MOST_ITEMS:
-                for k, value in enumerate(x):
-                    self._find("item", x, k, value)
-        elif isinstance(x, dict):
-            if len(x) <= MOST_ITEMS:
-                self._look_at_table(x)
+        elif isinstance(x, CONTAINERS):
+            self._look_at_container(x)
+        elif hasattr(type(x), "__next__"):
+            self.iterators.append(x)
         elif not isinstance(x, (type, types.ModuleType)) and hasattr(x, "__dict__"):
             self._waiting.append(getattr(x, "__wrapped__", None))
             if not type(x).__module__.startswith("flambeau.compiler"):
-                self._look_at_table(vars(x), inside=not ours(type(x)))
+                self._look_at_attributes(x)
                 self._look_at_class(x)
+
+    def _look_at_container(self, x: Any) -> None:
+        self.contents.append((x, _contents(x)))
+        if isinstance(x, list):
+            self.lists.append(x)
+        if len(x) > MOST_ITEMS:
+            return
+        if isinstance(x, dict):
+            self._look_at_table(x)
+        else:
+            for k, value in enumerate(x):
+                self._find("item" if isinstance(x, (list, tuple)) else "member", x, k, value)
+
+    def _look_at_attributes(self, x: Any) -> None:
+        inside = not ours(type(x))
+        if inside:
+            self.contents.append((vars(x), _contents(vars(x))))
+        own = OWN if isinstance(x, Module) else ()
+        self._look_at_table({k: v for k, v in vars(x).items() if k not in own}, inside, vars(x))
 
     def _look_at_class(self, x: Any) -> None:
         """Numbers that an object has from its classes."""
@@ -150,8 +185,8 @@ class Reliances:
             self._look_at_class(x)
         self.modules[id(x)] = (x, x.training)
         for table in (x._parameters, x._buffers, x._modules):
-            self._look_at_table(table)
-        self._look_at_table(vars(x), inside=not ours(type(x)))
+            self._look_at_table({k: v for k, v in table.items() if v is not None}, True, table)
+        self._look_at_attributes(x)
 
     def _look_at_function(self, x: types.FunctionType) -> None:
         if ours(x):
@@ -172,22 +207,41 @@ class Reliances:
                     if isinstance(vars(value)[inner], (Tensor, Module, Optimizer)):
                         self._find("table", vars(value), inner, vars(value)[inner])
 
-    def _look_at_table(self, table: dict, inside: bool = True) -> None:
-        for key, value in list(table.items()):
+    def _look_at_table(self, items: dict, inside: bool = True, table: dict | None = None) -> None:
+        """Look at items of a table. inside: also at those that are no plain values."""
+        for key, value in list(items.items()):
             if type(key) in (str, int) and (inside or type(value) in PLAIN):
-                self._find("table", table, key, value)
+                self._find("table", items if table is None else table, key, value)
 
     def _find(self, kind: str, holder: Any, key: Any, value: Any) -> None:
         """Note what is found at a place, and look into it later."""
         if type(value) in PLAIN:
-            if kind != "item":
+            if kind not in ("item", "member"):
                 self.numbers.append(Place(kind, holder, key, value))
-        elif value is not None:
-            if isinstance(value, (Tensor, Module, Optimizer, types.FunctionType)) and not (
-                isinstance(value, types.FunctionType) and ours(value)
-            ):
+        else:
+            noted = value is None or isinstance(
+                value, (Tensor, Module, Optimizer, types.FunctionType, *CONTAINERS)
+            )
+            if noted and kind != "member" and not (isinstance(value, types.FunctionType) and ours(value)):
                 self.places.append(Place(kind, holder, key, value))
             self._waiting.append(value)
+
+
+def _contents(x: Any) -> list:
+    """What is in a container, to be compared later; of a long one only how much."""
+    if len(x) > MOST_ITEMS:
+        return [len(x)]
+    return [part for item in x.items() for part in item] if isinstance(x, dict) else list(x)
+
+
+def _random_states() -> list:
+    """How far the generators of Python and of NumPy have come, where they are loaded."""
+    states: list = []
+    if "random" in sys.modules:
+        states.append(sys.modules["random"].getstate())
+    if "numpy.random" in sys.modules:
+        states.append(repr(sys.modules["numpy.random"].get_state(legacy=False)))
+    return states
 
 
 def names_in(code: types.CodeType) -> tuple[set[str], set[str]]:
@@ -195,7 +249,7 @@ def names_in(code: types.CodeType) -> tuple[set[str], set[str]]:
     every, of_globals, waiting = set(), set(), [code]
     while waiting:
         one = waiting.pop()
-        every.update(one.co_names)
+        every.update(one.co_names, (x for x in one.co_consts if isinstance(x, str)))  # attributes, keys
         of_globals.update(found.argval for found in dis.get_instructions(one) if found.opname in _GLOBAL)
         waiting += [x for x in one.co_consts if isinstance(x, types.CodeType)]
     return every, of_globals

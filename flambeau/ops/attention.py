@@ -69,7 +69,7 @@ class ScaledDotProductAttention(Composite):
         kind = query.dtype
         weights, value = weights_of(query, key, value, attn_mask, is_causal, scale, enable_gqa)
         if dropout_p > 0.0:
-            weights = drop(weights, dropout_p, True, False, weights.shape)
+            weights = drop(weights, dropout_p, True, False)
         found = ops.matmul(weights, value)
         return found if found.dtype is kind else ops.to_copy(found, dtype=kind)
 

@@ -190,8 +190,7 @@ class BernoulliFill(Composite):
             return fill("random_bernoulli", input, generator, float(p))
         check_chances(p)
         chance = ops.expand(p, input.shape)
-        sample = ops.empty(input.shape, dtype=types.float64 if p.dtype is types.float64 else types.float32)
-        fill("random_uniform", sample, generator, 0.0, 1.0)
+        sample = uniforms(input, generator, types.float64 if p.dtype is types.float64 else types.float32)
         return ops.copy_(input, ops.lt(sample, chance))
 
 
@@ -204,7 +203,7 @@ class Bernoulli(Composite):
     def body(input, p, generator):
         if p is None:
             need_float("bernoulli_tensor_cpu_p_", input.dtype)
-        made = ops.empty_like(input.detach()).bernoulli_(
+        made = ops.empty_like(input, memory_format="contiguous_format").bernoulli_(
             input.detach() if p is None else p, generator=generator
         )
         return made + ops.zero(input) if input.requires_grad else made  # its derivative is zero
@@ -224,9 +223,9 @@ class ExponentialFill(Composite):
         return fill("random_exponential", input, generator, float(lambd))
 
 
-def uniforms(input, generator):
-    """A float64 uniform sample for each element."""
-    return fill("random_uniform", ops.empty(input.shape, dtype=types.float64), generator, 0.0, 1.0)
+def uniforms(input, generator, dtype=types.float64):
+    """A uniform sample for each element, in the order of its memory."""
+    return fill("random_uniform", ops.empty_like(input, dtype=dtype), generator, 0.0, 1.0)
 
 
 @op(
@@ -259,7 +258,9 @@ class LogNormalFill(Composite):
         need_float("log_normal_cpu", input.dtype)
         sample = ops.empty((input.numel(), 2), dtype=types.float64)[:, 0]
         fill("random_normal", sample, generator, float(mean), float(std))
-        return ops.copy_(input, ops.exp(sample).reshape(input.shape))
+        made = ops.empty_like(input, dtype=types.float64)
+        ops.copy_(ops.as_strided(made, (input.numel(),), (1,)), ops.exp(sample))  # in the order of its memory
+        return ops.copy_(input, made)
 
 
 @op("geometric_(Tensor input, float p, *, any generator=None) -> Tensor", function=False)
@@ -609,16 +610,23 @@ def check_probability(p: float) -> None:
     require(0.0 <= p <= 1.0, f"dropout probability has to be between 0 and 1, but got {p}", ValueError)
 
 
-def drop(input, p: float, training: bool, inplace: bool, shape, generator=None):
-    """Zero with probability p and scale the rest by 1 / (1 - p); `shape` is that of the mask."""
+def drop_mask(input, p: float, shape, generator=None):
+    """1 with probability 1 - p, else 0, for each element in the order of memory, or for each of a shape."""
+    if shape is None:
+        mask = ops.empty_like(input)
+    else:
+        mask = ops.empty(shape, dtype=input.dtype, device=input.device)
+    return fill("random_bernoulli", mask, generator, 1.0 - p)
+
+
+def drop(input, p: float, training: bool, inplace: bool, shape=None, generator=None):
+    """Zero with probability p and scale the rest by 1 / (1 - p); `shape` is that of the mask, where not the input's."""
     check_probability(p)
     if not training or p == 0.0 or input.numel() == 0:
         return input
     if p == 1.0:
         return ops.mul_(input, 0.0) if inplace else input * 0.0
-    mask = fill(
-        "random_bernoulli", ops.empty(shape, dtype=input.dtype, device=input.device), generator, 1.0 - p
-    )
+    mask = drop_mask(input, p, shape, generator)
     if inplace:
         return ops.mul_(input, ops.mul_(mask, 1.0 / (1.0 - p)))
     return ops.scaled_mask(input, mask, 1.0 / (1.0 - p))
@@ -640,7 +648,7 @@ class Dropout(Composite):
     """
 
     def body(input, p, training, inplace):
-        return drop(input, p, training, inplace, input.shape)
+        return drop(input, p, training, inplace)
 
 
 for _name, _ndim in (("dropout1d", 3), ("dropout2d", 4), ("dropout3d", 5)):
@@ -665,14 +673,14 @@ class FeatureDropout(Composite):
         return drop(input, p, training, False, channel_mask(input, 2))
 
 
-def alpha_drop(input, p, training, inplace, shape):
+def alpha_drop(input, p, training, inplace, shape=None):
     """Dropout that keeps mean and variance of SELU activations (Klambauer et al. 2017)."""
     check_probability(p)
     if not training or p == 0.0:
         return input
     if p == 1.0:
         return ops.mul_(input, 0.0) if inplace else input * 0.0
-    mask = fill("random_bernoulli", ops.empty(shape, dtype=input.dtype), None, 1.0 - p)
+    mask = drop_mask(input, p, shape)
     alpha = 1.7580993408473766
     a = 1.0 / ((alpha * alpha * p + 1) * (1 - p)) ** 0.5
     b = (mask - 1) * (alpha * a) + alpha * a * p
@@ -687,7 +695,7 @@ class AlphaDropout(Composite):
     """Dropout that keeps the mean and variance of self-normalising networks."""
 
     def body(input, p, training, inplace):
-        return alpha_drop(input, p, training, inplace, input.shape)
+        return alpha_drop(input, p, training, inplace)
 
 
 @op(

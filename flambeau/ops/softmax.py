@@ -125,7 +125,7 @@ class GumbelSoftmax(Composite):
     """A sample of the Gumbel-softmax distribution; ``hard`` gives one-hot rows with the soft gradient (Jang et al. 2016)."""
 
     def body(logits, tau, hard, eps, dim):
-        noise = -ops.log(ops.empty_like(logits).exponential_())
+        noise = -ops.log(ops.empty_like(logits, memory_format="contiguous_format").exponential_())
         soft = ops.softmax((logits + noise) / tau, dim)
         if not hard:
             return soft

@@ -5,8 +5,10 @@ from __future__ import annotations
 import collections
 import copy
 import dataclasses
+import random
 import warnings
 
+import numpy
 import pytest
 
 import flambeau as torch
@@ -461,6 +463,81 @@ def numbers_of_layers_and_classes(wrap):
             return f(X), layers[2].running_mean.clone(), g(X)
 
     return call
+
+
+@row(calls=12)
+def state_carried_in_containers(wrap):
+    cell, carried, tables, recent = nn.GRU(6, 4), [None], {"h": (torch.zeros(5, 4), 1)}, collections.deque(maxlen=3)
+
+    @wrap
+    def through_a_list(x):
+        out, after = cell(x[:, None], carried[0])
+        carried[0] = after.detach()
+        return out
+
+    @wrap
+    def through_a_table(x):
+        tables["h"] = (tables["h"][0] * 0.5 + x[:, :4], 1)
+        return tables["h"][0].sum()
+
+    @wrap
+    def through_a_queue(x):
+        recent.append(x.mean())
+        return torch.stack(list(recent)).sum()
+
+    def call(k):
+        if k == 6:
+            carried[0] = None
+        with torch.no_grad():
+            return through_a_list(X * k), through_a_table(X * k), through_a_queue(X * k)
+
+    return call
+
+
+@row(calls=12)
+def containers_that_others_change(wrap):
+    layers, weights, options = [nn.Linear(6, 6)], [0.5, 2.0], {"rate": 0.5, "mask": None, "pair": (X, 2.0)}
+    holder = Holder(None)
+
+    @wrap
+    def f(x):
+        for layer in layers:
+            x = layer(x).tanh()
+        x = x * weights[1] + options["rate"]
+        if options["mask"] is not None:
+            x = x * options["mask"]
+        return x + options["pair"][0] * options["pair"][1] + (0 if holder.loss is None else holder.loss)
+
+    more = nn.Linear(6, 6)
+
+    def call(k):
+        if k == 4:
+            layers.append(more)
+        if k == 5:
+            weights[1] = 3.0
+        if k == 6:
+            options["rate"] = 0.25
+        if k == 7:
+            options["mask"] = X > 0
+        if k == 8:
+            options["pair"] = (X * 2, 3.0)
+        if k == 10:
+            holder.loss = torch.ones(6)
+        with torch.no_grad():
+            return f(X)
+
+    return call
+
+
+@row(calls=12)
+def numbers_drawn_elsewhere(wrap):
+    random.seed(4)
+    numpy.random.seed(4)
+    endless = iter(range(1000))
+    f = wrap(lambda x: x * random.random())
+    g = wrap(lambda x: x * float(numpy.random.rand()))
+    h = wrap(lambda x: x * next(endless))
+    return lambda k: (f(X), g(X), h(X))
 
 
 @pytest.mark.parametrize(("make", "calls"), ROWS)
