@@ -5,7 +5,7 @@ import warnings
 import pytest
 
 import flambeau as torch
-from tests.compiler.programs import PROGRAMS
+from tests.compiler.more_programs import PROGRAMS
 
 STEPS = 6
 

@@ -5,7 +5,7 @@ import warnings
 import pytest
 
 import flambeau
-from tests.compiler.programs import PROGRAMS
+from tests.compiler.more_programs import PROGRAMS
 
 torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.parity
