@@ -20,49 +20,28 @@ import numpy as np
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from flambeau.backend.cpu import jit, runtime
-from flambeau.backend.cpu.builder import Module
+from flambeau.backend.cpu import pointwise, runtime
 from flambeau.backend.cpu.emit import ScalarFunction
-from flambeau.backend.cpu.native import bitcast, define, independent, native
-from flambeau.backend.cpu.types import BY_CODE, i64, ptr
 from flambeau.ir.expr import Expr, leaf
 
 CHUNK = 1 << 20
 NUMPY = {"f32": np.float32, "f64": np.float64}
 
 
-@native
-def apply_one(frame: ptr(i64), params: ptr(i64), begin: i64, end: i64):
-    out, x = bitcast(frame[4], ptr(T)), bitcast(frame[5], ptr(T))
-    for i in independent(begin, end):
-        out[i] = function((x[i],))[0]
-
-
-@native
-def apply_two(frame: ptr(i64), params: ptr(i64), begin: i64, end: i64):
-    out, x, y = bitcast(frame[4], ptr(T)), bitcast(frame[5], ptr(T)), bitcast(frame[6], ptr(T))
-    for i in independent(begin, end):
-        out[i] = function((x[i], y[i]))[0]
-
-
 class Kernel:
-    """An operation of scalar expressions, compiled for arrays; its `static` arguments come first."""
+    """An operation of scalar expressions as eager kernels have it, or a `rule` instead; `static` arguments come first."""
 
-    def __init__(self, op: str, type: str = "f32", arity: int = 1, count: int = CHUNK, static: tuple = ()):
+    def __init__(
+        self, op: str, type: str = "f32", arity: int = 1, count: int = CHUNK, static: tuple = (), rule=None
+    ):
         self.dtype, self.count, self.arity = NUMPY[type], count, arity
         arguments = tuple(leaf("input", k, type) for k in range(arity))
-        function = ScalarFunction([Expr(op, (*static, *arguments), type)])
-        kernel = (apply_one, apply_two)[arity - 1]
-
-        def text() -> str:
-            module = Module()
-            define(module, "apply", kernel, {"T": BY_CODE[type], "function": function})
-            return module.text()
-
-        key = f"ulp {type} {arity} {function.fingerprint()} {kernel.fingerprint()}"
-        (entry,) = jit.build(key, text, ["apply"])
+        function = ScalarFunction([rule(*arguments) if rule else Expr(op, (*static, *arguments), type)])
+        codes = (type,) * (1 + arity)
+        entry = pointwise.kernel(function, codes, 1, (1,) * len(codes), True, ())
         size = count * np.dtype(self.dtype).itemsize
-        self.program = runtime.program([size], arity, [(entry, None, count, 1 << 14)], release_gil=True)
+        words = [runtime.FIRST + k for k in range(1 + arity)]
+        self.program = runtime.program([size], arity, [(entry, words, count, 1 << 14)], release_gil=True)
         self.memory = [runtime.allocate(size) for _ in range(arity)]
         self.inputs = [self.view(m) for m in self.memory]
 

@@ -14,9 +14,11 @@ from ..backend.cpu import (
     fusion,
     fusion_products,
     fusion_reductions,
+    jit,
     planning,
     pointwise,
     pointwise_tiled,
+    recompute,
     runtime,
     schedule,
 )
@@ -37,7 +39,7 @@ class Kernel(NamedTuple):
 
     spaces: sizes of the loop, None for a program. nbytes: read and written at least. seconds: per run, where counted.
     why_not: for each earlier kernel whose result it reads, why the two are not one. lines: of the user's program.
-    fused: what was fused with a product or a reduction, "" for other kernels.
+    fused: what was fused with a product or a reduction, or that the kernel computes something again; "" for other kernels.
     """
 
     number: int
@@ -92,8 +94,11 @@ class Explanation:
         self.name = getattr(function, "__qualname__", None) or repr(function)
         times = function.__dict__.setdefault("_times", {})
         self.plans: list[PlanReport] = []
+        #: how much has run once so far, without a plan
+        self.unplanned = 0
         for label, root in (("", function._root), ("backward ", getattr(function, "_backward", None))):
             known: list = []
+            self.unplanned += len(root.once) if root is not None else 0
             for attached in list(root.plans) if root is not None else ():
                 known.append((attached, attached.trace))
                 self.plans.append(_report(known, times, source, label))
@@ -110,12 +115,11 @@ class Explanation:
         return Explanation(self._function, self.source)
 
     def __str__(self) -> str:
+        once = f"; {self.unplanned} recordings ran once, without a plan" if self.unplanned else ""
         if not self.plans:
-            return f"{self.name}: no plan yet; call the function first"
+            return f"{self.name}: no plan yet{once or '; call the function first'}"
         total = sum(p.seconds for p in self.plans)
-        head = (
-            f"{self.name}: {len(self.plans)} plan{'s' * (len(self.plans) > 1)}, made in {1e3 * total:.1f} ms"
-        )
+        head = f"{self.name}: {len(self.plans)} plan{'s' * (len(self.plans) > 1)}, made in {1e3 * total:.1f} ms{once}"
         return "\n\n".join([head, *(_text(p, self.source) for p in self.plans)])
 
     __repr__ = __str__
@@ -166,7 +170,7 @@ def _report(known: list, times: dict, source: bool, label: str = "") -> PlanRepo
     attached, trace = known[-1]
     plan = planning.make_plan(trace)
     seconds = _seconds(attached, times)
-    sizes = planning.slot_sizes(trace)
+    sizes = planning.slot_sizes(trace) | plan.again
     run = {e.above for node in plan.nodes for e in _members(node)}  # each entry has another one above it
     every = planning.stored_slots(trace, plan.nodes)
     makers: dict[int, int] = {}
@@ -190,12 +194,14 @@ def _report(known: list, times: dict, source: bool, label: str = "") -> PlanRepo
             makers[slot] = number
     return PlanReport(
         f"{label}{len(known) - 1}", attached.runs, len(trace.entries), [name_of(e) for e in trace.entries if e.above not in run], kernels,
-        plan.arena_bytes, sum(plan.kept_sizes), sum(sizes.values()), attached.seconds, attached.compiled, cause(known),
+        plan.arena_bytes, sum(plan.kept_sizes), sum(planning.slot_sizes(trace).values()), attached.seconds, attached.compiled, cause(known),
     )  # fmt: skip
 
 
 def fused_with(node: Any) -> str:
-    """What is fused in a node that is more than a loop or one operator."""
+    """What is fused in a node that is more than a loop or one operator, and what is run a second time."""
+    if isinstance(node, recompute.AGAIN):
+        return "computed again just before it is read, so that its memory was free meanwhile"
     if isinstance(node, fusion_reductions.Reduced):
         made = " · ".join(name_of(e) for e in node.loop.members)
         return f"{made} over {list(node.loop.shape)} makes what {name_of(node.entry)} takes, a thousand elements at a time"
@@ -257,7 +263,8 @@ def cause(known: list) -> str:
     before = [trace for _, trace in known[:-1] if trace.entries[0].above == start]
     if not before:
         after = [k for k, (one, _) in enumerate(known[:-1]) if one.following.address == start]
-        return f"goes on after plan {after[0]}" if after else "first call"
+        first = "first call" if len(known) == 1 else "goes on after what ran without a plan"
+        return f"goes on after plan {after[0]}" if after else first
     most, other = -1, before[0]
     for trace in before:
         same = 0
@@ -305,6 +312,8 @@ def _entry(entry: Any) -> str:
 def why_not(nodes: list, first: int, second: int, trace: Any) -> str:
     """Why a kernel is not one with an earlier one whose result it reads."""
     a, b = nodes[first], nodes[second]
+    if isinstance(b, recompute.AGAIN):
+        return "it is computed again, instead of being kept from there on"
     for node in (a, b):
         if isinstance(node, fusion.Program) and set(planning.slots_read(node.entry)) & trace.foreign:
             return _why_no_loop(node.entry, trace)
@@ -371,7 +380,7 @@ def _why_no_join(a: Any, b: Any) -> str:
 def _source(node: Any, stored: set[int], addresses: list[int]) -> str:
     """Expressions and LLVM text of a fused loop; the names of the kernels of a program."""
     if not isinstance(node, fusion.Loop):
-        known = {address: key for key, address in schedule._compiled.items()}
+        known = {jit.word(address): key for key, address in schedule._compiled.items()}
         names = [
             getattr(known[a][0], "__name__", repr(known[a][0])) if a in known else "pointwise"
             for a in addresses
@@ -384,7 +393,7 @@ def _source(node: Any, stored: set[int], addresses: list[int]) -> str:
         function, outputs, inputs, _ = fusion.function_of(node, stored)
         head = _operand_lines(outputs, inputs)
     parts = ["\n".join(head + expressions(function))]
-    keys = {address: key for key, address in pointwise._kernels.items()}
+    keys = {jit.word(address): key for key, address in pointwise._kernels.items()}
     for address in addresses:
         key = keys.get(address)
         if key is not None and key[0] == "tiled":

@@ -39,7 +39,9 @@ class WalkBack:
 class CompiledFunction:
     """A function compiled by `compile`."""
 
-    def __init__(self, function: Callable, fullgraph: bool = False, freeze: bool = False):
+    def __init__(
+        self, function: Callable, fullgraph: bool = False, freeze: bool = False, dynamic: bool | None = None
+    ):
         from ..backend.cpu import recording
 
         functools.update_wrapper(self, function)
@@ -53,10 +55,12 @@ class CompiledFunction:
         self._begin, self._end = recording.begin, recording.end
         self._backward: Any = None  # the root of gradients that are asked for outside the function
         self._walk = WalkBack(self)
-        self._root = recording.Root()
+        self._dynamic = dynamic
+        self._root = recording.Root(dynamic)
         self._plain = False
         self._limit = MOST_PLANS
         self._freeze = freeze
+        self._ahead = not freeze  # what is repeated without its Python must refuse where it did
         self._frozen: list = []  # captured calls, the last one first
         self._calls = 0
         _living.add(self)
@@ -65,7 +69,7 @@ class CompiledFunction:
         if self._freeze:
             return self._call_frozen(args, kwargs)
         root = self._root
-        if self._plain or not self._begin(root):
+        if self._plain or not self._begin(root, self._ahead):
             return self._function(*args, **kwargs)
         try:
             return self._function(*args, **kwargs)
@@ -73,22 +77,22 @@ class CompiledFunction:
             self._end(root)
             if mode.grad:
                 RUNNER[0] = self._walk
-            if len(root.plans) > self._limit:
-                self._look_at_plans(root.plans)
+            if root.made > self._limit:
+                self._look_at_plans(root)
 
     def _run_backward(self, walk: Callable, *args: Any, **kwargs: Any) -> Any:
         """The walk back through what this function computed is recorded, too."""
         if self._backward is None:
-            self._backward = self._recording.Root()
+            self._backward = self._recording.Root(self._dynamic)
         root = self._backward
-        if self._plain or not self._begin(root):
+        if self._plain or not self._begin(root, self._ahead):
             return walk(*args, **kwargs)
         try:
             return walk(*args, **kwargs)
         finally:
             self._end(root)
-            if len(root.plans) > self._limit:
-                self._look_at_plans(root.plans)
+            if root.made > self._limit:
+                self._look_at_plans(root)
 
     def _call_recorded(self, *args: Any, **kwargs: Any) -> Any:
         self._freeze = False
@@ -115,7 +119,9 @@ class CompiledFunction:
         from .frozen import Capture, Frozen, Stays
 
         capture, root = Capture(self._function, args, kwargs), self._root
-        if self._plain or not self._begin(root):  # another thread records: there would be nothing to watch
+        if self._plain or not self._begin(
+            root, self._ahead
+        ):  # another thread records: there would be nothing to watch
             return self._function(*args, **kwargs)
         with capture:
             try:
@@ -147,19 +153,19 @@ class CompiledFunction:
     def __repr__(self) -> str:
         return f"<compiled {getattr(self._function, '__qualname__', self._function)!r}>"
 
-    def _look_at_plans(self, plans: list) -> None:
+    def _look_at_plans(self, root: Any) -> None:
         """Give up where hardly any plan ran twice: the function changes with every call. Sizes come back sooner or later."""
-        if 50 * sum(one.runs > 1 for one in plans) < len(plans):
-            self._give_up(len(plans))
-        elif len(plans) < KEPT_PLANS:
-            self._limit = 2 * len(plans)
+        if 50 * sum(one.came_again for one in root.plans) < root.made:
+            self._give_up(root.made)
+        elif root.made < KEPT_PLANS:
+            self._limit = 2 * root.made
         else:
             self.reset()
 
     def _give_up(self, count: int) -> None:
         name = getattr(self._function, "__qualname__", repr(self._function))
         text = (
-            f"compile: {name} ran differently on nearly every call ({count} plans), so that planning costs more than it saves; "
+            f"compile: {name} ran differently on nearly every call ({count} times), so that planning costs more than it saves; "
             f"it runs operator by operator from here on. The last difference: {self._last_difference()}."
         )
         if self._fullgraph:
@@ -177,7 +183,7 @@ class CompiledFunction:
     def reset(self) -> None:
         """Forget all plans."""
         self._frozen, self._limit = [], MOST_PLANS
-        self._root, self._backward = self._recording.Root(), None
+        self._root, self._backward = self._recording.Root(self._dynamic), None
 
     def explain(self, source: bool = False) -> Any:
         """What was recorded, fused and planned so far; `source` adds the kernels' code. See `compiler.explain`."""
@@ -193,9 +199,12 @@ def compile(
 ) -> Any:  # fmt: skip
     """A function or module whose operators run fused, in one native call; also a decorator.
 
-    The result means what the function means: its Python still runs. `dynamic`, `backend`, `mode` and `options` are taken
-    for PyTorch's sake: sizes never need another compilation of a kernel here, and there is one back end.
+    The result means what the function means: its Python still runs. Kernels take sizes when they run, so a new size compiles
+    nothing; its plan (what is fused, where results lie) takes some milliseconds to make for a large model. `backend`, `mode`
+    and `options` are taken for PyTorch's sake.
 
+    dynamic: True where sizes keep changing: what runs for the first time then runs without a plan, which is made when it
+    comes again. False: a plan is made at once. By default that depends on how often the plans made so far came again.
     fullgraph: raise where the function cannot be recorded, instead of running it operator by operator.
     freeze: skip the Python from the third equal call on. You promise that the function does the same operators on the
     same parameters each time; shapes, types, `training` and the parameters' identity are checked, learning rates may change.
@@ -226,8 +235,8 @@ def compile(
     if isinstance(model, Module):
         from .module import OptimizedModule
 
-        return OptimizedModule(model, lambda function: CompiledFunction(function, fullgraph, freeze))
-    return CompiledFunction(model, fullgraph, freeze)
+        return OptimizedModule(model, lambda function: CompiledFunction(function, fullgraph, freeze, dynamic))
+    return CompiledFunction(model, fullgraph, freeze, dynamic)
 
 
 _living: weakref.WeakSet = weakref.WeakSet()

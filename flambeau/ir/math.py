@@ -3,7 +3,8 @@
 `LOWER[op](*args)` gives an expression without `op`: no table, no branch, no call, so that a loop over it
 vectorises (fmod alone stays the back end's remainder). Float32 results are within 1 ULP for every input
 (`benchmarks/ulp.py` sweeps all of them), float64 results within about 2. Zeros keep their sign, subnormal
-inputs and results obey the same bound, and limits follow C99's annex F.
+inputs and results obey the same bound, and limits follow C99's annex F. `math_tables` has other rules for some
+operations, for processors to which a table is an instruction.
 """
 
 from __future__ import annotations

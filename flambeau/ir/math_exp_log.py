@@ -73,8 +73,10 @@ def reduce_exp(x: Expr) -> tuple[Expr, Expr]:
 
 def exp_f32(x: Expr) -> Expr:
     """e**x in float32 arithmetic."""
-    r, n = reduce_exp(clamp(x, -104.0, 89.0))
-    return scale(polynomial(r, (1.0, 1.0, *_EXP_F32)), n)
+    x = clamp(x, -104.0, 89.0)
+    n, _ = round_scaled(x, LOG2_E)
+    r, whole = reduce_exp(x)
+    return scale(polynomial(r, (1.0, 1.0, *_EXP_F32)), whole, n)
 
 
 def exp_f64(x: Expr) -> Expr:
@@ -107,7 +109,7 @@ def exp_short(x: Expr) -> Expr:
 def exp2_f32(x: Expr) -> Expr:
     x = clamp(x, -151.0, 129.0)
     n, whole = round_scaled(x, 1.0)
-    return scale(polynomial(x - n, (1.0, *_EXP2_F32)), whole)
+    return scale(polynomial(x - n, (1.0, *_EXP2_F32)), whole, n)
 
 
 def power_of_two_f32(r: Expr, n: Expr) -> Expr:

@@ -86,7 +86,7 @@ def sigmoid(x: Expr) -> Expr:
     r_low = fma(n, constant(-LN2[t][1], t), start - r)
     tail = fma(r * r, polynomial(r, EXP_TAIL[t]), r)
     high, low = fast_two_sum(constant(1.0, t), tail)
-    power, lost = scale(high, whole), scale(low + r_low, whole)
+    power, lost = scale(high, whole, n), scale(low + r_low, whole, n)
     divisor, rest = fast_two_sum(constant(1.0, t), power)
     quotient = power / divisor
     rest = fma(-quotient, divisor, power) + (lost - quotient * (rest + lost))

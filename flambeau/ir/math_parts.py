@@ -44,9 +44,12 @@ def power_of_two(n: Expr, type: str) -> Expr:
     return bitcast((n + _BIAS[type]) << _MANTISSA[type], type)
 
 
-def scale(x: Expr, n: Expr) -> Expr:
-    """x * 2**n, rounded once where the result is subnormal; |n| may be twice the exponent range."""
-    return Expr("ldexp", (x, n), x.type)
+def scale(x: Expr, n: Expr, same: Expr | None = None) -> Expr:
+    """x * 2**n, rounded once where the result is subnormal; |n| may be twice the exponent range.
+
+    same: n as a float, which some processors' instructions take.
+    """
+    return Expr("ldexp", (x, n) if same is None else (x, n, same), x.type)
 
 
 def bits_of(x: Expr) -> Expr:

@@ -10,12 +10,10 @@ from ..ir.expr import (
     Expr,
     Pair,
     constant,
-    copysign,
     erf,
     exp,
     expm1,
     fabs,
-    fma,
     is_symbolic,
     log1p,
     maximum,
@@ -24,7 +22,6 @@ from ..ir.expr import (
     tanh,
     where,
 )
-from ..ir.math_parts import polynomial, round_scaled, scale
 from .define import op, ops
 from .kinds import Composite, Pointwise, int_to_float
 from .pointwise_types import BOOL, COMPLEX, FLOAT, INTEGER, accepting, zero_like
@@ -152,51 +149,11 @@ class Selu(Pointwise):
         return g * where(input > 0, SELU_SCALE, exp(minimum_of(input, 0)) * (SELU_ALPHA * SELU_SCALE))
 
 
-# erf(x / sqrt(2)) / x as a ratio of polynomials in x**2 for |x| < 5.5, by weighted least squares: absolute error of erf
-# 1.9e-8, less than float32 resolves beside 1
-_AREA_TOP = (
-    0.7978844436601096, 0.06874866523465124, 0.009414240509444644, 0.0003476558753617037, 1.2711923377877207e-05,
-    4.428850531686357e-08,
-)  # fmt: skip
-_AREA_BOTTOM = (
-    1.0, 0.2528293907731323, 0.028938992607100148, 0.0019128535070483657, 7.509235600234627e-05, 1.1801378042856772e-06,
-)  # fmt: skip
-
-
-def twice_area(x):
-    """erf(x / sqrt(2)); in float32 to the accuracy that it has beside 1, in half the steps of the full function."""
-    if not isinstance(x, Expr) or x.type != "f32":
-        return erf(x * SQRT_HALF)
-    square = x * x
-    ratio = x * polynomial(square, _AREA_TOP) / polynomial(square, _AREA_BOTTOM)
-    return where(fabs(x) >= 5.5, copysign(constant(1.0, "f32"), x), ratio)
-
-
-# 2**r / sqrt(2 pi) on |r| <= 1/2: relative error 2**-29
-_DENSITY = (
-    0.3989422917366028, 0.27652573585510254, 0.09583649784326553, 0.02214260771870613, 0.0038372220005840063,
-    0.000534580962266773, 6.122083868831396e-05,
-)  # fmt: skip
-# Mills' ratio Phi(-a) / density(a) for a >= 0 as a polynomial without constant term in t = 1 / (1 + STEP a): times the
-# density, its absolute error is 4e-9
-_MILLS_STEP = 0.27589869499206543
-_MILLS = (
-    0.29488226771354675, 0.1159769669175148, 0.8104222416877747, -0.7909824252128601, 1.1077473163604736,
-    -0.28473231196403503,
-)  # fmt: skip
-
-
-def gelu_slope(x: Expr) -> Expr:
-    """Phi(x) + x density(x) in float32: one exponential serves both terms."""
-    size = fabs(x)
-    size = where(size > 15.0, constant(15.0, "f32"), size)
-    square = size * size
-    half_log2_e = 0.5 * math.log2(math.e)
-    n, whole = round_scaled(square, -half_log2_e)
-    density = scale(polynomial(fma(square, constant(-half_log2_e, "f32"), -n), _DENSITY), whole)
-    t = 1.0 / fma(size, constant(_MILLS_STEP, "f32"), constant(1.0, "f32"))
-    below = density * fma(t, polynomial(t, _MILLS), -size)
-    return where(x > 0.0, 1.0 - below, below)
+def normal_cdf(x):
+    """The normal distribution's Phi, as precise as its type is beside 1."""
+    if isinstance(x, Expr):
+        return Expr("normal_cdf", (x,), x.type)
+    return (erf(x * SQRT_HALF) + 1) * 0.5
 
 
 @op("nn.functional.gelu(Tensor input, *, str approximate='none') -> Tensor", inplace=False)
@@ -218,7 +175,7 @@ class Gelu(Pointwise):
         if approximate == "tanh":
             inner = (input + input * input * input * 0.044715) * math.sqrt(2 / math.pi)
             return input * 0.5 * (tanh(inner) + 1)
-        return input * 0.5 * (twice_area(input) + 1)
+        return input * normal_cdf(input)
 
     def d_input(g, input, approximate):
         if approximate == "tanh":
@@ -227,9 +184,9 @@ class Gelu(Pointwise):
             slope = (1 + square * (3 * 0.044715)) * math.sqrt(2 / math.pi)
             return g * ((t + 1) * 0.5 + input * 0.5 * (1 - t * t) * slope)
         if isinstance(input, Expr) and input.type == "f32":
-            return g * gelu_slope(input)
+            return g * Expr("gelu_slope", (input,), "f32")
         density = exp(input * input * -0.5) * (1 / math.sqrt(2 * math.pi))
-        return g * ((twice_area(input) + 1) * 0.5 + input * density)
+        return g * (normal_cdf(input) + input * density)
 
 
 @op("nn.functional.silu(Tensor input, bool inplace=False) -> Tensor", inplace=True)

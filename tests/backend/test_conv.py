@@ -8,8 +8,6 @@ import numpy as np
 import pytest
 
 from flambeau.backend.cpu import conv, runtime
-from flambeau.backend.cpu.emit import ScalarFunction
-from flambeau.ir import expr
 
 from .guarded import Guarded, from_bfloat16, guarded, run, to_bfloat16
 
@@ -322,26 +320,6 @@ def test_transposed(code, shape, stride, padding, output_padding, dilation):
     run(schedule, [dw, guarded(x), guarded(g)])
     expected = reference_weight(exact(g, code), w.shape, exact(x, code), **form)
     assert_near(dw.array(w.shape, NUMPY[code]), expected, code, x[:, 0].size)
-
-
-@pytest.mark.parametrize("case", [CASES[k] for k in (0, 6, 16)], ids=str)
-def test_epilogue(case):
-    """A function with a run-time scalar, applied to each result."""
-    x, w, b, g = make(case, "f32")
-    value, slope = expr.Expr("input", (0,), "f32"), expr.Expr("scalar", (0,), "f32")
-    leaky = ScalarFunction([expr.where(value > 0, value, value * slope)])
-    schedule = conv.forward(
-        "f32", x.shape, w.shape, **options(case), out_slot=4, input_slot=5, weight_slot=6, bias_slot=7,
-        scratch_slot=8,
-        epilogue=leaky, epilogue_scalars=((9, 0),),
-    )  # fmt: skip
-    out, scratch = Guarded(g.nbytes), Guarded(schedule.scratch_bytes, align=64)
-    buffers = [out, guarded(x), guarded(w), guarded(b), scratch]
-    call = runtime.program([], 5, schedule.steps, scalars=[0])
-    assert call(*[a for one in buffers for a in (one.memory, 0)], 0.25) is True
-    expected = reference_forward(*(exact(a, "f32") for a in (x, w, b)), **options(case))
-    expected = np.where(expected > 0, expected, expected * 0.25)
-    assert_near(out.array(g.shape, np.float32), expected, "f32", w[0].size)
 
 
 @pytest.mark.parametrize(

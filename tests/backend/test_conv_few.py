@@ -6,8 +6,6 @@ import numpy as np
 import pytest
 
 from flambeau.backend.cpu import conv, conv_few, conv_plan, runtime
-from flambeau.backend.cpu.emit import ScalarFunction
-from flambeau.ir import expr
 
 from .guarded import Guarded, guarded, run
 from .test_conv import (
@@ -122,22 +120,6 @@ def test_an_expanded_operand():
     x = np.broadcast_to(plane, case[0]).astype(np.float64)
     expected = reference_forward(x, exact(w, "f32"), None, **options(case))
     assert abs(out.array((2, 24, 4, 4), np.float32) - expected).max() < 1e-3
-
-
-@pytest.mark.parametrize("case", [FEW[0], FEW[15], FEW[7], FEW[12]], ids=str)
-def test_epilogue(case):
-    """A function with a run-time scalar, applied where results are stored."""
-    x, w, b, g = make(case, "f32")
-    value, slope = expr.Expr("input", (0,), "f32"), expr.Expr("scalar", (0,), "f32")
-    leaky = ScalarFunction([expr.where(value > 0, value, value * slope)])
-    schedule = forward(case, "f32", bias_slot=7, scratch_slot=8, epilogue=leaky, epilogue_scalars=((9, 0),))
-    out, scratch = Guarded(g.nbytes), Guarded(schedule.scratch_bytes, align=64)
-    buffers = [out, guarded(x), guarded(w), guarded(b), scratch]
-    call = runtime.program([], 5, schedule.steps, scalars=[0])
-    assert call(*[a for one in buffers for a in (one.memory, 0)], 0.25) is True
-    expected = reference_forward(*(exact(a, "f32") for a in (x, w, b)), **options(case))
-    expected = np.where(expected > 0, expected, expected * 0.25)
-    assert_near(out.array(g.shape, np.float32), expected, "f32", w[0].size)
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,10 @@ def frozen(function):
     return torch.compile(function, freeze=True)
 
 
+def changing(function):
+    return torch.compile(function, dynamic=True)
+
+
 def normal(*shape, seed=0, dtype=torch.float32):
     generator = torch.Generator()
     return torch.randn(*shape, generator=generator.manual_seed(seed)).to(dtype)
@@ -60,7 +64,7 @@ def values(tensors):
 def check(make, calls):
     """make(wrap) gives call(k): what it returns does not depend on how its functions are wrapped."""
     expected = run(make, lambda f: f, calls)
-    for wrap in (torch.compile, frozen):
+    for wrap in (torch.compile, changing, frozen):
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="compile\\(freeze=True\\)")
             assert run(make, wrap, calls) == expected, wrap.__name__

@@ -29,13 +29,22 @@ SHORTENED = 20  # failures that are made short; the others are printed as they a
 def verdict(program, seed: int) -> str | None:
     """What is wrong with a program; None when it is clean.
 
-    Tensors of programs are small: of four programs three are fused as large ones would be.
+    Tensors of programs are small: of four programs three are planned as large ones would be.
     """
-    from flambeau.backend.cpu import fusion_products, fusion_reductions, reduce, runtime
+    from flambeau.backend.cpu import (
+        fusion_pieces,
+        fusion_products,
+        fusion_reductions,
+        recompute,
+        reduce,
+        runtime,
+    )
 
     from .fuzz_check import difference, text_of
 
     limits = [(fusion_products, "LEAST"), (fusion_reductions, "LEAST"), (reduce, "SHORTEST")]
+    limits += [(fusion_pieces, name) for name in ("LEAST_RUN", "LONG_RUN")]
+    limits += [(recompute, name) for name in ("LEAST", "LEAST_IN_ALL", "ENOUGH", "SHARE")]
     before = [getattr(module, name) for module, name in limits]
     for module, name in limits if seed % 4 else ():
         setattr(module, name, 1)
@@ -44,7 +53,9 @@ def verdict(program, seed: int) -> str | None:
     runtime.set_num_threads(2 if seed % 8 == 3 else 1)
     try:
         parts = program.parts()
-        found = difference(*parts, spoil=program.spoil, freeze=program.steady, later=program.later)
+        found = difference(
+            *parts, spoil=program.spoil, freeze=program.steady, later=program.later, changing=program.changing
+        )
     except Exception as error:
         return OUTSIDE + text_of(error)
     finally:

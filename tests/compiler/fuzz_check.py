@@ -199,17 +199,20 @@ def backwards(results: list) -> str | None:
     return None
 
 
-def difference(state, inputs, program, calls=CALLS, spoil=False, freeze=False, later=False) -> str | None:
+def difference(
+    state, inputs, program, calls=CALLS, spoil=False, freeze=False, later=False, changing=False
+) -> str | None:
     """Where the compiled program differs from the eager one; None when nowhere.
 
     spoil: overwrite the inputs before the results are read. freeze: compile with ``freeze=True``, whose own error for
-    refused values may stand for any. later: go backward through the results, outside the function.
+    refused values may stand for any. later: go backward through the results, outside the function. changing: compile with
+    ``dynamic=True``.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         mode = torch.is_grad_enabled()
         calls = max(calls, 6) if freeze else calls
-        compiler = functools.partial(torch.compile, freeze=freeze)
+        compiler = functools.partial(torch.compile, freeze=freeze, dynamic=changing or None)
         eager = run(state, inputs, program, lambda f: f, calls, spoil, freeze, later)
         compiled = run(state, inputs, program, compiler, calls, spoil, freeze, later)
         assert torch.is_grad_enabled() is mode
@@ -235,7 +238,9 @@ def first_difference(a: Any, b: Any) -> str:
     return f": eager {str(a)[:300]}, compiled {str(b)[:300]}"
 
 
-def check(state, inputs, program, calls=CALLS, spoil=False, freeze=False, later=False) -> None:
+def check(
+    state, inputs, program, calls=CALLS, spoil=False, freeze=False, later=False, changing=False
+) -> None:
     """Fail where a compiled program differs from the eager one."""
-    found = difference(state, inputs, program, calls, spoil, freeze, later)
+    found = difference(state, inputs, program, calls, spoil, freeze, later, changing)
     assert found is None, found

@@ -44,6 +44,7 @@ PRODUCTS = (
     "a @ a.mT", "a.mT @ a", "F.linear(a, a)", "F.linear(a, a, a[..., 0])", "F.linear(a, a[:1] * 2)", "torch.addmm(a, a, a)",
     "torch.matmul(a * 2, a.mT)", "a @ a[0]", "a[0] @ a.mT", "torch.addmm(a[:1, :1], a, a.mT, beta=0.5, alpha=2)",
     "torch.bmm(a, a.mT)", "torch.baddbmm(a[..., :1], a, a.mT)", "(a + 1) @ (a - 1).mT", "torch.einsum('ij,kj->ki', a, a)",
+    "F.conv2d(a[None, None], a[None, None, :2, :2], padding=1)", "F.conv1d(a[None], a[:, None, :2], groups=a.shape[0])",
 )  # fmt: skip
 VIEWS = """a.t() a.T a.transpose(0,-1) a.transpose(0,1) a[0] a[-1] a[1:] a[:-1] a[::2] a[...,0] a[...,1:] a[:,0] a[:,1:]
 a[None] a.unsqueeze(-1) a.squeeze() a.squeeze(0) a.flatten() a.reshape(-1) a.view(-1) a.reshape(-1,2) a.reshape(2,-1)
@@ -128,6 +129,9 @@ class Program:
     result: str = "[]"
     spoil: bool = False  # whether inputs are overwritten after the call, before its results are read
     later: bool = False  # whether the caller goes backward through the results
+    changing: bool = (
+        False  # whether it is compiled for sizes that change: what runs for the first time has no plan
+    )
     steady: bool = False  # does the same in each call, and touches nothing but tensors: fit for freeze=True
 
     @staticmethod
@@ -152,7 +156,8 @@ class Program:
             "def state(wrap):\n" + block(self.state) + given(self.state)
             + "def inputs(k):\n" + block(self.inputs) + given(self.inputs)
             + f"def program({names}):\n" + block(self.body) + f"    return {self.result}\n\n\n"
-            f"check(state, inputs, program, spoil={self.spoil}, freeze={self.steady}, later={self.later})\n"
+            f"check(state, inputs, program, spoil={self.spoil}, freeze={self.steady}, later={self.later}, "
+            f"changing={self.changing})\n"
         )  # fmt: skip
 
     def parts(self) -> tuple:
@@ -169,7 +174,9 @@ class Writer:
     def __init__(self, seed: int, steady: bool = False):
         self.r = random.Random(seed)
         self.seed = seed
-        self.program = Program(spoil=self.r.random() < 0.3, later=seed % 3 == 1, steady=steady)
+        self.program = Program(
+            spoil=self.r.random() < 0.3, later=seed % 3 == 1, steady=steady, changing=seed % 5 < 2
+        )
         self.lines = self.program.body
         self.count = 0
         self.env: dict = {"k": 0, "log": [], "keep": [], "wrap": lambda f: f}

@@ -467,7 +467,12 @@ def numbers_of_layers_and_classes(wrap):
 
 @row(calls=12)
 def state_carried_in_containers(wrap):
-    cell, carried, tables, recent = nn.GRU(6, 4), [None], {"h": (torch.zeros(5, 4), 1)}, collections.deque(maxlen=3)
+    cell, carried, tables, recent = (
+        nn.GRU(6, 4),
+        [None],
+        {"h": (torch.zeros(5, 4), 1)},
+        collections.deque(maxlen=3),
+    )
 
     @wrap
     def through_a_list(x):

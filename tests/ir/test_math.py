@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import importlib.util
 import math
 import pathlib
@@ -10,12 +11,15 @@ import re
 import numpy as np
 import pytest
 
+import flambeau as torch
+from flambeau.backend.cpu import emit, jit
 from flambeau.backend.cpu.builder import Module
 from flambeau.backend.cpu.emit import ScalarFunction
-from flambeau.backend.cpu.native import define
-from flambeau.backend.cpu.types import f32
+from flambeau.backend.cpu.native import define, load, native, store
+from flambeau.backend.cpu.types import BY_CODE, f32, i32, ptr, vec
 from flambeau.ir import math as lowering
-from flambeau.ir.expr import Expr, leaf
+from flambeau.ir import math_tables as tables
+from flambeau.ir.expr import leaf
 
 _path = pathlib.Path(__file__).parents[2] / "benchmarks" / "ulp.py"
 _spec = importlib.util.spec_from_file_location("flambeau_benchmarks_ulp", _path)
@@ -112,6 +116,85 @@ def test_float32_is_within_one_ulp(kernel, op):
         )
     worst = int(error.argmax())
     assert error[worst] <= 1, f"{op}({x[worst]!r}) is {error[worst]} ULP off"
+
+
+def erf_of(x: np.ndarray) -> np.ndarray:
+    return each(math.erf)(x / math.sqrt(2))
+
+
+def slope_of(x: np.ndarray) -> np.ndarray:
+    density = np.exp(-x * x / 2) * np.where(np.isinf(x), 0, x) / math.sqrt(2 * math.pi)
+    return (erf_of(x) + 1) / 2 + density
+
+
+#: both ways to form a function that has tables: these run wherever `emit.rules` prefers the other
+BOTH = {"formula": lowering.LOWER, "tables": tables.RULES}
+
+
+@pytest.mark.parametrize("way", BOTH)
+def test_tanh_by_formula_and_by_tables(way):
+    x = points()
+    found = ulp.Kernel("tanh", count=1 << 14, rule=BOTH[way]["tanh"])(x)
+    with np.errstate(invalid="ignore"):
+        assert ulp.ulp_error(found, np.tanh(x.astype(np.longdouble))).max() <= 1
+    assert (np.signbit(found) == np.signbit(x))[~np.isnan(x)].all()
+
+
+@pytest.mark.parametrize("way", BOTH)
+@pytest.mark.parametrize("op", ["normal_cdf", "gelu_slope"])
+def test_normal_distribution_by_formula_and_by_tables(way, op):
+    """To a few units of the numbers below 1, and the limits themselves."""
+    x = points()
+    with np.errstate(all="ignore"):
+        wide = x.astype(float)
+        expected = (erf_of(wide) + 1) / 2 if op == "normal_cdf" else slope_of(wide)
+    found = ulp.Kernel(op, count=1 << 14, rule=BOTH[way][op])(x)
+    assert np.array_equal(np.isnan(found), np.isnan(x))
+    assert np.nanmax(np.abs(found - expected)) < 4 * 2.0**-24
+    far = np.array([9, -9, 1e30, -1e30, INF, -INF], np.float32)
+    assert np.abs(ulp.Kernel(op, count=1 << 14, rule=BOTH[way][op])(far) - (far > 0)).max() < 1e-16
+
+
+@pytest.mark.parametrize("name", ["tanh", "exp", "exp2", "sigmoid", "erf", "gelu"])
+def test_elements_apart_give_the_bits_of_elements_in_a_row(name):
+    """Whole registers, masked ones, and single elements, which other instructions form."""
+    function = torch.nn.functional.gelu if name == "gelu" else getattr(torch, name)
+    x = torch.from_numpy(points()[::7])
+    x = x[: len(x) // 3 * 3 - 3]
+    apart = torch.stack([x, x], 1)[:, 0]
+    assert not apart.is_contiguous()
+    expected = function(x).numpy().view(np.int32)
+    valid = ~np.isnan(x.numpy())
+    assert np.array_equal(function(apart).numpy().view(np.int32)[valid], expected[valid])
+    again = function(x.reshape(-1, 3)[:, 1:]).numpy().view(np.int32)
+    two = expected.reshape(-1, 3)[:, 1:]
+    assert np.array_equal(again[valid.reshape(-1, 3)[:, 1:]], two[valid.reshape(-1, 3)[:, 1:]])
+
+
+@pytest.mark.parametrize("lanes", [1, 4, 16, 32])
+def test_lookup_without_an_instruction_for_it(monkeypatch, lanes):
+    """A machine without the instruction reads the tables from memory."""
+    table = tuple(float(k * k) for k in range(32))
+    index = np.random.default_rng(0).integers(-(2**31), 2**31, 64).astype(np.int32)
+
+    def kernel(out: ptr(f32), x: ptr(i32)):
+        for i in range(0, 64, LANES):  # noqa: F821
+            store(out + i, function((load(x + i, vec(i32, LANES)),))[0])  # noqa: F821
+
+    found = []
+    for known in (True, False):
+        if not known:
+            monkeypatch.setattr(emit.jit, "has_feature", lambda name: False)
+        module = Module()
+        function = ScalarFunction([tables.lookup(leaf("input", 0, "i32"), table)])
+        define(module, "apply", native(kernel), {"LANES": lanes, "function": function})
+        monkeypatch.undo()
+        (address,) = jit.build(f"test lookup {known} {lanes}", module.text, ["apply"])
+        out = np.zeros(64, np.float32)
+        ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)(address)(out.ctypes.data, index.ctypes.data)
+        found.append(out)
+    assert found[0].tolist() == [table[k & 31] for k in index.tolist()]
+    assert np.array_equal(*found)
 
 
 def test_erfinv_float32_is_within_one_ulp(kernel):
@@ -323,15 +406,29 @@ def polygamma(order: int, x: np.ndarray) -> np.ndarray:
 ARITY = {"pow": 2, "atan2": 2, "hypot": 2, "nextafter": 2}
 
 
+@native
+def apply_one(out: ptr(T), x: ptr(T)):  # noqa: F821
+    out[0] = function((x[0],))[0]  # noqa: F821
+
+
+@native
+def apply_two(out: ptr(T), x: ptr(T), y: ptr(T)):  # noqa: F821
+    out[0] = function((x[0], y[0]))[0]  # noqa: F821
+
+
 @pytest.mark.parametrize("op", sorted(set(lowering.LOWER) - {"fmod", "polygamma"}))
 def test_lowering_calls_nothing(op):
     """Only LLVM intrinsics, which every machine has as instructions, so that a loop can be vectorised."""
     for type in ("f32", "f64"):
         args = tuple(leaf("input", k, type) for k in range(ARITY.get(op, 1)))
         module = Module()
-        kernel = ulp.apply_two if len(args) == 2 else ulp.apply_one
-        bound = {"T": f32, "function": ScalarFunction([Expr(op, args, type)])}
-        define(module, "apply", kernel, bound)
+        apply = apply_two if len(args) == 2 else apply_one
+        define(
+            module,
+            "apply",
+            apply,
+            {"T": BY_CODE[type], "function": ScalarFunction([lowering.LOWER[op](*args)])},
+        )
         called = set(re.findall(r"call [^@]*@([\w.]+)\(", module.text()))
         assert all(
             re.match(r"llvm\.(fma|sqrt|fabs|copysign|ldexp|roundeven|floor|trunc)\.", name) for name in called

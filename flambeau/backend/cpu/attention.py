@@ -53,8 +53,8 @@ def tiles(code: str, kind: str) -> list[int]:
             define(module, name, tile, {**static, "ROWS": count})
         return module.text()
 
-    return jit.build(
-        f"attention tiles {(code, names)!r} {jit.vector_bytes()} {_source_key()}", text, names, 1
+    return jit.later(
+        f"attention tiles {(code, names)!r} {jit.vector_bytes()} {_source_key()}", text, names, 0
     )
 
 
@@ -74,7 +74,7 @@ def kernel(name: str, code: str, causal: bool, mask: int) -> int:
 
     prints = (static.POWER.fingerprint(), static.LOG.fingerprint(), static.KEYS)
     key = f"attention {(name, code, causal, mask, counts, prints)!r} {jit.vector_bytes()} {_source_key()}"
-    return jit.build(key, text, [name], 1)[0]
+    return jit.later(key, text, [name], 0)[0]
 
 
 class _Plan:

@@ -5,6 +5,7 @@ The kernel language (native.py) and the scalar expressions (emit.py) both end he
 
 from __future__ import annotations
 
+import operator
 import struct
 
 from .types import Pointer, Type, f32, f64, i1, i8, i16, i32, i64, ptr, u16, vec, void, with_lanes
@@ -46,6 +47,22 @@ def float_text(value: float, t: Type) -> str:
     return "0x%016X" % struct.unpack("<Q", struct.pack("<d", float(value)))[0]
 
 
+def _folded(op: str, a: Value, b: Value) -> Value | int | None:
+    """The result of integer arithmetic with constants, where it is one of the operands or a number."""
+    if a.text[0] == "%" and b.text[0] == "%":
+        return None
+    if b.text == "0":
+        return 0 if op == "mul" else a
+    if op == "mul" and b.text == "1":
+        return a
+    if op != "sub" and (a.text == "0" or op == "mul" and a.text == "1"):
+        return b if op == "add" or a.text == "1" else 0
+    if a.text[0] == "%" or b.text[0] == "%":
+        return None
+    return _FOLDED[op](int(a.text), int(b.text))
+
+
+_FOLDED = {"add": operator.add, "sub": operator.sub, "mul": operator.mul}
 ARITHMETIC = {"add": "+", "sub": "-", "mul": "*", "div": "/"}
 
 
@@ -78,6 +95,7 @@ class Builder:
         self.lines: list[str] = []
         self.allocas: list[str] = []
         self.count = 0
+        self.known: dict[str, Value] = {}  # what variables hold at this point of a block
         self.parallel: list[str] = []  # access groups of the enclosing independent loops
         self.flags = ""
         self.export = export
@@ -117,9 +135,11 @@ class Builder:
 
     def begin(self, label: str) -> None:
         self.lines.append(f"  br label %{label}\n{label}:")
+        self.known.clear()
 
     def place(self, label: str) -> None:
         self.lines.append(f"{label}:")
+        self.known.clear()
 
     def declare(self, name: str, result: Type, arguments: list[Type], attributes: str = "") -> None:
         listed = ", ".join(a.llvm for a in arguments)
@@ -146,7 +166,10 @@ class Builder:
         if isinstance(x, Value):
             return x
         if isinstance(x, Variable):
-            return self.emit(x.type, f"load {x.type.llvm}, ptr {x.address}")
+            found = self.known.get(x.address)
+            if found is None:
+                found = self.known[x.address] = self.emit(x.type, f"load {x.type.llvm}, ptr {x.address}")
+            return found
         if isinstance(x, bool):
             return self.constant(x, like if like is not None and like.kind == "bool" else i1)
         if isinstance(x, int):
@@ -158,6 +181,8 @@ class Builder:
     def splat(self, x, lanes: int) -> Value:
         x = self.value(x)
         t = vec(x.type, lanes)
+        if x.text[0] != "%" and t.kind != "ptr":
+            return Value(t, f"splat ({x})")
         one = self.emit(t, f"insertelement {t.llvm} poison, {x}, i64 0")
         return self.emit(t, f"shufflevector {one}, {t.llvm} poison, <{lanes} x i32> zeroinitializer")
 
@@ -277,6 +302,10 @@ class Builder:
         if t.kind == "bool" and op in ("add", "mul"):
             op = {"add": "or", "mul": "and"}[op]
         signed = t.element.signed
+        if t.kind == "int" and not t.lanes and op in _FOLDED:
+            found = _folded(op, a, b)
+            if found is not None:
+                return found if isinstance(found, Value) else self.constant(found, t)
         name = {
             "add": "add", "sub": "sub", "mul": "mul", "and": "and", "or": "or", "xor": "xor", "shl": "shl",
             "shr": "ashr" if signed else "lshr", "div": "sdiv" if signed else "udiv", "mod": "srem" if signed else "urem",
@@ -320,7 +349,7 @@ class Builder:
     def intrinsic(self, name: str, *values, flags: str = "") -> Value:
         """An LLVM intrinsic whose operands and result share one type, such as fma, sqrt, floor, fabs, maximum."""
         first = next(v for v in values if isinstance(v, (Value, Variable)))
-        t = self.value(first).type
+        t = first.type
         operands = [self.convert(v, t) for v in values]
         full = f"llvm.{name}.{self.suffix(t)}"
         self.declare(full, t, [t] * len(operands))
@@ -329,8 +358,9 @@ class Builder:
     # -- memory ----------------------------------------------------------------------------------------------
     def alloca(self, t: Type, count: int = 1, align: int = 0) -> str:
         name = self.fresh()
-        size = f", i64 {count}" if count != 1 else ""
-        self.allocas.append(f"  {name} = alloca {t.memory}{size}{f', align {align}' if align else ''}")
+        # of the form of an array, LLVM keeps it in registers where it can
+        what = t.memory if count == 1 else f"[{count} x {t.memory}]"
+        self.allocas.append(f"  {name} = alloca {what}{f', align {align}' if align else ''}")
         return name
 
     def variable(self, t: Type) -> Variable:
@@ -341,11 +371,14 @@ class Builder:
     def assign(self, variable: Variable, x) -> None:
         x = self.convert(x, variable.type)
         self.do(f"store {x}, ptr {variable.address}")
+        self.known[variable.address] = x
 
     def offset(self, pointer, index) -> Value:
         pointer = self.value(pointer)
         index = self.convert(index, i64)
         assert isinstance(pointer.type, Pointer), f"not a pointer: {pointer}"
+        if index.text == "0":
+            return pointer
         return self.emit(pointer.type, f"getelementptr inbounds {pointer.type.to.memory}, {pointer}, {index}")
 
     def _access(self) -> str:

@@ -15,6 +15,7 @@ from .conv_direct import direct_steps
 from .conv_geometry import Axis, Volume, forward_axis, transposed_axis
 from .conv_plan import Operand, Sweep, Weights, sweep_steps
 from .conv_weight_plan import WeightGradient, bias_gradient_step, gradient_steps
+from .pieces import Cuts
 from .types import BY_CODE, i64
 
 Shape = tuple[int, ...]
@@ -22,10 +23,14 @@ Shape = tuple[int, ...]
 
 @dataclass
 class Schedule:
-    """Steps (function address, words, n, chunk) in order, and the bytes of the scratch buffer they share."""
+    """Steps (function address, words, n, chunk) in order, and the bytes of the scratch buffer they share.
+
+    cuts: how the tasks of the last step finish a dense result, where they do.
+    """
 
     steps: list
     scratch_bytes: int
+    cuts: Cuts | None = None
 
 
 @dataclass(frozen=True)
@@ -101,7 +106,8 @@ def _tiled(code: str) -> bool:
 
 def _sweep(sweep: Sweep) -> Schedule:
     """The schedule of sums over channels and taps, in the form that suits the number of pixels."""
-    return Schedule(*(conv_few.few_steps if conv_few.pays(sweep) else sweep_steps)(sweep))
+    steps, scratch_bytes, cuts = (conv_few.few_steps if conv_few.pays(sweep) else sweep_steps)(sweep)
+    return Schedule(steps, scratch_bytes, cuts)
 
 
 def _code(dtype) -> str:
@@ -111,15 +117,13 @@ def _code(dtype) -> str:
 def forward(
     dtype, input_shape: Shape, weight_shape: Shape, *, stride=1, padding=0, dilation=1, groups: int = 1,
     out_slot: int,
-    input_slot: int, weight_slot: int, bias_slot: int | None = None, scratch_slot: int, epilogue=None,
-    epilogue_scalars: tuple[tuple[int, int], ...] = (), input_strides: Shape | None = None,
-    out_strides: Shape | None = None,
+    input_slot: int, weight_slot: int, bias_slot: int | None = None, scratch_slot: int,
+    input_strides: Shape | None = None, out_strides: Shape | None = None,
 ) -> Schedule:  # fmt: skip
-    """Steps of ``out = epilogue(conv(input, weight) + bias)``.
+    """Steps of ``out = conv(input, weight) + bias``.
 
     dtype: a dtype or its code. padding: a number, or for each dimension a number or a pair (before, after).
-    The weight is dense. epilogue: a ScalarFunction of one input; epilogue_scalars: (frame slot, 0 float | 1
-    int) each.
+    The weight is dense.
     """
     code, form = _code(dtype), _form(len(input_shape) - 2, stride, padding, dilation, groups)
     kernel = form.three(weight_shape[2:], 1)
@@ -134,7 +138,6 @@ def forward(
     if 0 in out_shape:
         return Schedule([], 0)
     if not _tiled(code):
-        assert epilogue is None, "only float convolutions take an epilogue"
         full = (*weight_shape[:2], *kernel)
         return Schedule(direct_steps("forward", code, source, out, weight_slot, bias_slot, full, form), 0)
     taps, (rows, channels) = prod(kernel), weight_shape[:2]
@@ -143,22 +146,22 @@ def forward(
         rows // groups * channels * taps,
         kernel, -1 if bias_slot is None else bias_slot,
     )  # fmt: skip
-    sweep = Sweep(Volume(axes), source, out, weights, groups, scratch_slot, epilogue, epilogue_scalars)
+    sweep = Sweep(Volume(axes), source, out, weights, groups, scratch_slot)
     return _sweep(sweep)
 
 
 def backward_input(
     dtype, input_shape: Shape, weight_shape: Shape, *, stride=1, padding=0, dilation=1, groups: int = 1,
     out_slot: int,
-    grad_slot: int, weight_slot: int, bias_slot: int | None = None, scratch_slot: int, epilogue=None,
-    epilogue_scalars: tuple[tuple[int, int], ...] = (), grad_shape: Shape | None = None,
+    grad_slot: int, weight_slot: int, bias_slot: int | None = None, scratch_slot: int,
+    grad_shape: Shape | None = None,
     grad_strides: Shape | None = None, out_strides: Shape | None = None,
 ) -> Schedule:  # fmt: skip
     """Steps of the gradient of a convolution's input, or of a transposed convolution.
 
     input_shape: the shape of what is written (a transposed convolution's output, `output_padding` included).
-    grad_shape: of what is read, where the formula of the forward shape does not give it. bias, epilogue: as
-    in `forward`, for a transposed convolution.
+    grad_shape: of what is read, where the formula of the forward shape does not give it. bias: for a
+    transposed convolution.
     """
     code, form = _code(dtype), _form(len(input_shape) - 2, stride, padding, dilation, groups)
     kernel, sizes = form.three(weight_shape[2:], 1), form.three(input_shape[2:], 1)
@@ -170,7 +173,6 @@ def backward_input(
     if 0 in input_shape:
         return Schedule([], 0)
     if not _tiled(code):
-        assert epilogue is None, "only float convolutions take an epilogue"
         full = (*weight_shape[:2], *kernel)
         return Schedule(direct_steps("input", code, out, grad, weight_slot, bias_slot, full, form), 0)
     shapes = zip(form.three(grad_shape[2:], 1), sizes, kernel, form.stride, form.padding, form.dilation)
@@ -182,7 +184,7 @@ def backward_input(
         kernel, -1 if bias_slot is None else bias_slot,
     )  # fmt: skip
     volume = Volume((axes[0], axes[1], axes[2]))
-    sweep = Sweep(volume, grad, out, weights, groups, scratch_slot, epilogue, epilogue_scalars)
+    sweep = Sweep(volume, grad, out, weights, groups, scratch_slot)
     return _sweep(sweep)
 
 

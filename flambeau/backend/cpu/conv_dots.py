@@ -9,11 +9,12 @@ from __future__ import annotations
 from math import prod
 
 from . import conv_forms as forms
-from .conv_few import PIXELS, Pixels, Statics, chunk_of, fill_cycles, store_lanes
+from .conv_few import PIXELS, Pixels, Statics, chunk_of, cuts_of, fill_cycles, store_lanes
 from .conv_kernels import Words
 from .conv_lanes import first_lanes, load_masked, sum_lanes
 from .conv_plan import Layout, Sweep, Tables, kernel, lanes_of
 from .native import bitcast, fma, load, local, native, splat, store, unroll
+from .pieces import Cuts
 from .types import i64, ptr, vec
 
 #: stands for the template arguments in the kernels' annotations: MR output channels times NV pixels
@@ -48,7 +49,6 @@ DOTS = Words(
     "out columns columns_at weight bias blocks rows terms row_step group_step room group_room count out_c "
     "table"
 )
-DOTS_WORDS = DOTS.size
 
 
 @native
@@ -73,7 +73,7 @@ def dots(frame: ptr(i64), params: ptr(i64), begin: i64, end: i64):
                 bias = bitcast(frame[params[DOTS.bias]], ptr(G.S))
                 value = value + splat(bias[group * rows + row + r], G.L)
             to = out + (group * rows + row + r) * params[DOTS.out_c]
-            store_lanes(G, frame, params + DOTS_WORDS, value, to, params + params[DOTS.table], params)
+            store_lanes(G, value, to, params + params[DOTS.table], params)
 
 
 @native
@@ -134,7 +134,7 @@ def _step_in_place(sweep: Sweep, pixels: Pixels) -> int | None:
     return step if places == [places[0] + k * step for k in range(len(places))] else None
 
 
-def dot_steps(sweep: Sweep, layout: Layout, pixels: Pixels) -> list:
+def dot_steps(sweep: Sweep, layout: Layout, pixels: Pixels) -> tuple[list, Cuts | None]:
     """Steps of one phase, whose weights lie in the order of channels and taps."""
     lanes, count, taps = lanes_of(sweep.source.type), len(pixels.outputs), len(pixels.taps)
     weights, groups = sweep.weights, sweep.groups
@@ -143,9 +143,7 @@ def dot_steps(sweep: Sweep, layout: Layout, pixels: Pixels) -> list:
     in_place, room = step is not None, -(-terms // lanes) * lanes if step is None else step
     at = layout.take(0 if in_place else groups * count * room)
     mr, nv = tile_of(weights.rows, count)
-    scalars = [slot for slot, _ in sweep.scalars]
     tables = Tables(DOTS.size)
-    tables.add(scalars)
     run = [to - pixels.outputs[0] for to in pixels.outputs] == list(range(count))
     pixel = [0, 0, 0, count, int(run), pixels.outputs[0] if run else tables.add(pixels.outputs)]
     assert len(pixel) == PIXELS
@@ -159,13 +157,12 @@ def dot_steps(sweep: Sweep, layout: Layout, pixels: Pixels) -> list:
         "count": count,
         "out_c": sweep.out.strides[1], "table": tables.add(pixel),
     }  # fmt: skip
-    statics = Statics(sweep.source.type, lanes, mr, nv, 0, True, sweep.epilogue,
-                      tuple(kind for _, kind in sweep.scalars))  # fmt: skip
+    statics = Statics(sweep.source.type, lanes, mr, nv)
     tasks = groups * blocks
     work = groups * weights.rows * terms * count
     steps = [] if in_place else [_gather_step(sweep, at, room, pixels)]
     steps.append((kernel(dots, statics), DOTS.block(words) + tables.words, tasks, chunk_of(tasks, work)))
-    return steps
+    return steps, cuts_of(sweep, mr, [0, count])
 
 
 def tile_of(rows: int, count: int) -> tuple[int, int]:

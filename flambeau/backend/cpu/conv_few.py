@@ -16,10 +16,21 @@ from math import prod
 
 from . import conv_forms as forms
 from .conv_geometry import Axis, Phase
-from .conv_kernels import Words, finished
+from .conv_kernels import Words
 from .conv_lanes import first_lanes, lane_mask, load_masked, store_masked
-from .conv_plan import SHARE, Layout, Sweep, Tables, kernel, lanes_of, swept_cycles, tile_shapes
+from .conv_plan import (
+    SHARE,
+    Layout,
+    Sweep,
+    Tables,
+    channel_bounds,
+    kernel,
+    lanes_of,
+    swept_cycles,
+    tile_shapes,
+)
 from .native import bitcast, fma, load, local, native, select, splat, store, unroll
+from .pieces import Cut, Cuts
 from .types import Type, i64, ptr, vec
 
 #: most (tap, pixel) pairs in the tables of a schedule
@@ -36,14 +47,10 @@ class Statics:
     NV: int = 0  # vectors of a tile
     LAST: int = 0  # vectors of the last tile
     FLAT: bool = True  # the weights of an output channel lie in the order of the columns
-    EPILOGUE: object = None  # ScalarFunction applied to each result
-    SCALARS: tuple = ()  # kinds of the epilogue's scalars
 
     def key(self) -> str:
         """Text that tells kernels apart in the cache."""
-        epilogue = self.EPILOGUE.fingerprint() if self.EPILOGUE else ""  # type: ignore[attr-defined]
-        listed = [self.S, self.L, self.MR, self.NV, self.LAST, self.FLAT, self.SCALARS]
-        return "|".join([*map(str, listed), epilogue])
+        return "|".join(map(str, (self.S, self.L, self.MR, self.NV, self.LAST, self.FLAT)))
 
 
 #: stands for the template arguments in the kernels' annotations
@@ -105,7 +112,6 @@ FEW = Words(
 #: words of a vector of pixels: its place in a column, the distances of columns and of groups of columns, the
 #: lanes used, whether they are one run of the output, the offset of that run or where all offsets are listed
 PIXELS = 6
-FEW_WORDS = FEW.size
 
 
 @native
@@ -141,17 +147,16 @@ def tile(
 
 
 @native
-def store_lanes(G, frame, scalars, value, to, pixels, params):
-    """Finish a vector of results of one output channel and write it; `to` is where the channel starts.
+def store_lanes(G, value, to, pixels, params):
+    """Write a vector of results of one output channel; `to` is where the channel starts.
 
     pixels: where they go (`PIXELS`), `params` what its tables are counted from.
     """
-    done = finished(G, frame, scalars, value)
     if pixels[4] != 0:
-        store_masked(to + pixels[5], done, first_lanes(pixels[3], G.L))
+        store_masked(to + pixels[5], value, first_lanes(pixels[3], G.L))
     else:
         lanes = local(G.S, G.L)
-        store(lanes, done)
+        store(lanes, value)
         places = params + pixels[5]
         for k in range(pixels[3]):
             to[places[k]] = lanes[k]
@@ -190,21 +195,21 @@ def few_pixels(frame: ptr(i64), params: ptr(i64), begin: i64, end: i64):
             if v + G.NV <= vectors:
                 tile(G, weights, row_step, here, columns, pixels, bias, params[FEW.channels],
                      params[FEW.channel_step], params[FEW.taps], offsets, acc, G.NV)  # fmt: skip
-                store_tile(G, frame, params, acc, place, pixels, here, G.NV)
+                store_tile(G, params, acc, place, pixels, here, G.NV)
             elif G.LAST > 0:
                 tile(G, weights, row_step, here, columns, pixels, bias, params[FEW.channels],
                      params[FEW.channel_step], params[FEW.taps], offsets, acc, G.LAST)  # fmt: skip
-                store_tile(G, frame, params, acc, place, pixels, here, G.LAST)
+                store_tile(G, params, acc, place, pixels, here, G.LAST)
             pixels = pixels + PIXELS * G.NV
 
 
 @native
-def store_tile(G, frame, params, acc, place, pixels, here, COUNT):
+def store_tile(G, params, acc, place, pixels, here, COUNT):
     for r in unroll(G.MR):
         if r < here:
             for j in unroll(COUNT):
                 to = place + r * params[FEW.out_c]
-                store_lanes(G, frame, params + FEW_WORDS, acc[r * COUNT + j], to, pixels + PIXELS * j, params)
+                store_lanes(G, acc[r * COUNT + j], to, pixels + PIXELS * j, params)
 
 
 # -- plans --------------------------------------------------------------------------------------------------
@@ -305,21 +310,32 @@ def fill_cycles(sweep: Sweep, lanes: int) -> float:
     return forms.fill_cycles(0, 1, lanes)
 
 
-def few_steps(sweep: Sweep) -> tuple[list, int]:
-    """Steps (address, words, n, chunk) of a convolution of few pixels, and their bytes of scratch."""
+def few_steps(sweep: Sweep) -> tuple[list, int, Cuts | None]:
+    """Steps (address, words, n, chunk) of a convolution of few pixels, their bytes of scratch, and what a task makes."""
     from . import conv_dots
 
-    layout, steps = Layout(sweep.source.type), []
+    layout, steps, cuts = Layout(sweep.source.type), [], None
     for phases in sweep.volume.phases():
         pixels = pixels_of(sweep, phases)
         if not pixels.outputs:
             continue
         form = conv_dots.dot_steps if conv_dots.pays(sweep, pixels) else _phase_steps
-        steps += form(sweep, layout, pixels)
-    return steps, layout.bytes
+        made, cuts = form(sweep, layout, pixels)
+        steps += made
+    return steps, layout.bytes, cuts
 
 
-def _phase_steps(sweep: Sweep, layout: Layout, pixels: Pixels) -> list:
+def cuts_of(sweep: Sweep, rows: int, shares: list[int]) -> Cuts | None:
+    """What a task makes, when the last phase is done: so many channels, of the pixels of all samples a share."""
+    places = sweep.samples * prod(sweep.out.shape[2:])
+    starts = list(range(0, sweep.weights.rows, rows))
+    channels = Cut(len(shares) - 1, channel_bounds(sweep.groups, sweep.weights.rows, starts))
+    if len(shares) > 2 and shares[-1] < places:  # shares of one phase
+        return None
+    return Cuts(Cut(1, shares if len(shares) > 2 else [0, places]), channels)
+
+
+def _phase_steps(sweep: Sweep, layout: Layout, pixels: Pixels) -> tuple[list, Cuts | None]:
     lanes, count = lanes_of(sweep.source.type), len(pixels.outputs)
     taps, weights = len(pixels.taps), sweep.weights
     cut = [slice(v, v + lanes) for v in range(0, count, lanes)]
@@ -331,7 +347,6 @@ def _phase_steps(sweep: Sweep, layout: Layout, pixels: Pixels) -> list:
     rows = sweep.groups * weights.channels * taps
     at = 0 if in_place else layout.take(rows * len(cut) * lanes)
     tables = Tables(FEW.size)
-    tables.add([slot for slot, _ in sweep.scalars])
     starts = [one[0][1] for one in runs[0]] if in_place else None
     table = _pixel_words(sweep, pixels, cut, nv, starts, tables)
     blocks = -(-weights.rows // mr)
@@ -346,12 +361,13 @@ def _phase_steps(sweep: Sweep, layout: Layout, pixels: Pixels) -> list:
         "taps": taps * weights.channels if flat else taps, "offsets": tables.add(pixels.taps),
         "out_c": sweep.out.strides[1], "vectors": len(cut), "splits": splits, "table": tables.add(table),
     }  # fmt: skip
-    statics = Statics(sweep.source.type, lanes, mr, nv, len(cut) % nv, flat, sweep.epilogue,
-                      tuple(kind for _, kind in sweep.scalars))  # fmt: skip
+    statics = Statics(sweep.source.type, lanes, mr, nv, len(cut) % nv, flat)
     tasks = units * splits
     steps = [] if in_place or not taps else [_columns_step(sweep, at, nv, pixels, runs)]
     steps.append((kernel(few_pixels, statics), FEW.block(words) + tables.words, tasks, chunk_of(tasks, work)))
-    return steps
+    pieces = -(-len(cut) // nv)
+    shares = [min(count, pieces * share // splits * nv * lanes) for share in range(splits + 1)]
+    return steps, cuts_of(sweep, mr, shares)
 
 
 def _pixel_words(

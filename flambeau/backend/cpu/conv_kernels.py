@@ -23,7 +23,7 @@ from .native import (
     store,
     unroll,
 )  # fmt: skip
-from .types import f64, i64, ptr, vec
+from .types import i64, ptr, vec
 
 
 class Words:
@@ -56,14 +56,10 @@ class Statics:
     MR: int = 0  # rows (output channels) of a tile
     NV: int = 0  # vectors of a tile; in the weight's gradient: columns
     PLANAR: bool = True  # results of a channel lie in one run; else they pass through scratch rows
-    EPILOGUE: object = None  # ScalarFunction applied to each result
-    SCALARS: tuple = ()  # kinds of the epilogue's scalars
 
     def key(self) -> str:
         """Text that tells kernels apart in the cache."""
-        epilogue = self.EPILOGUE.fingerprint() if self.EPILOGUE else ""  # type: ignore[attr-defined]
-        listed = [self.S, self.T, self.W, self.R, self.L, self.MR, self.NV, self.PLANAR, self.SCALARS]
-        return "|".join([*map(str, listed), epilogue])
+        return "|".join(map(str, (self.S, self.T, self.W, self.R, self.L, self.MR, self.NV, self.PLANAR)))
 
 
 #: stands for the template arguments in the kernels' annotations
@@ -380,7 +376,6 @@ PHASE = Words(
     "pitch_h pitch_w"
 )
 PHASE_WORDS = PHASE.size
-SWEEP_WORDS = SWEEP.size
 
 
 @native
@@ -413,21 +408,7 @@ def sweep(frame: ptr(i64), params: ptr(i64), begin: i64, end: i64):
                 place = out + (group * rows + row_block * G.MR) * params[SWEEP.out_c]
                 packed_unit = group * blocks + row_block
                 sweep_rows(
-                    G,
-                    frame,
-                    params,
-                    grid,
-                    entry,
-                    scratch,
-                    mine,
-                    image,
-                    packed_unit,
-                    place,
-                    here,
-                    last,
-                    n,
-                    d,
-                    h,
+                    G, params, grid, entry, scratch, mine, image, packed_unit, place, here, last, n, d, h
                 )
     leave_area(flags, area)
 
@@ -449,7 +430,7 @@ def image_of(G, frame, params, grid, scratch, mine, unit, group, n, d, h):
 
 
 @native
-def sweep_rows(G, frame, params, grid, entry, scratch, mine, image, packed_unit, place, here, last, n, d, h):
+def sweep_rows(G, params, grid, entry, scratch, mine, image, packed_unit, place, here, last, n, d, h):
     """All outputs of one phase of a block, for MR output channels."""
     taps = entry[PHASE.taps]
     channels = params[SWEEP.channels]
@@ -487,34 +468,16 @@ def sweep_rows(G, frame, params, grid, entry, scratch, mine, image, packed_unit,
                 if G.PLANAR:
                     to = place + (r * params[SWEEP.out_c] + entry_j[2])
                     value = compress(value, lane_mask(entry_j[1], G.L))
-                    value = finished(G, frame, params + SWEEP_WORDS, value)
                     store_masked(to, value, first_lanes(entry_j[3], G.L))
                 else:
                     store(rows + (r * params[SWEEP.positions] + entry_j[0]), value)
         v += width
     if not G.PLANAR:
-        finish(G, frame, params, grid, entry, rows, place, here, n, d, h)
+        finish(G, params, grid, entry, rows, place, here, n, d, h)
 
 
 @native
-def finished(G, frame, slots, value):
-    """The epilogue applied to a value (scalar or vector); `slots`: frame slots of its scalars."""
-    if G.EPILOGUE is None:
-        return value
-    scalars = [scalar_of(frame, slots, k, G.SCALARS[k]) for k in range(len(G.SCALARS))]
-    return G.EPILOGUE([value], scalars)[0]
-
-
-@native
-def scalar_of(frame, slots, k, KIND):
-    word = frame[slots[k]]
-    if KIND == 0:
-        return bitcast(word, f64)
-    return word
-
-
-@native
-def finish(G, frame, params, grid, entry, rows, place, here, n, d, h):
+def finish(G, params, grid, entry, rows, place, here, n, d, h):
     """Move the valid positions of a block from scratch rows to the output, whatever its strides."""
     samples = min(grid[GRID.block_n], grid[GRID.samples] - n)
     planes = min(grid[GRID.block_d], entry[PHASE.depth] - d)
@@ -527,18 +490,17 @@ def finish(G, frame, params, grid, entry, rows, place, here, n, d, h):
                 )
                 to = place + (r * params[SWEEP.out_c] + i * params[SWEEP.out_n] + z * params[SWEEP.out_d])
                 for _ in range(lines):
-                    finish_row(G, frame, params, source, to, entry[PHASE.width], entry[PHASE.pitch_w])
+                    finish_row(G, params, source, to, entry[PHASE.width], entry[PHASE.pitch_w])
                     source = source + entry[PHASE.pitch_h]
                     to = to + params[SWEEP.out_h]
 
 
 @native
-def finish_row(G, frame, params, source, to, width, pitch):
+def finish_row(G, params, source, to, width, pitch):
     step = params[SWEEP.out_w]
     if step == 1 and pitch == 1:
         for v in range(0, width, G.L):
-            value = finished(G, frame, params + SWEEP_WORDS, load(source + v, vec(G.S, G.L)))
-            store_masked(to + v, value, first_lanes(width - v, G.L))
+            store_masked(to + v, load(source + v, vec(G.S, G.L)), first_lanes(width - v, G.L))
     else:
         for x in range(width):
-            to[x * step] = finished(G, frame, params + SWEEP_WORDS, source[x * pitch])
+            to[x * step] = source[x * pitch]

@@ -15,6 +15,7 @@ from .builder import Module
 from .conv_geometry import Axis, Block, Volume, cover, vector_count
 from .conv_kernels import GRID, IMAGE, PACK, PHASE, SWEEP, WEIGHTS, Statics
 from .native import Native, define
+from .pieces import Cut, Cuts
 from .types import Type
 
 #: bytes of padded image that one thread keeps in its second-level cache
@@ -38,7 +39,7 @@ def kernel(function: Native, statics: Statics) -> int:
         return module.text()
 
     words = _words_of(function.function.__module__)
-    return jit.build(f"{function.fingerprint()}|{name}|{statics.key()}|{words}", text, [name], level=LEVEL)[0]
+    return jit.later(f"{function.fingerprint()}|{name}|{statics.key()}|{words}", text, [name], level=LEVEL)[0]
 
 
 @lru_cache(None)
@@ -123,8 +124,6 @@ class Sweep:
     weights: Weights
     groups: int
     scratch_slot: int
-    epilogue: object = None
-    scalars: tuple[tuple[int, int], ...] = ()  # (frame slot, kind) of the epilogue's scalars
 
     @property
     def samples(self) -> int:
@@ -221,9 +220,15 @@ def grid_words(volume: Volume, block: Block, source: Operand, groups: int, chann
     return GRID.block(values)
 
 
-def block_count(volume: Volume, block: Block, samples: int) -> int:
+def block_counts(volume: Volume, block: Block, samples: int) -> list[int]:
+    """Blocks along samples, planes and rows."""
     counts = (samples, volume.axes[0].count, volume.axes[1].count)
-    return prod(-(-count // size) for count, size in zip(counts, (block.images, *block.rows)))
+    return [-(-count // size) for count, size in zip(counts, (block.images, *block.rows))]
+
+
+def channel_bounds(groups: int, rows: int, starts: list[int]) -> list[int]:
+    """Where shares of output channels begin, in all groups, from where they begin in one; at last the number of all."""
+    return [*(group * rows + start for group in range(groups) for start in starts), groups * rows]
 
 
 def image_words(
@@ -349,8 +354,8 @@ def swept_cycles(sweep: Sweep) -> float:
     return forms.tiles_cycles(terms, -(-weights.rows // mr) * mr, vectors, image)
 
 
-def sweep_steps(sweep: Sweep) -> tuple[list, int]:
-    """Steps (address, words, n, chunk) of a convolution by register tiles, and their bytes of scratch."""
+def sweep_steps(sweep: Sweep) -> tuple[list, int, Cuts | None]:
+    """Steps (address, words, n, chunk) of a convolution by register tiles, their bytes of scratch, and what a task makes."""
     element = arithmetic_type(sweep.source.type)
     lanes = lanes_of(sweep.source.type)
     mr, nv = choose_tile(sweep.weights.rows)
@@ -364,14 +369,13 @@ def sweep_steps(sweep: Sweep) -> tuple[list, int]:
     strided = any(a.out_step > 1 for a in sweep.volume.axes)
     statics = Statics(
         S=element, T=sweep.source.type, W=sweep.weights.type, R=sweep.out.type, L=lanes, MR=mr, NV=nv,
-        PLANAR=not strided and block.inner == 1 and sweep.out.planar(), EPILOGUE=sweep.epilogue,
-        SCALARS=tuple(kind for _, kind in sweep.scalars),
+        PLANAR=not strided and block.inner == 1 and sweep.out.planar(),
     )  # fmt: skip
     direct = reads_in_place(sweep.volume, sweep.source, block, lanes) and (
         statics.PLANAR or block.images == 1
     )
     builder = SweepBuilder(sweep, statics, block, direct)
-    return builder.steps(), builder.layout.bytes
+    return builder.steps(), builder.layout.bytes, builder.cuts()
 
 
 class SweepBuilder:
@@ -383,7 +387,7 @@ class SweepBuilder:
         self.row_blocks = -(-sweep.weights.rows // statics.MR)
         self.pitches = in_place_pitches(sweep.source) if direct else self.volume.pitches(block)
         self.channel_step = sweep.source.strides[1] if direct else self.volume.channel_size(block, statics.L)
-        self.units = block_count(self.volume, block, sweep.samples) * sweep.groups
+        self.units = prod(block_counts(self.volume, block, sweep.samples)) * sweep.groups
         self.splits = self._splits()
         self.mode = 0 if direct else 2 if self.splits > 1 else 1
         self.taps = [self.volume.taps(p, self.pitches, sweep.weights.kernel) for p in self.volume.phases()]
@@ -416,6 +420,22 @@ class SweepBuilder:
         tasks = self.units * self.splits
         steps.append((kernel(kernels.sweep, statics), self._sweep_words(), tasks, self._chunk(tasks)))
         return steps
+
+    def cuts(self) -> Cuts | None:
+        """What a task makes of the result; None where its pixels do not follow one another."""
+        block, groups, splits, weights = self.block, self.sweep.groups, self.splits, self.sweep.weights
+        depth, height, width = self.sweep.out.shape[2:]
+        planes, lines = (n * a.out_step for n, a in zip(block.rows, self.volume.axes))
+        samples, blocks_d, blocks_h = block_counts(self.volume, block, self.sweep.samples)
+        if blocks_h > 1 and planes > 1 and depth > 1:
+            return None
+        starts = [(n * depth + min(d * planes, depth)) * height + min(h * lines, height)
+                  for n in range(0, samples * block.images, block.images) for d in range(blocks_d) for h in range(blocks_h)]  # fmt: skip
+        rows = [self.row_blocks * s // splits * self.statics.MR for s in range(splits)]
+        return Cuts(
+            Cut(groups * splits, [n * width for n in (*starts, self.sweep.samples * depth * height)]),
+            Cut(1, channel_bounds(groups, weights.rows, rows)),
+        )
 
     def _weight_words(self) -> list[int]:
         weights, tables = self.sweep.weights, Tables(WEIGHTS.size)
@@ -462,7 +482,6 @@ class SweepBuilder:
         sweep, volume, block = self.sweep, self.volume, self.block
         channels = sweep.weights.channels
         tables = Tables(SWEEP.size)
-        tables.add([slot for slot, _ in sweep.scalars])
         grid = tables.add(grid_words(volume, block, sweep.source, sweep.groups, channels))
         image = tables.add(image_words(volume, block, sweep.source, channels, self.statics.L, tables))
         entries = [self._phase_words(tables, number) for number in range(len(self.taps))]

@@ -17,7 +17,7 @@ from .conv_plan import (
     Tables,
     areas,
     arithmetic_type,
-    block_count,
+    block_counts,
     choose_block,
     choose_volume,
     grid_words,
@@ -119,7 +119,7 @@ class GradientBuilder:
         self.padded = -(-self.columns // statics.NV) * statics.NV
         self.pitches = in_place_pitches(task.source) if direct else self.volume.pitches(block)
         self.channel_step = task.source.strides[1] if direct else self.volume.channel_size(block, statics.L)
-        self.count = block_count(self.volume, block, task.samples)
+        self.count = prod(block_counts(self.volume, block, task.samples))
         self.split_size = task.groups * self.row_blocks * self.padded * statics.MR
         bytes_each = self.split_size * statics.S.bytes  # type: ignore[attr-defined]
         self.splits = max(1, min(self.count, PARTS, PART_BYTES // bytes_each, task.work() // SHARE))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from . import conv, winograd
+from .pieces import Cuts, Pieces
 from .winograd import Geometry, Planes
 
 
@@ -26,8 +27,9 @@ def convolution(call) -> None:
     b = call.contiguous(2) if bias is not None else None
     geometry = tiled(call, where, out, weight)
     if geometry is not None:
-        winograd.convolve(call, geometry, planes(call.input(0), where), w, planes(call.out(0), out), b,
-                          bool(call.values["transposed"]))  # fmt: skip
+        finished = winograd.convolve(call, geometry, planes(call.input(0), where), w, planes(call.out(0), out), b,
+                                     bool(call.values["transposed"]))  # fmt: skip
+        note(call, out, finished)
         return
     scratch = call.scratch(64)
     place = len(call.scratches) - 1
@@ -40,6 +42,15 @@ def convolution(call) -> None:
         made = conv.forward(where.dtype, where.shape, weight.shape, input_slot=call.input(0), input_strides=where.strides,
                             **common)  # fmt: skip
     _add(call, place, made)
+    note(call, out, [(len(call.steps) - 1, made.cuts)] if made.cuts else [])
+
+
+def note(call, out, finished: list[tuple[int, Cuts]]) -> None:
+    """Tell a compiler by which steps the result is finished, and how their tasks share it."""
+    if finished and out.contiguous:
+        first = finished[0][0]
+        steps = tuple((step - first, cuts) for step, cuts in finished)
+        call.known[first] = Pieces(call.out(0), out.dtype.code, out.shape, steps)
 
 
 def tiled(call, where, out, weight, gradient: bool = False) -> Geometry | None:

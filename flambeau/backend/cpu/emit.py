@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 
 from ...ir import math as lowering
+from ...ir import math_tables as tables
 from ...ir.expr import Expr
 from . import jit
 from .builder import Builder, Value
-from .types import BY_CODE, i1, i32, with_lanes
+from .language import constant_array, shuffle
+from .types import BY_CODE, f32, i1, i32, i64, vec, with_lanes
 
 _DIRECT = {"add", "sub", "mul", "and", "or", "xor", "shl", "shr"}
 _COMPARE = {"lt", "le", "gt", "ge", "eq", "ne"}
@@ -17,6 +20,12 @@ _INTRINSIC = {
     "sqrt": "sqrt", "floor": "floor", "ceil": "ceil", "trunc": "trunc", "roundeven": "roundeven", "fabs": "fabs",
     "fma": "fma", "copysign": "copysign",
 }  # fmt: skip
+
+
+@lru_cache(None)
+def rules() -> dict:
+    """How this machine forms the transcendental functions: from tables where it picks from one in an instruction."""
+    return {**lowering.LOWER, **tables.RULES} if jit.has_feature("avx512f") else lowering.LOWER
 
 
 class ScalarFunction:
@@ -78,12 +87,13 @@ def nodes_of(roots: Sequence[Expr]) -> Iterator[Expr]:
 def emit(b: Builder, root: Expr, inputs, scalars, memo: dict[int, Value], refuse=None) -> Value:
     """The value of an expression; iterative, so deep graphs do not recurse."""
     stack = [root]
+    lower_by = rules()
     while stack:
         e = stack[-1]
         if id(e) in memo:
             stack.pop()
             continue
-        lower = lowering.LOWER.get(e.op)
+        lower = lower_by.get(e.op)
         if lower is not None:
             key = ("lowered", id(e))
             lowered = memo.get(key)  # type: ignore[call-overload]
@@ -145,6 +155,8 @@ def _one(b: Builder, e: Expr, inputs, scalars, memo, refuse) -> Value:
         return args[2]
     if op == "ldexp":
         return _times_power_of_two(b, *_same_lanes(b, args))
+    if op == "lookup":
+        return _lookup(b, *args)
     if op == "gcd":
         return _gcd(b, *args)
     if op == "ipow":
@@ -152,9 +164,14 @@ def _one(b: Builder, e: Expr, inputs, scalars, memo, refuse) -> Value:
     raise NotImplementedError(f"the CPU back end has no rule for {op}")
 
 
-def _times_power_of_two(b: Builder, x: Value, n: Value) -> Value:
-    """x * 2**n, rounded once; where the processor has no instruction for it, in two steps of half the exponent."""
+def _times_power_of_two(b: Builder, x: Value, n: Value, same: Value | None = None) -> Value:
+    """x * 2**n, rounded once; where the processor has no instruction for it, in two steps of half the exponent.
+
+    same: n as a float, if it is at hand.
+    """
     t, integer = x.type, n.type
+    if same is not None and t.lanes and t.element is f32 and jit.has_feature("avx512f"):
+        return _in_registers(b, [x, same], lambda x, n: _scalef(b, x, n))
     if jit.has_feature("avx512f"):
         n = b.convert(n, with_lanes(i32, t.lanes))
         name = f"llvm.ldexp.{b.suffix(t)}.{b.suffix(n.type)}"
@@ -167,6 +184,46 @@ def _times_power_of_two(b: Builder, x: Value, n: Value) -> Value:
 
     half = b.binary("shr", n, b.constant(1, integer))
     return b.binary("mul", b.binary("mul", x, power(half)), power(b.binary("sub", n, half)))
+
+
+def _scalef(b: Builder, x: Value, n: Value) -> Value:
+    t, name = x.type, "llvm.x86.avx512.mask.scalef.ps.512"
+    b.module.declares[name] = f"declare {t.llvm} @{name}({t.llvm}, {t.llvm}, {t.llvm}, i16, i32)"
+    return b.emit(t, f"call {t.llvm} @{name}({x}, {n}, {t.llvm} zeroinitializer, i16 -1, i32 4)")
+
+
+def _in_registers(b: Builder, values: list[Value], form) -> Value:
+    """form(one register of each of some vectors of 32-bit numbers), put together again."""
+    lanes = values[0].type.lanes
+    parts = []
+    for k in range(0, lanes, 16):
+        places = [min(k + j, lanes - 1) for j in range(16)]
+        parts.append(form(*(x if lanes == 16 else shuffle.run(b, x, x, places) for x in values)))
+    while len(parts) > 1:
+        width = 2 * parts[0].type.lanes
+        parts = [shuffle.run(b, x, y, range(width)) for x, y in zip(parts[::2], parts[1::2])]
+    return parts[0] if lanes >= 16 else shuffle.run(b, parts[0], parts[0], range(lanes))
+
+
+def _lookup(b: Builder, index: Value, table: tuple[float, ...]) -> Value:
+    """table[index mod 32]: of a register of lanes in one instruction, else from memory."""
+    lanes = index.type.lanes
+    if not lanes:
+        place = b.binary("and", index, len(table) - 1)
+        return b.load(b.offset(constant_array.run(b, f32, table), b.convert(place, i64)))
+    if not jit.has_feature("avx512f"):
+        found = b.splat(b.constant(0.0, f32), lanes)
+        for k in range(lanes):
+            one = _lookup(b, b.emit(i32, f"extractelement {index}, i64 {k}"), table)
+            found = b.emit(found.type, f"insertelement {found}, {one}, i64 {k}")
+        return found
+    t, name = vec(f32, 16), "llvm.x86.avx512.vpermi2var.ps.512"
+    b.declare(name, t, [t, vec(i32, 16), t])
+    low, high = (
+        Value(t, "<" + ", ".join(f"{b.constant(v, f32)}" for v in half) + ">")
+        for half in (table[:16], table[16:])
+    )
+    return _in_registers(b, [index], lambda i: b.emit(t, f"call {t.llvm} @{name}({low}, {i}, {high})"))
 
 
 def _was_double(e: Expr) -> bool:

@@ -158,14 +158,20 @@ def size_of(shape: Sequence[int]) -> int:
     return size
 
 
+def alike(first: Loop, second: Loop) -> bool:
+    """Whether two loops may become one, as far as that shows without looking at every element."""
+    if size_of(first.shape) != size_of(second.shape) or first.cost + second.cost > MOST_COST:
+        return False
+    slots = {a.slot for a in (*first.reads, *first.writes)}
+    return any(a.slot in slots for a in (*second.reads, *second.writes))
+
+
 def join(first: Loop, second: Loop, readers: dict[int, int] | None = None) -> Loop | None:
     """`first`, then `second`, as one loop; None where that is impossible or does not pay.
 
     readers: how many loops and programs want a slot; one that only the joined loop wants is not stored.
     """
-    if size_of(first.shape) != size_of(second.shape) or first.cost + second.cost > MOST_COST:
-        return None
-    if not (first.slots_read | first.slots_written) & (second.slots_read | second.slots_written):
+    if not alike(first, second):
         return None
     moved = in_shape(first, second.shape)
     if moved is None:
@@ -246,7 +252,7 @@ def partner(found: list, at: int, readers: dict[int, int]):
         other = found[k]
         if isinstance(other, Loop):
             looked += 1
-            if free or not any(depends(x, other) for x in found[k + 1 : at]):
+            if alike(other, node) and (free or not any(depends(x, other) for x in found[k + 1 : at])):
                 merged = join(other, node, readers)
                 if merged is not None:
                     return k, merged, not free

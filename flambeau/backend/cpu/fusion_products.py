@@ -1,5 +1,6 @@
 """Fusion of pointwise loops into matrix products: a loop that reads a product's result at the same points is evaluated
-on each tile of it before the tile leaves the cache (see `gemm.Epilogue`).
+on each tile of it before the tile leaves the cache (see `gemm.Epilogue`); behind a convolution, on each piece of its result
+that a task has finished (`fusion_pieces`).
 
 The product keeps the blocks, kernels and order of sums that it has alone, and what the loop reads of it is rounded as
 storing would round it, so results are those of product and loop one after the other, to the last bit.
@@ -15,9 +16,9 @@ from . import fusion, fusion_pieces
 from .emit import ScalarFunction, nodes_of
 from .expressions import function_over, shared_leaf, stored, substitute
 from .fusion import Access, Loop, Program, depends, put_one_for_two, size_of
-from .fusion_pieces import Pieces
 from .gemm import Epilogue, Known, Operand
 from .kernels_runtime import FIRST
+from .pieces import Pieces
 from .pointwise_tiled import vectorises
 from .recording import Entry
 from .schedule import compute_code, item_bytes
@@ -29,7 +30,7 @@ TYPES = ("f32", "f64", "bf16", "f16")
 
 @dataclass(eq=False)
 class Products:
-    """An entry with matrix products of which some are followed by a loop over their result, by the product's step."""
+    """An entry with matrix products, or a convolution, of which some are followed by a loop over their result, by step."""
 
     entry: Entry
     loops: dict[int, Loop]
@@ -84,7 +85,9 @@ class Products:
         while step < len(entry.steps):
             loop, known = self.loops.get(step), entry.known[step]
             if loop is not None and loop.slots_written & stored and isinstance(known, Pieces):
-                followed |= known.followed(entry.steps, step, *self.loop_kernel(step, loop, stored))
+                followed |= fusion_pieces.followed(
+                    known, entry.steps, step, *self.loop_kernel(step, loop, stored)
+                )
                 loop = None
             if loop is None or not loop.slots_written & stored:
                 self.steps.append(followed.get(step, entry.steps[step]))
@@ -255,12 +258,10 @@ def with_loop(node: Program | Products, step: int, loop: Loop) -> Products | str
     scalars = tuple((code, 0) for code, _ in merged.numbers)
     if not vectorises(function_over(merged.writes.values())):
         return "the loop has operations without a vector form"
-    takes = (
-        known.takes(merged, result)
-        if isinstance(known, Pieces)
-        else known.takes(Epilogue(ScalarFunction([]), reads, writes, scalars))
-    )
-    if not takes:
+    if isinstance(known, Pieces):
+        if not fusion_pieces.takes(known, entry.steps, step, merged, result):
+            return "the loop's operands do not lie as the result does, or it comes in too many or too small pieces"
+    elif not known.takes(Epilogue(ScalarFunction([]), reads, writes, scalars)):
         return "the epilogue's operands do not follow the product's rows, or are too many"
     return Products(entry, {**loops, step: merged})
 
@@ -293,6 +294,8 @@ def partner(found: list, at: int, foreign: set[int]) -> tuple[int, Products, boo
     slots_read = loop.slots_read
     for place in range(at - 1, -1, -1):
         other = found[place]
+        if isinstance(other, Loop) or slots_read.isdisjoint(other.slots_written):
+            continue
         for step in candidates(other, slots_read):
             if foreign & other.slots_read:
                 continue

@@ -148,7 +148,7 @@ def tile_kernels(t: Type) -> dict[str, int]:
             define(module, name, getattr(gemm_tiles, name), statics)
         return module.text()
 
-    return dict(zip(names, jit.build(_key("tiles", t, tiles), text, names, 1), strict=True))
+    return dict(zip(names, jit.later(_key("tiles", t, tiles), text, names, 0), strict=True))
 
 
 @lru_cache(None)
@@ -163,7 +163,7 @@ def copy_kernel(name: str, memory: Type, t: Type) -> int:
         define(module, name, getattr(where, name), statics)
         return module.text()
 
-    return jit.build(_key(name, memory, t, rows), text, [name], 1)[0]
+    return jit.later(_key(name, memory, t, rows), text, [name], 0)[0]
 
 
 _finishes: dict[tuple, int] = {}
@@ -205,7 +205,7 @@ def finish_kernel(code: str, bias: int, raw: int, scales: _Scales, kinds: Sequen
             )
             return module.text()
 
-        found = _finishes[key] = jit.build(_key("finish", *key), text, ["finish"], 2 if epilogue else 1)[0]
+        found = _finishes[key] = jit.later(_key("finish", *key), text, ["finish"], 1)[0]
     return found
 
 

@@ -112,8 +112,8 @@ def inner_product(frame: ptr(i64), params: ptr(i64), begin: i64, end: i64):
         rows, columns = i1 - i0, j1 - j0
         a_row = params[at.a_row]
         a, b = a_base + (moves[0] + i0 * a_row), b_base + (moves[1] + j0 * b_row)
-        for x in range(rows * ROOM, unroll=None):
-            total[x] = 0
+        for x in range(0, rows * ROOM, L, unroll=None):
+            store(total + x, splat(T(0), L))
         for p in range(0, k, SLICE, unroll=None):
             count = min(k - p, i64(SLICE))
             from_a, step = a + p * a_k, a_row

@@ -425,6 +425,7 @@ def finish_check(
     call: Call, code: str, word: int, place: int, count: int, low: int, high: int, number: int = 0
 ) -> None:
     """Look for the first bad index; place: its number in a table, or -1."""
+    call.look_ahead(word if place < 0 else -1, code, count, low, high)
     call.native(report, {"I": BY_CODE[code]}, [word, place, count, low, high, OUT_OF_RANGE + number], 1, 1)
 
 

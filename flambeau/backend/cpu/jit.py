@@ -6,16 +6,25 @@ written under a temporary name and renamed, and it carries a checksum: a damaged
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import os
 import sys
 import tempfile
 import threading
+from collections.abc import Callable, Sequence
+from heapq import heappop, heappush
+from operator import index
 
 _lock = threading.RLock()
 _state: dict = {}
 #: how often machine code was produced and how often it came from disk, for tests and `explain`
 counts = {"compiled": 0, "from_disk": 0}
+#: how many threads may compile
+threads = [1]
+_linking = threading.Lock()
+if hasattr(os, "register_at_fork"):  # no thread compiles while this one forks
+    os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release)
 
 _MAGIC = b"flambeau-object-1\n"
 
@@ -55,14 +64,21 @@ def vector_bytes() -> int:
     return found
 
 
+def _new_machine(level: int):
+    name, features = host()
+    return (
+        _llvm()
+        .Target.from_default_triple()
+        .create_target_machine(
+            cpu=name, features=features, opt=max(1, level), reloc="pic", codemodel="default"
+        )
+    )
+
+
 def _machine(level: int):
-    llvm = _llvm()
     key = ("machine", level)
     if key not in _state:
-        name, features = host()
-        _state[key] = llvm.Target.from_default_triple().create_target_machine(
-            cpu=name, features=features, opt=level, reloc="pic", codemodel="default"
-        )
+        _state[key] = _new_machine(level)
     return _state[key]
 
 
@@ -76,23 +92,46 @@ def _jit():
     return jit
 
 
-def optimised(text: str, level: int = 3) -> object:
-    """The module parsed, verified and optimised for this machine."""
-    llvm = _llvm()
-    machine = _machine(level)
+def _parsed(text: str, level: int, context=None) -> object:
+    """The module of a text, verified."""
+    llvm, machine = _llvm(), _machine(level)
     wide = '"prefer-vector-width"="512" ' if has_feature("avx512f") else ""
     name, features = host()
     text += f'\nattributes #0 = {{ nounwind {wide}"target-cpu"="{name}" "target-features"="{features}" }}\n'
-    module = llvm.parse_assembly(text)
+    module = llvm.parse_assembly(text, context)
     module.triple = machine.triple
-    module.data_layout = str(machine.target_data)
+    module.data_layout = _state.setdefault("layout", str(machine.target_data))
     module.verify()
+    return module
+
+
+def _passes(machine, level: int) -> tuple:
+    """The passes of a level, and what runs them.
+
+    Level 0 is for what is written in vectors, with nothing to hoist or to share: it takes a fifth of the time of level 1.
+    """
+    llvm = _llvm()
     options = llvm.create_pipeline_tuning_options(speed_level=level)
     options.loop_vectorization = level > 1
     options.slp_vectorization = level > 2
     options.loop_unrolling = level > 1
-    passes = llvm.create_pass_builder(machine, options)
-    passes.getModulePassManager().run(module, passes)
+    builder = llvm.create_pass_builder(machine, options)
+    if level > 0:
+        return builder.getModulePassManager(), builder
+    passes = llvm.create_new_module_pass_manager()
+    passes.add_sroa_pass()
+    passes.add_simplify_cfg_pass()
+    passes.add_loop_rotate_pass()
+    passes.add_instruction_combine_pass()
+    passes.add_simplify_cfg_pass()
+    return passes, builder
+
+
+def optimised(text: str, level: int = 3) -> object:
+    """The module parsed, verified and optimised for this machine."""
+    module = _parsed(text, level)
+    passes, builder = _passes(_machine(level), level)
+    passes.run(module, builder)
     return module
 
 
@@ -178,8 +217,121 @@ def _write(path: str, body: bytes) -> None:
         pass  # a full disk or a read-only folder: work without the cache
 
 
-def build(key: str, write_text, symbols: list[str], level: int = 3) -> list[int]:
-    """Addresses of `symbols`; `write_text()` gives the LLVM text when the disk cache has no object for `key`."""
+class Promise:
+    """The address of a function that is not compiled yet. As a number (``operator.index``) it compiles it."""
+
+    __slots__ = ("job", "place", "number", "waiting")
+
+    def __init__(self, job: _Job, place: int):
+        self.job, self.place = job, place
+        self.waiting: list[tuple[object, int]] = []  # native memory, and the address of a word of it
+        self.number = _FIRST + len(promises)
+        promises[self.number] = self
+
+    @property
+    def word(self) -> int:
+        """The address, or the number that stands for it until it is known."""
+        return self.job.addresses[self.place] if self.job.addresses else self.number
+
+    def __index__(self) -> int:
+        complete([self])
+        return self.word
+
+    def put(self, memory: object, address: int) -> None:
+        """Write the function's address there when it is known; `memory` is kept until then."""
+        self.waiting.append((memory, address))
+
+
+#: by the number that stands for the address; such a number is no address, no size, and no float64 but NaN
+promises: dict[int, Promise] = {}
+_FIRST = -0x000B_5EED_0000_0000
+
+
+def word(function: int | Promise) -> int:
+    """An address, or the number of the promise of it."""
+    return function.word if isinstance(function, Promise) else function
+
+
+class _Job:
+    """A module to be compiled: `prepare`, then `compile`, which may run on several threads for several jobs."""
+
+    __slots__ = ("write_text", "symbols", "level", "path", "parts", "size", "promises", "addresses")
+
+    def __init__(self, write_text: Callable[[], str], symbols: list[str], level: int, path: str | None):
+        self.write_text, self.symbols, self.level, self.path = write_text, symbols, level, path
+        self.parts: tuple = ()
+        self.size = 0
+        self.addresses: list[int] = []
+        self.promises = [Promise(self, k) for k in range(len(symbols))]
+
+    def prepare(self) -> None:
+        """Write the module's text and parse it, in a context and for a machine of its own."""
+        if not self.parts:
+            text, machine = self.write_text(), _new_machine(self.level)
+            module = _parsed(text, self.level, _llvm().create_context())
+            self.size, self.parts = len(text), (machine, module, *_passes(machine, self.level))
+            counts["compiled"] += 1
+
+    def compile(self) -> None:
+        (machine, module, passes, builder), self.parts = self.parts, ()
+        run, emit = _slow_calls()
+        run(passes, module, builder)
+        body = emit(machine, module)
+        self.addresses = _link(body, self.symbols)
+        del self.write_text
+        if self.path:
+            _write(self.path, body)
+
+
+def _slow_calls() -> tuple[Callable, Callable]:
+    """LLVM's passes, ``run(passes, module, builder)``, and its code generator, ``emit(machine, module)``.
+
+    llvmlite lets one thread at a time into LLVM. What takes long is called past that lock here, which is sound as every job
+    has a context and a machine of its own, and LLVM shares nothing else between them. `_state["serial"]` says that this
+    llvmlite is another one than we know, so that it cannot be done.
+    """
+    found = _state.get("slow")
+    if found is None:
+        found = _state["slow"] = _past_lock() or (
+            lambda passes, module, builder: passes.run(module, builder),
+            lambda machine, module: machine.emit_object(module),
+        )
+    return found
+
+
+def _past_lock() -> tuple[Callable, Callable] | None:
+    from llvmlite.binding import ffi
+
+    try:
+        own, locked = ctypes.CDLL(ffi.lib._name), ffi.lib
+        names = ("RunNewModulePassManager", "TargetMachineEmitToMemory", "GetBufferStart", "GetBufferSize",
+                 "DisposeMemoryBuffer")  # fmt: skip
+        run, emit_to_memory, start, size, dispose = found = [getattr(own, "LLVMPY_" + n) for n in names]
+        for function, name in zip(found, names):
+            known = getattr(locked, "LLVMPY_" + name)
+            function.argtypes, function.restype = known.argtypes, known.restype
+    except (AttributeError, OSError):
+        _state["serial"] = True
+        return None
+
+    def emit(machine, module) -> bytes:
+        with ffi.OutputString() as error:
+            memory = emit_to_memory(machine, module, 1, error)
+            if not memory:
+                raise RuntimeError(str(error))
+        try:
+            return ctypes.string_at(start(memory), size(memory))
+        finally:
+            dispose(memory)
+
+    return run, emit
+
+
+def later(key: str, write_text: Callable[[], str], symbols: list[str], level: int = 3) -> list:
+    """Addresses of `symbols` where the disk cache has an object for `key`, else promises of them.
+
+    write_text() gives the LLVM text. What takes a promise: steps of programs and plans, and their parameters.
+    """
     with _lock:
         digest = hashlib.sha256(_salt() + str(level).encode() + key.encode()).hexdigest()
         folder = cache_folder()
@@ -191,19 +343,80 @@ def build(key: str, write_text, symbols: list[str], level: int = 3) -> list[int]
                 return _link(body, symbols)
             except Exception:
                 counts["from_disk"] -= 1
-        body = object_code(write_text(), level)
-        addresses = _link(body, symbols)
-        if path:
-            _write(path, body)
-        return addresses
+        return _Job(write_text, symbols, level, path).promises
+
+
+def build(key: str, write_text: Callable[[], str], symbols: list[str], level: int = 3) -> list[int]:
+    """Addresses of `symbols`, compiled now where the disk cache has no object for `key` (see `later`)."""
+    return list(map(index, later(key, write_text, symbols, level)))
+
+
+def complete(promises: Sequence[Promise]) -> None:
+    """Compile what was promised and is not there yet, on several threads, and write addresses where they are awaited."""
+    with _lock:
+        jobs = dict.fromkeys(one.job for one in promises)
+        missing = [job for job in jobs if not job.addresses]
+        _slow_calls()
+        if len(missing) > 1 and threads[0] > 1 and not _state.get("serial"):
+            _share(missing, min(threads[0], len(missing)))
+        for job in jobs:
+            if not job.addresses:
+                job.prepare()
+                job.compile()
+            for one in job.promises:
+                while one.waiting:
+                    ctypes.c_int64.from_address(one.waiting.pop()[1]).value = one.word
+
+
+def _share(jobs: list[_Job], count: int) -> None:
+    """Compile jobs on so many threads, the large ones first. This one writes all texts: that is work for Python."""
+    ready: list = []
+    available = threading.Semaphore(0)
+    errors: list[BaseException] = []
+
+    def take() -> _Job | None:
+        available.acquire()
+        try:
+            return heappop(ready)[-1]
+        except IndexError:
+            return None  # all are taken
+
+    def work() -> None:
+        try:
+            while job := take():
+                job.compile()
+        except BaseException as error:
+            errors.append(error)
+
+    helpers = [threading.Thread(target=work, name="flambeau-compiler", daemon=True) for _ in range(count - 1)]
+    for one in helpers:
+        one.start()
+    try:
+        for number, job in enumerate(jobs):
+            job.prepare()
+            heappush(ready, (-job.size, number, job))
+            available.release()
+    finally:
+        for _ in range(count):  # who finds nothing ready is done
+            available.release()
+        work()
+        for one in helpers:
+            while one.is_alive():  # an interrupt must not leave one at work
+                try:
+                    one.join()
+                except BaseException as error:
+                    errors.append(error)
+    if errors:
+        raise errors[0]
 
 
 def _link(body: bytes, symbols: list[str]) -> list[int]:
-    llvm, jit = _llvm(), _jit()
-    _state["libraries"] = number = _state.get("libraries", 0) + 1
-    maker = llvm.JITLibraryBuilder().add_object_img(body).add_current_process()
-    for symbol in symbols:
-        maker = maker.export_symbol(symbol)
-    library = maker.link(jit, f"flambeau{number}")
-    _state.setdefault("keep", []).append(library)
-    return [library[symbol] for symbol in symbols]
+    with _linking:
+        llvm, jit = _llvm(), _jit()
+        _state["libraries"] = number = _state.get("libraries", 0) + 1
+        maker = llvm.JITLibraryBuilder().add_object_img(body).add_current_process()
+        for symbol in symbols:
+            maker = maker.export_symbol(symbol)
+        library = maker.link(jit, f"flambeau{number}")
+        _state.setdefault("keep", []).append(library)
+        return [library[symbol] for symbol in symbols]

@@ -159,7 +159,7 @@ def block_free(block: WORD):
         else:
             recorder = recorder_words()
             if (block[7] >> 24) == recorder[1]:  # nobody will ask for it: its slot is empty
-                bitcast(recorder[6], WORD)[3 * (block[7] & 16777215)] = 0
+                bitcast(recorder[6], WORD)[3 * (block[7] & 8388607)] = 0
         block[3] = block[4]
         block[4] = 0
         own_free(block)

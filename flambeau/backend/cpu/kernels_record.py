@@ -8,7 +8,8 @@ words of the global `recorder`: 0 recording thread (0: none), 1 number of this r
 4 scalars, 5 entries, 6 address of the slots, 7 their room, 8 address of the scalars, 9 their room, 10 thread that runs a
 plan (0: none), 11 Python function that settles, 12 entries made, 13 address of the key under way, 14 its room,
 15 plans run, 16 most entries before a settling, 17 calls noted,
-18 clock that times steps, 19 addresses asked for and memory made by Python, 20 block that plans compute in
+18 clock that times steps, 19 addresses asked for and memory made by Python, 20 block that plans compute in,
+21 Python function that compiles what a program calls, 22 whether calls that may refuse are never looked at ahead
 
 Slot (3 words): block (0: nobody needs it any more), capsule that keeps an outside block (0: pending), start in bytes.
 Slots are numbered as blocks are first touched, so equal entries mean equal sharing of memory.
@@ -45,11 +46,30 @@ from .kernels_memory import (
     results_of,
 )
 from .native import apart, bitcast, call_c, local, native, symbol
-from .types import f64, i64, void
+from .types import f64, i32, i64, ptr, void
 
 SLOT = 3
+NUMBER, WRITTEN = (
+    (1 << 23) - 1,
+    1 << 23,
+)  # in a block's last word, below the number of its recording: slot, flag
 ENTRY = 9
 REFUSES = 2  # flag of a program whose kernels may refuse their input
+LATER = 4  # flag of a program whose kernels may still have to be compiled
+
+
+@apart
+@native
+def compiled(program: WORD) -> i64:
+    """Compile what a program calls; 0 with an exception set when that failed."""
+    number = call_c("PyLong_FromLongLong", OBJECT, bitcast(program, i64))
+    found = call_c("PyObject_CallOneArg", OBJECT, bitcast(recorder_words()[21], OBJECT), number)
+    call_c("Py_DecRef", void, number)
+    done = i64(0)
+    if bitcast(found, i64) != 0:
+        call_c("Py_DecRef", void, found)
+        done = i64(1)
+    return done
 
 
 @apart
@@ -115,7 +135,7 @@ def slot_of(capsule: OBJECT, offset: i64, written: i64) -> i64:
                 ok = i64(0)
         if ok != 0:
             if (block[7] >> 24) == recorder[1]:
-                found = block[7] & 16777215
+                found = block[7] & NUMBER
             else:
                 if block[0] == 0:
                     kind = symbol("PyExc_RuntimeError", OBJECT)
@@ -234,11 +254,46 @@ def bump_versions(p: WORD, args: OBJECTS):
                 if kinds[i] == 0:
                     block = block_of(args[2 * i])
                     block[2] += 1
+                    block[7] = block[7] | WRITTEN
                 else:
                     half = call_c("PyTuple_Size", i64, args[2 * i]) // 2
                     for j in range(half):
                         block = block_of(call_c("PyTuple_GetItem", OBJECT, args[2 * i], 2 * j))
                         block[2] += 1
+                        block[7] = block[7] | WRITTEN
+
+
+@native
+def whole_number(place: i64, nbytes: i64) -> i64:
+    """The integer of so many bytes at an address."""
+    found = i64(0)
+    if nbytes == 4:
+        found = i64(bitcast(place, ptr(i32))[0])
+    else:
+        found = bitcast(place, WORD)[0]
+    return found
+
+
+@apart
+@native
+def accepts(p: WORD) -> i64:
+    """Whether a program that may refuse its input will not, which is known where the input is there and stays as it is."""
+    recorder = recorder_words()
+    found = i64(0)
+    if p[7] != 0 and recorder[22] == 0:
+        about = bitcast(p[7], WORD)
+        key = bitcast(recorder[13], WORD) + about[0]
+        slot = bitcast(recorder[6], WORD) + SLOT * key[0]
+        block = bitcast(slot[0], WORD)
+        if slot[1] != 0 and (block[7] & WRITTEN) == 0:
+            found = i64(1)
+            place = block[0] + slot[2] + key[1]
+            for k in range(about[2]):
+                one = whole_number(place + k * about[1], about[1])
+                if (one < about[3] or one >= about[4]) and one != about[5]:
+                    found = i64(0)
+                    break
+    return found
 
 
 @apart
@@ -249,7 +304,7 @@ def record(program: OBJECT, p: WORD, args: OBJECTS) -> OBJECT:
     recorder = recorder_words()
     kinds = p + 8 + p[0] + p[2] + p[3]
     count = i64(0)
-    now = p[5] & REFUSES
+    now = i64(0)
     failed = i64(0)
     for i in range(p[1]):
         written = (p[6] >> i) & 1
@@ -284,6 +339,8 @@ def record(program: OBJECT, p: WORD, args: OBJECTS) -> OBJECT:
             failed = i64(1)
     if failed != 0:
         return null
+    if (p[5] & REFUSES) != 0 and now == 0:
+        now = i64(1) - accepts(p)
     entry = find_entry(p, program, count)
     if bitcast(entry, i64) == 0:
         out_of_memory(count)

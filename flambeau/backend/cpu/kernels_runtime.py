@@ -39,8 +39,9 @@ from .kernels_memory import (
     refuse,
     results_of,
 )
+from .kernels_once import py_run_once
 from .kernels_plan import drop_arena, py_begin, py_end, py_repeat, py_run_recorded
-from .kernels_record import bump_versions, record, settle, settled, touched
+from .kernels_record import LATER, bump_versions, compiled, record, settle, settled, touched
 from .kernels_team import run_chunks, seat_words, team_run, team_wake, team_words, worker
 from .native import apart, bitcast, call_c, copy_bytes, local, native, symbol
 from .types import f32, f64, i32, i64, ptr, u8, void
@@ -67,6 +68,9 @@ def launch(self: OBJECT, args: OBJECTS, nargs: i64) -> OBJECT:
     if recorder[0] != 0:
         if recorder[0] == call_c("pthread_self", i64) and recorder[10] == 0:
             return record(self, p, args)
+    if (p[5] & LATER) != 0:
+        if compiled(p) == 0:
+            return null
     frame = local(i64, FRAME_WORDS)
     outputs = local(OBJECT, 16)
     temporary = local(OBJECT, 32)
@@ -397,7 +401,7 @@ EXPORTS = {
     "py_word": py_word, "py_version": py_version, "py_set_version": py_set_version, "py_give_away": py_give_away,
     "py_allocate_copy": py_allocate_copy, "py_number": py_number, "py_numbers": py_numbers, "py_uncounted": py_uncounted,
     "py_set_inference": py_set_inference,
-    "py_run_recorded": py_run_recorded, "py_repeat": py_repeat, "py_begin": py_begin, "py_end": py_end,
+    "py_run_recorded": py_run_recorded, "py_run_once": py_run_once, "py_repeat": py_repeat, "py_begin": py_begin, "py_end": py_end,
     "pool_release": pool_release, "drop_arena": drop_arena, "pool_words": pool_words, "team_words": team_words,
     "seat_words": seat_words, "recorder_words": recorder_words, "inference_words": inference_words,
     "error_words": error_words, "worker": worker, "team_wake": team_wake, "team_run": team_run,

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import count
 
-from . import fusion, fusion_products, fusion_reductions, pointwise
+from . import fusion, fusion_products, fusion_reductions, pointwise, recompute
 from .fusion import Loop, Program
 from .fusion_products import Products
 from .fusion_reductions import Reduced
@@ -24,7 +24,9 @@ def make_plan(trace: Trace) -> Plan:
     plan = Plan(trace.kept, kept_sizes(trace))
     nodes = fusion.fuse(nodes, set(trace.kept) | set(trace.outside))
     nodes = fusion_products.fuse(nodes, trace.foreign)
-    plan.nodes = nodes = fusion_reductions.fuse(nodes, trace.foreign)
+    nodes = fusion_reductions.fuse(nodes, trace.foreign)
+    nodes, plan.again = recompute.instead_of_saving(nodes, trace, slot_sizes(trace), stored_slots)
+    plan.nodes = nodes
     stored = stored_slots(trace, nodes)
     for node, slots in zip(nodes, stored):
         if isinstance(node, (Products, Reduced)):
@@ -39,6 +41,8 @@ def make_plan(trace: Trace) -> Plan:
         else:
             add_entry(plan, node.entry, scratch_of(plan, number))
         plan.node_of_step += [number] * (len(plan.steps) - before)
+    if plan.again:
+        recompute.place_slots(plan)
     return plan
 
 
@@ -168,7 +172,7 @@ class Arena:
 
 def place_in_arena(plan: Plan, trace: Trace, nodes: list, stored: list[set[int]]) -> None:
     """Places for results that nobody keeps and for scratch, the largest first."""
-    kept, sizes = set(trace.kept), slot_sizes(trace)
+    kept, sizes = set(trace.kept), slot_sizes(trace) | plan.again
     birth: dict[int, int] = {}
     death: dict[int, int] = {}
     for number, node in enumerate(nodes):

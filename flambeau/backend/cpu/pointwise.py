@@ -59,8 +59,12 @@ def step(
     n_out: int,
     scalars: Sequence[tuple[str, int]] = (),
     cost: int = 1,
+    hot: bool = False,
 ) -> tuple[int, list[int], int, int]:
-    """A program step. operands: (type code, strides, frame word), outputs first; scalars: (type code, frame word)."""
+    """A program step. operands: (type code, strides, frame word), outputs first; scalars: (type code, frame word).
+
+    hot: that it runs over what is in the cache already, piece by piece.
+    """
     sizes, steps = merge(shape, [o[1] for o in operands])
     total = 1
     for n in sizes:
@@ -78,7 +82,7 @@ def step(
         return address, parameters + words, count, max(1, 16384 // lanes**2)
     kinds = tuple(x if x in (0, 1) else 2 for x in inner)
     flat = flat and 2 not in kinds
-    streamed = flat and dense.streams(function, codes, n_out, kinds, total)
+    streamed = flat and not hot and dense.streams(function, codes, n_out, kinds, total)
     address = kernel(function, codes, n_out, kinds, flat, tuple(s[0] for s in scalars), streamed)
     chunk = max(1024, 32768 // max(1, cost // 4))
     if flat:
@@ -101,7 +105,7 @@ def kernel(function, codes, n_out, kinds, flat, scalars, streamed=False) -> int:
         def text() -> str:
             return write(function, codes, n_out, kinds, flat, scalars, streamed)
 
-        found = _kernels[key] = jit.build("pointwise7" + repr(key), text, ["kernel"])[0]
+        found = _kernels[key] = jit.later("pointwise8" + repr(key), text, ["kernel"])[0]
     return found
 
 
@@ -114,7 +118,7 @@ def tiled_kernel(function, codes, n_out, kinds, scalars, lanes) -> int:
         def text() -> str:
             return tiled.write(function, codes, n_out, kinds, scalars, lanes)
 
-        found = _kernels[key] = jit.build("pointwise-tiled2" + repr(key), text, ["kernel"])[0]
+        found = _kernels[key] = jit.later("pointwise-tiled2" + repr(key), text, ["kernel"])[0]
     return found
 
 
@@ -219,8 +223,11 @@ def _strided(b, function, codes, n_out, kinds, bases, params, begin, end, number
         here.append(b.offset(bases[k], b.binary("mul", move, 2) if codes[k] in PARTS else move))
     left, room = b.binary("sub", end, now), b.binary("sub", inner, start)
     count = b.select(b.compare("lt", left, room), left, room)
-    b.loop(0, count, 1, lambda i: _element(b, function, codes, n_out, kinds, here, strides, i, numbers, refuse),
-           independent=True)  # fmt: skip
+    if 2 not in kinds and dense.in_vectors(function, codes, n_out, kinds):
+        dense.vectors(b, function, codes, n_out, kinds, here, b.constant(0, i64), count, numbers)
+    else:
+        b.loop(0, count, 1, lambda i: _element(b, function, codes, n_out, kinds, here, strides, i, numbers, refuse),
+               independent=True)  # fmt: skip
     b.assign(position, b.binary("add", now, count))
     b.jump(head)
     b.place(done)

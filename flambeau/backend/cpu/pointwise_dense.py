@@ -22,8 +22,16 @@ def _dense(codes, n_out: int, kinds) -> bool:
 
 
 def in_vectors(function, codes, n_out: int, kinds) -> bool:
-    """Whether a flat loop is written in vectors: where the processor has masks for all types, and the function the forms."""
+    """Whether a loop of steps 0 and 1 is written in vectors: if the processor has masks for all types, the function forms."""
     return jit.has_feature("avx512bw") and _dense(codes, n_out, kinds) and vectorises(function, ELEMENTWISE)
+
+
+def _streamed_lanes(sizes: list[int], n_out: int) -> int:
+    """Elements that a streaming loop takes at a time: two registers of the largest type, whose arithmetic is interleaved
+    (more have to leave tables and constants in memory); up to four where an output's line is longer.
+    """
+    register = jit.vector_bytes() // max(sizes)
+    return min(4 * register, max(2 * register, streaming.LINE // min(sizes[:n_out])))
 
 
 def streams(function, codes, n_out: int, kinds, total: int) -> bool:
@@ -31,8 +39,7 @@ def streams(function, codes, n_out: int, kinds, total: int) -> bool:
     if not _dense(codes, n_out, kinds):
         return False
     sizes = [BY_CODE[c].bytes for c in codes]
-    step = 4 * jit.vector_bytes() // max(sizes)
-    whole = all(size * step >= streaming.LINE for size in sizes[:n_out])
+    whole = min(sizes[:n_out]) * _streamed_lanes(sizes, n_out) >= streaming.LINE
     return whole and streaming.worthwhile(total * sum(sizes[:n_out])) and vectorises(function, ELEMENTWISE)
 
 
@@ -69,8 +76,7 @@ def streamed(b, function, codes, n_out, kinds, bases, begin, end, numbers, eleme
     """
     sizes = [BY_CODE[c].bytes for c in codes]
     starts = [b.convert(base, i64) for base in bases]
-    # four registers at a time: their arithmetic is interleaved, which hides how long each operation takes
-    lanes = 4 * jit.vector_bytes() // max(sizes)
+    lanes = _streamed_lanes(sizes, n_out)
     done = b.binary("add", b.binary("div", starts[0], sizes[0]), begin)
     head = b.binary("and", b.binary("sub", 0, done), streaming.LINE // sizes[0] - 1)
     first = b.binary("add", begin, head)

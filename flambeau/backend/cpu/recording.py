@@ -27,6 +27,8 @@ _free.argtypes = [ctypes.c_void_p]
 _release = ctypes.pythonapi.Py_DecRef
 _release.argtypes = [ctypes.c_void_p]
 PLAN = 21  # words of a plan
+LOOKED_AT = 16  # plans, the last ones made, that tell whether plans are used again
+MOST_BYTES = 64 << 20  # results of a recording without a plan, in which nothing is used twice
 _BUSY = 1  # stands for a recording thread while its plan is being made: no thread has this number
 
 #: what is told of each plan that is made: LOG[0](attached, those before it)
@@ -82,6 +84,7 @@ class Plan:
     steps: list[tuple[int, int, int, int, int]] = field(default_factory=list)
     arena: list[tuple[int, int]] = field(default_factory=list)  # (slot, place)
     arena_bytes: int = 0
+    again: dict[int, int] = field(default_factory=dict)  # bytes of slots that the recording does not have
     scratch: dict[tuple[int, int], int] = field(default_factory=dict)  # (entry, its scratch buffer) -> place
     nodes: list = field(default_factory=list)  # what runs, for `explain`
     node_of_step: list[int] = field(default_factory=list)
@@ -91,18 +94,29 @@ class Plan:
 
     def add_step(self, function: int, parameters: list[int], n: int, chunk: int, start: int) -> None:
         """Append a step of the plan's own, with its parameters."""
-        memory = runtime.words(parameters)
+        memory = runtime.words(parameters, later=True)
         self.keep.append(memory)
-        self.steps.append((function, runtime.address(memory), n, max(1, chunk), start))
+        self.steps.append((jit.word(function), runtime.address(memory), n, max(1, chunk), start))
 
 
 class Root:
     """The beginning of a trie of entries, with what hangs on it; freed as a whole."""
 
-    def __init__(self) -> None:
+    def __init__(self, changing: bool | None = None) -> None:
         self.memory = runtime.words([0] * ENTRY)
         self.address = runtime.address(self.memory)
         self.plans: list[Attached] = []
+        self.made = 0  # how much happened for the first time, planned or not
+        self.once: set[tuple] = set()  # what ran once without a plan: last entry, slots kept
+        self.after: Root | None = None  # from where recordings go on after all these
+        self.changing = changing  # whether sizes are said to change, or not to
+
+    def changes(self) -> bool:
+        """Whether the next recording may well be the only one of its kind: from where on most plans ran only once."""
+        if self.changing is None and len(self.plans) >= LOOKED_AT:
+            if 2 * sum(one.runs > 1 for one in self.plans[-LOOKED_AT:]) < LOOKED_AT:
+                self.changing = True
+        return bool(self.changing)
 
     def __del__(self, ending=sys.is_finalizing) -> None:
         if not ending():
@@ -112,7 +126,7 @@ class Root:
         """Free all entries and plans below."""
         if self.plans:
             runtime.drop_arena()
-        stack, self.plans = [_read(self.address, 2)[1]], []
+        stack, self.plans, self.once, self.after = [_read(self.address, 2)[1]], [], set(), None
         _write(self.address, 1, 0)
         while stack:
             at = stack.pop()
@@ -128,12 +142,13 @@ class Root:
 class Attached:
     """A plan in native memory. Its lists, many times as large, are made again for who wants to look at them."""
 
-    __slots__ = ("words", "keep", "following", "last", "known", "seconds", "compiled")
+    __slots__ = ("words", "keep", "following", "last", "known", "seconds", "compiled", "again")
 
     def __init__(
-        self, plan: Plan, trace: Trace, last: int, words: object, keep: list, following: Root
+        self, plan: Plan, trace: Trace, last: int, words: object, keep: list, following: Root, again: bool
     ) -> None:
         self.words, self.last, self.following = words, last, following
+        self.again = again  # whether this ran before, without a plan
         self.keep = [*keep, *plan.keep]
         self.known = trace.slots, tuple(trace.kept), tuple(trace.outside), frozenset(trace.foreign)
         self.seconds, self.compiled = plan.seconds, plan.compiled
@@ -154,6 +169,11 @@ class Attached:
     @property
     def runs(self) -> int:
         return _read(runtime.address(self.words), PLAN)[19]
+
+    @property
+    def came_again(self) -> bool:
+        """Whether what was planned happened more than once."""
+        return self.again or self.runs > 1
 
     @property
     def steps(self) -> int:
@@ -187,10 +207,14 @@ def active() -> bool:
     return _words[0] == threading.get_ident()
 
 
-def begin(root: Root) -> bool:
-    """Let this thread record from here on; False when that is not possible now."""
+def begin(root: Root, ahead: bool = True) -> bool:
+    """Let this thread record from here on; False when that is not possible now.
+
+    ahead: whether a call that may refuse its input may be noted like any other, where it is seen that it will not.
+    """
     if runtime.begin_recording(root.address, LIMIT):
         _holder[0] = root
+        _words[22] = not ahead
         return True
     return False
 
@@ -232,14 +256,40 @@ def settle(at_end: bool = False) -> None:
             if _words[10] != 0 or _words[0] in (0, _BUSY) or _words[5] == 0:
                 continue  # another thread was faster
             owner, _words[0], _planning[0] = _words[0], _BUSY, own
+            following = None
             try:
                 if told:  # there is no plan; once more where a result dies while it is made
-                    attach(*_trace())
+                    following = _attach_or_go_on()
                 else:
                     told = True
                     WATCHER[0].segment(at_end, owner)
             finally:
                 _words[0] = owner
+            if following is not None and runtime.run_once(following.address, MOST_BYTES) is not None:
+                return
+
+
+def _attach_or_go_on() -> Root | None:
+    """Make a plan, or give the place from which to go on where the recording is to run without one, for once."""
+    root = _holder[0]
+    key = _words[2], *_kept()
+    if key in root.once:
+        root.once.remove(key)
+        attach(*_trace(), root.after)
+        return None
+    root.made += 1
+    if root.changes():
+        root.once.add(key)
+        root.after = root.after or Root()
+        return root.after
+    attach(*_trace())
+    return None
+
+
+def _kept() -> list[int]:
+    """Slots of the results of the recording that are still in use."""
+    slots = _read(_words[6], 3 * _words[3]) if _words[3] else []
+    return [k for k in range(_words[3]) if slots[3 * k] and not slots[3 * k + 1]]
 
 
 _preparing = threading.RLock()
@@ -347,7 +397,7 @@ def _trace() -> tuple[Trace, int]:
     entries = _entries(last)
     slots = _read(_words[6], 3 * _words[3]) if _words[3] else []
     count = _words[3]
-    kept = [k for k in range(count) if slots[3 * k] and not slots[3 * k + 1]]
+    kept = _kept()
     outside = [k for k in range(count) if slots[3 * k + 1]]
     foreign = set()
     for k in outside:
@@ -407,14 +457,15 @@ def read_entry(words: list[int], first_scalar: int) -> Entry:
 # -- attaching a plan ----------------------------------------------------------------------------------------
 
 
-def attach(trace: Trace, last: int) -> None:
-    """Make the plan of a trace and hang it on its last entry."""
+def attach(trace: Trace, last: int, following: Root | None = None) -> None:
+    """Make the plan of a trace and hang it on its last entry. following: where the next recording goes on."""
     begun, compiled = time.perf_counter(), jit.counts["compiled"]
     from .planning import make_plan
 
     plan = make_plan(trace)
+    plan.steps = runtime.completed(plan.steps)
     plan.seconds, plan.compiled = time.perf_counter() - begun, jit.counts["compiled"] - compiled
-    following = Root()
+    again, following = following is not None, following or Root()
     moves = [(word, trace.slots if slot == ARENA else slot, by) for word, slot, by in plan.moves]
     flat = {
         5: plan.frame, 7: [x for move in moves for x in move], 9: [x for s in plan.steps for x in s],
@@ -437,7 +488,7 @@ def attach(trace: Trace, last: int) -> None:
     words[18] = int(any(n > chunk for _, _, n, chunk, _ in plan.steps) or len(plan.steps) > 64)
     memory = runtime.words(words)
     assert len(plan.steps[0]) == STEP if plan.steps else True
-    known, made = _holder[0].plans, Attached(plan, trace, last, memory, keep, following)
+    known, made = _holder[0].plans, Attached(plan, trace, last, memory, keep, following, again)
     known.append(made)  # before anything points to it: an interrupt may come at any line
     _write(last, 4, runtime.address(memory))
     if LOG:

@@ -75,7 +75,7 @@ def tiles(code: str, panels: int, most: int) -> list[int]:
         return module.text()
 
     key = f"recurrent tiles {(code, panels, most)!r} {jit.vector_bytes()} {_source_key()}"
-    return jit.build(key, text, names, 1)
+    return jit.later(key, text, names, 0)
 
 
 @lru_cache(None)
@@ -85,7 +85,7 @@ def tile_table(code: str, gates: int):
     table = [0] * (2 * WIDE_TILES)
     table[1 : 1 + max(wide_rows, narrow_rows)] = tiles(code, 1, max(wide_rows, narrow_rows))
     table[WIDE_TILES + 1 : WIDE_TILES + 1 + wide_rows] = tiles(code, wide, wide_rows)
-    return runtime.words(table)
+    return runtime.words(table, later=True)
 
 
 @lru_cache(None)
@@ -112,7 +112,7 @@ def kernel(name: str, mode: str, code: str, packed: bool, projected: bool) -> in
 
     prints = (static.SIGMOID.fingerprint(), static.TANH.fingerprint(), static.ACTIVATION.fingerprint())
     key = f"recurrent {(name, mode, code, packed, projected, lanes, shapes, group, prints)!r} {_source_key()}"
-    return jit.build(key, text, [name], 3)[0]
+    return jit.later(key, text, [name], 3)[0]
 
 
 @lru_cache(None)
@@ -129,7 +129,7 @@ def helper(name: str, code: str, mode: str = "") -> int:
         define(module, name, getattr(where, name), static)
         return module.text()
 
-    return jit.build(
+    return jit.later(
         f"recurrent helper {(name, code, mode)!r} {jit.vector_bytes()} {_source_key()}", text, [name]
     )[0]
 

@@ -424,7 +424,7 @@ class Job:
         if self.by_short_rows():
             geometry = [self.count, self.kept[0].stride]
             self.call.native(
-                short_rows, self.statics, self.all_words([]) + geometry, self.places, CHUNK // 64
+                short_rows, self.statics, self.all_words([]) + geometry, self.places, CHUNK // 64, level=1
             )
             return
         # Where kept dimensions lie between the reduced ones, items follow the memory.
@@ -452,6 +452,7 @@ class Job:
             self.all_words(partials) + geometry,
             self.places * pieces,
             CHUNK // (covered + 32),
+            level=1,
         )
         if pieces > 1:
             along, step = (self.places, 1) if between else (1, pieces)
@@ -500,7 +501,7 @@ class Job:
             self.all_words(partials) + geometry,
             outer_total * pieces * blocks,
             CHUNK // covered,
-            level=2,  # more makes it no faster, and takes LLVM twice as long
+            level=2,  # what writes the results is not written in vectors
         )
         if not direct:
             self.finish(partials, states, self.places, 1)
@@ -510,4 +511,4 @@ class Job:
         dims = [Dim(d.size, 0, d.other) for d in self.kept]
         geometry = [self.count, states, along, between, len(dims), *table(dims)]
         chunk = max(64, CHUNK // states) if between == 1 else max(1, CHUNK // states)
-        self.call.native(final, self.last, self.words(partials) + geometry, self.places, chunk)
+        self.call.native(final, self.last, self.words(partials) + geometry, self.places, chunk, level=2)

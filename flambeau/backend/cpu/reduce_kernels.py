@@ -555,10 +555,10 @@ def final(frame: WORD, params: WORD, begin: i64, end: i64):
                 for J in unroll(len(R.types)):
                     PARTIAL[J][to] = FOUND[J]
         if n % 2 == 1:
-            for k in independent(begin, end):
+            for k in range(begin, end, unroll=-1):  # seldom, and little: left as it is, it takes LLVM no time
                 for J in unroll(len(R.types)):
                     PARTIAL[J][half * along + k * between] = PARTIAL[J][(n - 1) * along + k * between]
         n = n - half
-    for k in range(begin, end, unroll=None):
+    for k in range(begin, end, unroll=-1):
         _, at = place(3, g + 5, g[4], k)
         write_result(R, frame, params, [s[k * between] for s in PARTIAL], count, numbers, at)

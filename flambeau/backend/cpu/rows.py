@@ -24,7 +24,7 @@ from .native import (
     sqrt,
 )  # fmt: skip
 from .rows_wide import is_aligned
-from .schedule import compute_code, input_leaves, item_bytes
+from .schedule import Passes, compute_code, input_leaves, item_bytes
 from .types import BY_CODE, f64, i64, ptr, vec
 
 WORD = ptr(i64)
@@ -315,6 +315,7 @@ def layer_norm(call) -> None:
     if n >= wide.SHORTEST_NORM:
         kernel = wide.layer_norm_wide
         given |= wide.chosen(given["T"], given["C"], n, where.nbytes, 4)
+    call.known[len(call.steps)] = Passes(2)
     call.native(kernel, given, [call.out(0), call.out(1), call.out(2), x, n, float(call.values["eps"]), w, b],
                 rows, chunk_of(n))  # fmt: skip
 
@@ -485,6 +486,7 @@ def batch_norm(call) -> None:
     w = call.contiguous(1) if weight is not None else x
     b = call.contiguous(2) if bias is not None else x
     out = contiguous_out(call)
+    call.known[len(call.steps)] = Passes(3)
     call.native(batch_norm_channels, given,
                 [out, call.out(1), call.out(2), x, w, b, batch, channels, n, float(call.values["eps"])],
                 channels, chunk_of(batch * n * 2))  # fmt: skip
@@ -556,6 +558,7 @@ def batch_norm_features(call, given, batch: int, channels: int) -> None:
     b = call.contiguous(2) if call.inputs[2] is not None else x
     out = contiguous_out(call)
     pieces = (channels + BLOCK - 1) // BLOCK
+    call.known[len(call.steps)] = Passes(3)
     call.native(batch_norm_columns, given,
                 [out, call.out(1), call.out(2), x, w, b, batch, channels, float(call.values["eps"])], pieces,
                 chunk_of(batch * BLOCK))  # fmt: skip
@@ -806,6 +809,7 @@ def cross_entropy(call, of_scores: bool = True) -> None:
         f"Target {value} is out of bounds.\n  at    position {position} of the target\n"
         f"  need  0 <= target < {n}, the number of classes"
     )
+    call.look_ahead(t, target.dtype.code, rows, 0, n, ignored)
     call.native(check_targets, {"I": given["I"]}, [t, n, ignored], rows, 1 << 40)
     reduction = call.values["reduction"]
     size = item_bytes(inner)

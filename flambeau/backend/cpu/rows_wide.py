@@ -1,13 +1,14 @@
 """Row programs over long rows, in explicit vectors: softmax and layer normalisation at the speed of memory.
 
-A step takes several registers at a time, so that their arithmetic is interleaved; then come single registers, then
-elements. Sums are per lane and then by halves: their order depends on the row's length only. With STREAM results are written past
-the caches (see `streaming`); rows are then whole registers, and what a row needs twice waits in a buffer.
+Each pass over a row takes three widths in turn: steps of several registers, whose arithmetic is interleaved, then single
+registers, then elements. Sums are per lane and then by halves: their order depends on the row's length only. With STREAM
+results are written past the caches (see `streaming`); rows are then whole registers, and what a row needs twice waits in a
+buffer.
 """
 
 from __future__ import annotations
 
-from .jit import vector_bytes
+from .jit import has_feature, vector_bytes
 from .native import (
     bitcast,
     drain,
@@ -48,10 +49,17 @@ def chosen(t, compute, n: int, nbytes: int, registers: int, kept: bool = False) 
 
 
 @static
-def folded(b, op, many, few):
-    """Combine the registers of a step and of a single one, then the lanes: op is 'add' or 'max' (without NaN)."""
+def folded(b, op, many, few, one):
+    """Combine what steps, registers and elements gave: registers, then lanes, then the last number.
+
+    op is 'add' or 'max' (without NaN).
+    """
+
+    def both(x, y):
+        return b.binary("add", x, y) if op == "add" else b.select(b.compare("gt", x, y), x, y)
+
     lanes = few.type.lanes
-    many, few = b.value(many), b.value(few)
+    many, few, one = b.value(many), b.value(few), b.value(one)
     parts = [shuffle.run(b, many, many, range(k, k + lanes)) for k in range(0, many.type.lanes, lanes)]
     parts.append(few)
     while lanes > 1 or len(parts) > 1:
@@ -60,11 +68,17 @@ def folded(b, op, many, few):
             whole = parts[0]
             parts = [shuffle.run(b, whole, whole, range(k, k + lanes)) for k in (0, lanes)]
         x, y, *rest = parts
-        if op == "add":
-            parts = [*rest, b.binary("add", x, y)]
-        else:
-            parts = [*rest, b.select(b.compare("gt", x, y), x, y)]
-    return b.emit(parts[0].type.element, f"extractelement {parts[0]}, i64 0")
+        parts = [*rest, both(x, y)]
+    return both(*(b.emit(x.type.element, f"extractelement {x}, i64 0") for x in (parts[0], one)))
+
+
+@static
+def plus_product(b, x, y, z):
+    """x + y * z, in one instruction where there is one."""
+    y = b.value(y)
+    if has_feature("fma"):
+        return b.intrinsic("fma", y, z, x)
+    return b.binary("add", x, b.binary("mul", y, z))
 
 
 @native
@@ -84,24 +98,39 @@ def is_aligned(pointer, STREAM):
     return (bitcast(pointer, i64) & (LINE - 1)) == 0 if STREAM else False
 
 
+# -- softmax -------------------------------------------------------------------------------------------------------
+
+
 @native
-def largest(row, n, T, C, LANES, STEP):
-    """Largest element of a row; a NaN is passed over."""
-    whole = n // STEP * STEP
-    part = n // LANES * LANES
-    best = splat(C(-float("inf")), STEP)
-    for i in range(0, whole, STEP, unroll=None):
-        x = load(row + i, vec(T, STEP))
-        best = select(x > best, x, best)
-    rest = splat(C(-float("inf")), LANES)
-    for i in range(whole, part, LANES, unroll=None):
-        few = load(row + i, vec(T, LANES))
-        rest = select(few > rest, few, rest)
-    top = folded("max", best, rest)
-    for i in range(part, n, unroll=-1):
-        one = row[i]
-        top = select(one > top, one, top)
-    return top
+def largest_of(x, begin, end, T, C, COUNT):
+    best = splat(C(-float("inf")), COUNT)
+    for i in range(begin, end, COUNT, unroll=None):
+        now = load(x + i, vec(T, COUNT))
+        best = select(now > best, now, best)
+    return best
+
+
+@native
+def exponentials(x, kept, safe, begin, end, T, C, COUNT, EXP, KEEP):
+    """Sums of e**(x - safe) by lanes; with KEEP the terms are stored."""
+    sums = splat(C(0.0), COUNT)
+    for i in range(begin, end, COUNT, unroll=None):
+        term = EXP((load(x + i, vec(T, COUNT)) - safe,))[0]
+        sums = sums + term
+        if KEEP:
+            store(kept + i, term)
+    return sums
+
+
+@native
+def put_softmax(y, x, kept, safe, shift, scale, begin, end, aligned, T, COUNT, EXP, KEEP, LOGARITHM, STREAM):
+    for i in range(begin, end, COUNT, unroll=None):
+        if LOGARITHM:
+            put(y + i, load(x + i, vec(T, COUNT)) - shift, aligned, STREAM)
+        elif KEEP:
+            put(y + i, load(kept + i, vec(T, COUNT)) * scale, aligned, STREAM)
+        else:
+            put(y + i, EXP((load(x + i, vec(T, COUNT)) - safe,))[0] * scale, aligned, STREAM)
 
 
 @native
@@ -118,64 +147,51 @@ def softmax_wide(frame: WORD, params: WORD, begin: i64, end: i64):
         x = source + r * n
         y = out + r * n
         kept = buffer if STREAM else y
-        top = largest(x, n, T, C, LANES, STEP)
+        top = folded(
+            "max",
+            largest_of(x, 0, whole, T, C, STEP),
+            largest_of(x, whole, part, T, C, LANES),
+            largest_of(x, part, n, T, C, 1),
+        )
         safe = select(top == C(-float("inf")), C(0.0), top)
-        sums = splat(C(0.0), STEP)
-        more = splat(C(0.0), LANES)
-        last = C(0.0)
-        for i in range(0, whole, STEP, unroll=None):
-            many = EXP((load(x + i, vec(T, STEP)) - safe,))[0]
-            sums = sums + many
-            if KEEP:
-                store(kept + i, many)
-        for i in range(whole, part, LANES, unroll=None):
-            few = EXP((load(x + i, vec(T, LANES)) - safe,))[0]
-            more = more + few
-            if KEEP:
-                store(kept + i, few)
-        for i in range(part, n, unroll=-1):
-            one = EXP((x[i] - safe,))[0]
-            last = last + one
-            if KEEP:
-                kept[i] = one
-        total = folded("add", sums, more) + last
+        total = folded(
+            "add",
+            exponentials(x, kept, safe, 0, whole, T, C, STEP, EXP, KEEP),
+            exponentials(x, kept, safe, whole, part, T, C, LANES, EXP, KEEP),
+            exponentials(x, kept, safe, part, n, T, C, 1, EXP, KEEP),
+        )
         shift = safe
         scale = C(1.0)
         if LOGARITHM:
             shift = safe + LOG((total,))[0]
         else:
             scale = C(1.0) / total
-        for i in range(0, whole, STEP, unroll=None):
-            if LOGARITHM:
-                put(y + i, load(x + i, vec(T, STEP)) - shift, aligned, STREAM)
-            elif KEEP:
-                put(y + i, load(kept + i, vec(T, STEP)) * scale, aligned, STREAM)
-            else:
-                put(y + i, EXP((load(x + i, vec(T, STEP)) - safe,))[0] * scale, aligned, STREAM)
-        for i in range(whole, part, LANES, unroll=None):
-            if LOGARITHM:
-                put(y + i, load(x + i, vec(T, LANES)) - shift, aligned, STREAM)
-            elif KEEP:
-                put(y + i, load(kept + i, vec(T, LANES)) * scale, aligned, STREAM)
-            else:
-                put(y + i, EXP((load(x + i, vec(T, LANES)) - safe,))[0] * scale, aligned, STREAM)
-        for i in range(part, n, unroll=-1):
-            if LOGARITHM:
-                y[i] = x[i] - shift
-            elif KEEP:
-                y[i] = kept[i] * scale
-            else:
-                y[i] = EXP((x[i] - safe,))[0] * scale
+        put_softmax(y, x, kept, safe, shift, scale, 0, whole, aligned, T, STEP, EXP, KEEP, LOGARITHM, STREAM)
+        put_softmax(
+            y, x, kept, safe, shift, scale, whole, part, aligned, T, LANES, EXP, KEEP, LOGARITHM, STREAM
+        )
+        put_softmax(y, x, kept, safe, shift, scale, part, n, aligned, T, 1, EXP, KEEP, LOGARITHM, False)
     if STREAM:
         drain()
 
 
 @native
-def softmax_gradient(g, y, total, LOGARITHM, EXP):
-    if LOGARITHM:
-        return g - EXP((y,))[0] * total
-    else:
-        return y * (g - total)
+def gradient_sums(g, y, begin, end, T, C, COUNT, LOGARITHM):
+    sums = splat(C(0.0), COUNT)
+    for i in range(begin, end, COUNT, unroll=None):
+        now = load(g + i, vec(T, COUNT))
+        sums = sums + (now if LOGARITHM else now * load(y + i, vec(T, COUNT)))
+    return sums
+
+
+@native
+def put_softmax_gradient(d, g, y, total, begin, end, aligned, T, COUNT, EXP, LOGARITHM, STREAM):
+    for i in range(begin, end, COUNT, unroll=None):
+        slope, value = load(g + i, vec(T, COUNT)), load(y + i, vec(T, COUNT))
+        if LOGARITHM:
+            put(d + i, slope - EXP((value,))[0] * total, aligned, STREAM)
+        else:
+            put(d + i, value * (slope - total), aligned, STREAM)
 
 
 @native
@@ -191,31 +207,37 @@ def softmax_backward_wide(frame: WORD, params: WORD, begin: i64, end: i64):
         g = gradient + r * n
         y = result + r * n
         d = out + r * n
-        sums = splat(C(0.0), STEP)
-        more = splat(C(0.0), LANES)
-        last = C(0.0)
-        for i in range(0, whole, STEP, unroll=None):
-            many = load(g + i, vec(T, STEP))
-            sums = sums + (many if LOGARITHM else many * load(y + i, vec(T, STEP)))
-        for i in range(whole, part, LANES, unroll=None):
-            few = load(g + i, vec(T, LANES))
-            more = more + (few if LOGARITHM else few * load(y + i, vec(T, LANES)))
-        for i in range(part, n, unroll=-1):
-            last = last + (g[i] if LOGARITHM else g[i] * y[i])
-        total = folded("add", sums, more) + last
-        for i in range(0, whole, STEP, unroll=None):
-            first, second = load(g + i, vec(T, STEP)), load(y + i, vec(T, STEP))
-            put(d + i, softmax_gradient(first, second, total, LOGARITHM, EXP), aligned, STREAM)
-        for i in range(whole, part, LANES, unroll=None):
-            third, fourth = load(g + i, vec(T, LANES)), load(y + i, vec(T, LANES))
-            put(d + i, softmax_gradient(third, fourth, total, LOGARITHM, EXP), aligned, STREAM)
-        for i in range(part, n, unroll=-1):
-            d[i] = softmax_gradient(g[i], y[i], total, LOGARITHM, EXP)
+        total = folded(
+            "add",
+            gradient_sums(g, y, 0, whole, T, C, STEP, LOGARITHM),
+            gradient_sums(g, y, whole, part, T, C, LANES, LOGARITHM),
+            gradient_sums(g, y, part, n, T, C, 1, LOGARITHM),
+        )
+        put_softmax_gradient(d, g, y, total, 0, whole, aligned, T, STEP, EXP, LOGARITHM, STREAM)
+        put_softmax_gradient(d, g, y, total, whole, part, aligned, T, LANES, EXP, LOGARITHM, STREAM)
+        put_softmax_gradient(d, g, y, total, part, n, aligned, T, 1, EXP, LOGARITHM, False)
     if STREAM:
         drain()
 
 
-# -- layer normalisation -----------------------------------------------------------------------------------------
+# -- layer normalisation -------------------------------------------------------------------------------------------
+
+
+@native
+def sums_of(x, begin, end, T, C, COUNT):
+    sums = splat(C(0.0), COUNT)
+    for i in range(begin, end, COUNT, unroll=None):
+        sums = sums + load(x + i, vec(T, COUNT))
+    return sums
+
+
+@native
+def squares_of(x, mean, begin, end, T, C, COUNT):
+    sums = splat(C(0.0), COUNT)
+    for i in range(begin, end, COUNT, unroll=None):
+        gap = load(x + i, vec(T, COUNT)) - mean
+        sums = sums + gap * gap
+    return sums
 
 
 @native
@@ -223,40 +245,31 @@ def moments_wide(x, n, T, C, LANES, STEP):
     """Mean and sum of squared distances from it, in two passes over a cached row."""
     whole = n // STEP * STEP
     part = n // LANES * LANES
-    sums = splat(C(0.0), STEP)
-    more = splat(C(0.0), LANES)
-    last = C(0.0)
-    for i in range(0, whole, STEP, unroll=None):
-        sums = sums + load(x + i, vec(T, STEP))
-    for i in range(whole, part, LANES, unroll=None):
-        more = more + load(x + i, vec(T, LANES))
-    for i in range(part, n, unroll=-1):
-        last = last + x[i]
-    mean = (folded("add", sums, more) + last) / C(n)
-    sums = splat(C(0.0), STEP)
-    more = splat(C(0.0), LANES)
-    last = C(0.0)
-    for i in range(0, whole, STEP, unroll=None):
-        gap = load(x + i, vec(T, STEP)) - mean
-        sums = sums + gap * gap
-    for i in range(whole, part, LANES, unroll=None):
-        near = load(x + i, vec(T, LANES)) - mean
-        more = more + near * near
-    for i in range(part, n, unroll=-1):
-        off = x[i] - mean
-        last = last + off * off
-    return mean, folded("add", sums, more) + last
+    total = folded(
+        "add",
+        sums_of(x, 0, whole, T, C, STEP),
+        sums_of(x, whole, part, T, C, LANES),
+        sums_of(x, part, n, T, C, 1),
+    )
+    mean = total / C(n)
+    spread = folded(
+        "add",
+        squares_of(x, mean, 0, whole, T, C, STEP),
+        squares_of(x, mean, whole, part, T, C, LANES),
+        squares_of(x, mean, part, n, T, C, 1),
+    )
+    return mean, spread
 
 
 @native
-def normalised(x, i, mean, scale, weight, bias, T, W, COUNT, WEIGHT, BIAS):
-    """COUNT normalised elements."""
-    v = (load(x + i, vec(T, COUNT)) - mean) * scale
-    if WEIGHT:
-        v = v * load(weight + i, vec(W, COUNT))
-    if BIAS:
-        v = v + load(bias + i, vec(W, COUNT))
-    return v
+def put_normalised(y, x, mean, scale, weight, bias, begin, end, aligned, T, W, COUNT, WEIGHT, BIAS, STREAM):
+    for i in range(begin, end, COUNT, unroll=None):
+        v = (load(x + i, vec(T, COUNT)) - mean) * scale
+        if WEIGHT:
+            v = v * load(weight + i, vec(W, COUNT))
+        if BIAS:
+            v = v + load(bias + i, vec(W, COUNT))
+        put(y + i, v, aligned, STREAM)
 
 
 @native
@@ -279,19 +292,11 @@ def layer_norm_wide(frame: WORD, params: WORD, begin: i64, end: i64):
         scale = C(1.0) / sqrt(spread / C(n) + eps)
         means[r] = mean
         scales[r] = scale
-        for i in range(0, whole, STEP, unroll=None):
-            put(y + i, normalised(x, i, mean, scale, weight, bias, T, W, STEP, WEIGHT, BIAS), aligned, STREAM)
-        for i in range(whole, part, LANES, unroll=None):
-            put(
-                y + i, normalised(x, i, mean, scale, weight, bias, T, W, LANES, WEIGHT, BIAS), aligned, STREAM
-            )
-        for i in range(part, n, unroll=-1):
-            v = (x[i] - mean) * scale
-            if WEIGHT:
-                v = v * weight[i]
-            if BIAS:
-                v = v + bias[i]
-            y[i] = v
+        put_normalised(y, x, mean, scale, weight, bias, 0, whole, aligned, T, W, STEP, WEIGHT, BIAS, STREAM)
+        put_normalised(
+            y, x, mean, scale, weight, bias, whole, part, aligned, T, W, LANES, WEIGHT, BIAS, STREAM
+        )
+        put_normalised(y, x, mean, scale, weight, bias, part, n, aligned, T, W, 1, WEIGHT, BIAS, False)
     if STREAM:
         drain()
 
@@ -305,20 +310,37 @@ def weighted(g, weight, i, T, W, COUNT, WEIGHT):
 
 
 @native
-def gather_sums(g, x, mean, scale, weight, dw, db, i, T, W, C, COUNT, WEIGHT, SUMS):
-    """Add COUNT elements of a row to the sums for weight and bias; gives its terms of the two sums along the row.
+def gather_sums(g, x, mean, scale, weight, dw, db, begin, end, T, W, C, COUNT, WEIGHT, SUMS):
+    """Add a row to the sums for weight and bias; gives its two sums along the row, by lanes.
 
     All loads come before the stores: these arrays are often whole pages apart, where a load waits for an older store.
     """
-    one = load(g + i, vec(T, COUNT))
-    v = (load(x + i, vec(T, COUNT)) - mean) * scale
-    h = one * load(weight + i, vec(W, COUNT)) if WEIGHT else one
-    if SUMS:
-        first = load(dw + i, vec(C, COUNT)) + one * v
-        second = load(db + i, vec(C, COUNT)) + one
-        store(dw + i, first)
-        store(db + i, second)
-    return h, h * v
+    totals = splat(C(0.0), COUNT)
+    slopes = splat(C(0.0), COUNT)
+    for i in range(begin, end, COUNT, unroll=None):
+        one = load(g + i, vec(T, COUNT))
+        v = (load(x + i, vec(T, COUNT)) - mean) * scale
+        h = one * load(weight + i, vec(W, COUNT)) if WEIGHT else one
+        if SUMS:
+            first = plus_product(load(dw + i, vec(C, COUNT)), v, one)
+            second = load(db + i, vec(C, COUNT)) + one
+            store(dw + i, first)
+            store(db + i, second)
+        totals = totals + h
+        slopes = plus_product(slopes, v, h)
+    return totals, slopes
+
+
+@native
+def put_gradient(
+    d, g, x, mean, scale, total, along, weight, begin, end, aligned, T, W, COUNT, WEIGHT, STREAM
+):
+    """A row's input gradient, from its end to its beginning: what the pass before read last is still in the first cache."""
+    for back in range(begin, end, COUNT, unroll=None):
+        i = begin + (end - COUNT - back)
+        v = (load(x + i, vec(T, COUNT)) - mean) * scale
+        h = weighted(g, weight, i, T, W, COUNT, WEIGHT)
+        put(d + i, plus_product(h - total, v, -along) * scale, aligned, STREAM)
 
 
 @native
@@ -328,47 +350,13 @@ def layer_norm_backward_row(
     """One row: its input gradient, and its terms of the sums for weight and bias."""
     whole = n // STEP * STEP
     part = n // LANES * LANES
-    totals = splat(C(0.0), STEP)
-    slopes = splat(C(0.0), STEP)
-    for i in range(0, whole, STEP, unroll=None):
-        first, second = gather_sums(g, x, mean, scale, weight, dw, db, i, T, W, C, STEP, WEIGHT, SUMS)
-        totals = totals + first
-        slopes = slopes + second
-    more = splat(C(0.0), LANES)
-    steep = splat(C(0.0), LANES)
-    for i in range(whole, part, LANES, unroll=None):
-        third, fourth = gather_sums(g, x, mean, scale, weight, dw, db, i, T, W, C, LANES, WEIGHT, SUMS)
-        more = more + third
-        steep = steep + fourth
-    total = folded("add", totals, more)
-    along = folded("add", slopes, steep)
-    for i in range(part, n, unroll=-1):
-        v = (x[i] - mean) * scale
-        if SUMS:
-            dw[i] = dw[i] + g[i] * v
-            db[i] = db[i] + g[i]
-        h = g[i] * weight[i] if WEIGHT else g[i]
-        total = total + h
-        along = along + h * v
-    total = total / C(n)
-    along = along / C(n)
-    for i in range(0, whole, STEP, unroll=None):
-        many = (load(x + i, vec(T, STEP)) - mean) * scale
-        put(
-            d + i,
-            (weighted(g, weight, i, T, W, STEP, WEIGHT) - total - many * along) * scale,
-            aligned,
-            STREAM,
-        )
-    for i in range(whole, part, LANES, unroll=None):
-        few = (load(x + i, vec(T, LANES)) - mean) * scale
-        put(
-            d + i,
-            (weighted(g, weight, i, T, W, LANES, WEIGHT) - total - few * along) * scale,
-            aligned,
-            STREAM,
-        )
-    for i in range(part, n, unroll=-1):
-        v = (x[i] - mean) * scale
-        h = g[i] * weight[i] if WEIGHT else g[i]
-        d[i] = (h - total - v * along) * scale
+    totals, slopes = gather_sums(g, x, mean, scale, weight, dw, db, 0, whole, T, W, C, STEP, WEIGHT, SUMS)
+    more, steep = gather_sums(g, x, mean, scale, weight, dw, db, whole, part, T, W, C, LANES, WEIGHT, SUMS)
+    last, end = gather_sums(g, x, mean, scale, weight, dw, db, part, n, T, W, C, 1, WEIGHT, SUMS)
+    total = folded("add", totals, more, last) / C(n)
+    along = folded("add", slopes, steep, end) / C(n)
+    put_gradient(d, g, x, mean, scale, total, along, weight, part, n, aligned, T, W, 1, WEIGHT, False)
+    put_gradient(
+        d, g, x, mean, scale, total, along, weight, whole, part, aligned, T, W, LANES, WEIGHT, STREAM
+    )
+    put_gradient(d, g, x, mean, scale, total, along, weight, 0, whole, aligned, T, W, STEP, WEIGHT, STREAM)

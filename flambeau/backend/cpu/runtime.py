@@ -11,6 +11,7 @@ import atexit
 import ctypes
 import os
 import threading
+from operator import index
 
 from ...base.errors import OutOfMemoryError
 from . import jit, kernels_runtime
@@ -81,6 +82,7 @@ numbers = _builtin("py_numbers", "numbers")
 uncounted = _builtin("py_uncounted", "uncounted")
 set_inference = _builtin("py_set_inference", "set_inference")
 run_recorded = _builtin("py_run_recorded", "run_recorded")
+run_once = _builtin("py_run_once", "run_once")
 repeat = _builtin("py_repeat", "repeat")
 begin_recording = _builtin("py_begin", "begin_recording")
 end_recording = _builtin("py_end", "end_recording")
@@ -192,7 +194,7 @@ def set_num_threads(count: int) -> None:
     """Share each operator's work between `count` threads; results do not depend on it."""
     if not isinstance(count, int) or count <= 0:
         raise RuntimeError("set_num_threads expects a positive integer")
-    _wanted[0] = count
+    _wanted[0] = jit.threads[0] = count
     while len(_workers) < count - 1:
         number = len(_workers)
         thread = threading.Thread(target=_enter, args=(number,), name=f"flambeau-{number}", daemon=True)
@@ -227,12 +229,19 @@ if hasattr(os, "register_at_fork"):
 
 # -- programs ------------------------------------------------------------------------------------------------
 
-RELEASE_GIL, REFUSES = 1, 2  # flags of a program
+RELEASE_GIL, REFUSES, LATER = 1, 2, 4  # flags of a program; LATER: a kernel may still have to be compiled
+_promised: dict[int, list] = {}  # by the address of words: what must be compiled before they are used
 
 
-def words(values) -> object:
-    """A constant int64 array in native memory, for a kernel's parameters."""
+def words(values, later: bool = False) -> object:
+    """A constant int64 array in native memory, for a kernel's parameters.
+
+    later: whether promised addresses may be written when they are known, see `completed`.
+    """
     memory = allocate(8 * max(1, len(values)))
+    if later and jit.promises:
+        values = [jit.word(v) for v in values]
+        _await(memory, values)
     try:
         data = array.array("q", values).tobytes()
     except (TypeError, OverflowError):
@@ -241,10 +250,45 @@ def words(values) -> object:
     return memory
 
 
+def _await(memory: object, values: list) -> None:
+    """Note which promises words hold the numbers of, themselves or in other words whose addresses they hold."""
+    found, where = [], address(memory)
+    for k, value in enumerate(values):
+        if value in jit.promises:
+            found.append(jit.promises[value])
+            found[-1].put(memory, where + 8 * k)
+        elif value in _promised:
+            found += _promised[value]
+    if found:
+        _promised[where] = found
+
+
 def _as_word(value) -> int:
     if isinstance(value, float):
         return ctypes.c_int64.from_buffer(ctypes.c_double(value)).value
+    value = index(value)
     return value if value < 1 << 63 else value - (1 << 64)  # an unsigned word keeps its bits
+
+
+def completed(steps: list[tuple]) -> list[tuple]:
+    """Steps, of a plan or so, with all kernels that they call compiled."""
+    wanted = [jit.promises[step[0]] for step in steps if step[0] in jit.promises]
+    for step in steps:
+        wanted += _promised.get(step[1], ())
+    jit.complete(wanted)
+    for step in steps:
+        _promised.pop(step[1], None)
+    return [(jit.promises[s[0]].word, *s[1:]) if s[0] in jit.promises else s for s in steps]
+
+
+def _complete(program: int) -> None:
+    """Compile what a program calls. The launcher asks for it, for programs made while a thread recorded."""
+    jit.complete(_promised.get(program, ()))
+    _promised.pop(program, None)
+    ctypes.c_int64.from_address(program + 40).value &= ~LATER
+
+
+recorder[21] = id(_complete)
 
 
 #: by the address of its words: a program (which thereby lives on) and what is known of its steps
@@ -252,14 +296,25 @@ programs: dict[int, tuple] = {}
 
 
 def program(
-    outputs, inputs, steps, *, scratch=(), scalars=(), written=0, release_gil=False, refuses=False, known=()
+    outputs,
+    inputs,
+    steps,
+    *,
+    scratch=(),
+    scalars=(),
+    written=0,
+    release_gil=False,
+    refuses=False,
+    known=(),
+    ahead=None,
 ):
     """A built-in function that runs `steps` and returns the outputs' memory.
 
     outputs: bytes of each output. inputs: per input 0 (a tensor: memory, byte offset) or 1 (a flat tuple of those).
     steps: (function address, parameter words or None, n, chunk). scalars: per scalar 0 (float) or 1 (int).
     written: bit mask of the inputs that the program writes; their versions are bumped.
-    refuses: whether a kernel may refuse its input. known: what a compiler may know of each step (see `schedule.Loop`).
+    refuses: whether a kernel may refuse its input. ahead: see `schedule.Call.look_ahead`.
+    known: what a compiler may know of each step (see `schedule.Loop`).
     The call returns memory, a tuple of memories, True (no outputs), or None when a kernel refused (`error_record`).
     """
     inputs = list(inputs) if not isinstance(inputs, int) else [0] * inputs
@@ -268,8 +323,8 @@ def program(
     assert FIRST + len(outputs) + len(inputs) + len(scratch) + len(scalars) <= kernels_runtime.FRAME_WORDS
     assert len(outputs) <= 16
     assert len(scratch) + sum(inputs) <= 32
-    keep = []
-    flat: list[int] = [
+    keep = [words(ahead)] if ahead else []
+    flat: list = [
         len(outputs),
         len(inputs),
         len(scratch),
@@ -277,17 +332,22 @@ def program(
         len(steps),
         RELEASE_GIL * release_gil + REFUSES * bool(refuses),
         written,
-        0,
+        address(keep[0]) if ahead else 0,
     ]
     flat += [*outputs, *scratch, *scalars, *inputs]
     for function, parameters, n, chunk in steps:
         where = 0
         if parameters is not None:
-            memory = words(list(parameters))
+            memory = words(list(parameters), later=True)
             keep.append(memory)
             where = address(memory)
         flat += [function, where, n, max(1, chunk)]
-    memory = words(flat)
+    memory = words(flat, later=True)
+    if address(memory) in _promised:
+        if recorder[0] == threading.get_ident():  # a plan may need other kernels, and compiles all at once
+            ctypes.c_int64.from_address(address(memory) + 40).value |= LATER
+        else:
+            _complete(address(memory))
     made = _new_function(_launch, memory, tuple(keep))
     programs[address(memory)] = (made, tuple(known))
     return made

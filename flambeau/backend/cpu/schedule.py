@@ -42,7 +42,7 @@ def native_address(kernel: Native, statics: dict | None = None, level: int = 3) 
             return module.text()
 
         name = f"native {kernel.fingerprint()} {key[1]!r}"
-        found = _compiled[key] = jit.build(name, text, ["kernel"], level)[0]
+        found = _compiled[key] = jit.later(name, text, ["kernel"], level)[0]
     return found
 
 
@@ -66,6 +66,16 @@ class Loop(NamedTuple):
     scalars: tuple[tuple[str, int], ...]
     cost: int
     refuses: bool
+
+
+class Passes(NamedTuple):
+    """A step that makes outputs of inputs row by row, as fast as so many passes over them, and does nothing besides."""
+
+    count: int
+
+
+#: integers that are looked at while a call is recorded; for more, what was recorded runs first
+MOST_AHEAD = 1 << 16
 
 
 class Call:
@@ -92,6 +102,8 @@ class Call:
         self.written = 0
         #: whether a kernel may refuse its input: True, or a function that words the refusal
         self.refuses = False
+        #: what `look_ahead` was told; () where that is not all that a kernel may refuse
+        self.ahead: tuple | None = None
 
     # -- frame words --
     def out(self, k: int = 0) -> int:
@@ -114,6 +126,22 @@ class Call:
         self.written |= 1 << self.present.index(k)
 
     # -- steps --
+    def look_ahead(
+        self, word: int, code: str, count: int, low: int, high: int, passing: int | None = None
+    ) -> None:
+        """Say that a kernel refuses only values of an input: `count` integers outside [low, high), but for `passing`.
+
+        A recording looks at them when the call is noted, where they are there, and need not run because of the call.
+        """
+        k = word - FIRST - len(self.outputs)
+        plain = 0 <= k < len(self.present) and not any(isinstance(one, tuple) for one in self.inputs)
+        fits = code in ("i64", "i32") and 0 < count <= MOST_AHEAD
+        again = self.ahead is not None
+        passing = low if passing is None else passing
+        self.ahead = (
+            (2 * k, item_bytes(code), count, low, high, passing) if plain and fits and not again else ()
+        )
+
     def step(self, address: int, parameters, n: int, chunk: int) -> None:
         self.steps.append((address, parameters, n, chunk))
 
@@ -173,9 +201,11 @@ class Call:
         words = []
         for code in self.scalar_codes:
             words += [0, 0] if code in ("c64", "c128") else [0 if compute_code(code) in ("f32", "f64") else 1]
+        if any(isinstance(one, Loop) and one.refuses for one in self.known.values()):
+            self.ahead = ()
         return runtime.program(
             sizes, kinds, self.steps, scratch=self.scratches, scalars=words, written=self.written,
-            refuses=self.refuses, known=[self.known.get(k) for k in range(len(self.steps))],
+            refuses=self.refuses, ahead=self.ahead, known=[self.known.get(k) for k in range(len(self.steps))],
             release_gil=work > 20000 or any(s > 1 << 16 for s in sizes) or any(n > c for _, _, n, c in self.steps),
         )  # fmt: skip
 
@@ -251,7 +281,8 @@ def cost_of(function: ScalarFunction) -> tuple[int, bool]:
 
 
 _HEAVY = {
-    "exp", "log", "sin", "cos", "tan", "tanh", "erf", "pow", "lgamma", "atan2", "log1p", "expm1", "sqrt", "div", "mod",
+    "exp", "log", "sin", "cos", "tan", "tanh", "erf", "normal_cdf", "gelu_slope", "pow", "lgamma", "atan2", "log1p", "expm1",
+    "sqrt", "div", "mod",
 }  # fmt: skip
 
 

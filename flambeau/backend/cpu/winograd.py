@@ -29,6 +29,7 @@ from .conv_lanes import (
 )
 from .gemm import Operand
 from .native import bitcast, fill_bytes, fma, load, local, native, prefetch, shuffle, splat, store, unroll
+from .pieces import Cut, Cuts
 from .types import f32, i8, i64, ptr, vec
 
 LANES = 16
@@ -41,6 +42,8 @@ ROW = 4096  # longest row of a plane with its padding
 GROUP_BYTES = (
     4 << 20
 )  # transformed samples handled together: enough for both cores, little enough for their caches
+AHEAD = 64  # elements of each of the 36 results that are asked for beforehand: a row of them is read through all samples
+EACH = 1024  # elements of a channel that a task finishes, of several samples where they are smaller
 F, I, V = ptr(f32), ptr(i64), vec(f32, LANES)
 
 
@@ -285,16 +288,16 @@ def tiles_to_points(frame: I, p: I, begin: i64, end: i64):
                 first += rows
 
 
-#: bias: frame word, or -1
+#: bias: frame word, or -1; each: samples of a unit
 RESULT = Words(
-    "source rows columns samples pitch down tiles to first sample place row out_height out_width bias apart"
+    "source rows columns samples each pitch down tiles to first sample place row out_height out_width bias apart"
 )
 PLANES_WORDS, RESULT_WORDS = PLANES.size, RESULT.size
 
 
 @native
 def results_from_points(frame: I, p: I, begin: i64, end: i64):
-    """A' m A of every tile, plus bias; a unit is a channel of the result, for all samples."""
+    """A' m A of every tile, plus bias; a unit is a channel of the result, for some samples."""
     phases = local(f32, 16 * SIZE)
     size = i64(SIZE)
     line = local(f32, ROW)
@@ -302,11 +305,14 @@ def results_from_points(frame: I, p: I, begin: i64, end: i64):
     strip = min(p[RESULT.down], STRIP // pitch)
     across = p[RESULT.tiles] // p[RESULT.down]
     apart = p[RESULT.apart]
-    for o in range(begin, end):
+    samples, each = p[RESULT.samples], p[RESULT.each]
+    shares = (samples + (each - 1)) // each
+    for unit in range(begin, end):
+        o, start = unit // shares, unit % shares * each
         shift = f32(0)
         if p[RESULT.bias] >= 0:
             shift = bitcast(frame[p[RESULT.bias]], F)[o]
-        for n in range(p[RESULT.samples]):
+        for n in range(start, min(start + each, samples)):
             to = bitcast(frame[p[RESULT.to]], F) + (
                 p[RESULT.first] + n * p[RESULT.sample] + o * p[RESULT.place]
             )
@@ -319,6 +325,8 @@ def results_from_points(frame: I, p: I, begin: i64, end: i64):
                 used = p + RESULT_WORDS
                 for q in range(0, rows * pitch, LANES):
                     m = local(V, 36)
+                    for k in unroll(36):
+                        prefetch(source + (k * apart + (q + AHEAD)))
                     for k in unroll(36):
                         if CLOSE:
                             m[k] = load_expanded(source + (k * apart + used[1]), V, lane_mask(used[0], LANES))
@@ -439,8 +447,8 @@ def apart(channels: int, columns: int) -> int:
 
 def convolve(
     call, g: Geometry, source: Planes, weight: int, out: Planes, bias: int | None, turned: bool
-) -> None:
-    """Steps of a convolution of g.channels to g.rows planes.
+) -> list[tuple[int, Cuts]]:
+    """Steps of a convolution of g.channels to g.rows planes. Gives those that finish it, and how their tasks share it.
 
     weight: word of the dense (rows, channels, 3, 3) weight; turned: a (channels, rows, 3, 3) one, as its transpose uses it.
     """
@@ -453,6 +461,8 @@ def convolve(
     groups, shared = g.groups(), Scratch(call)
     columns = columns_of(g)
     v, m = (call.scratch(4 * POINTS * apart(c, columns)) for c in (g.channels, g.rows))
+    place, finished = g.out_height * g.out_width, []
+    each = max(1, EACH // place)
     for first, samples in groups:
         to_points_step(call, g, source, v, first, samples)
         a = Operand(u, 0, (matrix,), channels, 1)
@@ -460,14 +470,22 @@ def convolve(
                  Operand(v, 0, (apart(g.channels, columns),), columns, 1),
                  Operand(m, 0, (apart(g.rows, columns),), columns, 1))  # fmt: skip
         words = {
-            "source": m, "rows": g.rows, "columns": columns, "samples": samples, "pitch": g.pitch, "down": g.down,
+            "source": m, "rows": g.rows, "columns": columns, "samples": samples, "each": each, "pitch": g.pitch, "down": g.down,
             "tiles": g.tiles, "to": out.word, "first": first * out.sample, "sample": out.sample, "place": out.channel, "row": out.row,
             "out_height": g.out_height, "out_width": g.out_width, "bias": -1 if bias is None else bias,
             "apart": apart(g.rows, columns),
         }  # fmt: skip
+        shares = [n * place for n in (*range(first, first + samples, each), first + samples)]
+        cuts = Cuts(Cut(1, shares), Cut(len(shares) - 1, range(g.rows + 1)))
         call.native(
-            results_from_points, {"CLOSE": closes_up()}, RESULT.block(words) + lanes_used(g), g.rows, 1
+            results_from_points,
+            {"CLOSE": closes_up()},
+            RESULT.block(words) + lanes_used(g),
+            cuts.tasks,
+            max(1, cuts.tasks // 32),
         )
+        finished.append((len(call.steps) - 1, cuts))
+    return finished
 
 
 def weight_gradient(call, g: Geometry, source: Planes, grad: Planes, out: int) -> None:
