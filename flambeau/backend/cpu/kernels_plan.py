@@ -261,11 +261,12 @@ def py_run_recorded(self: OBJECT, args: OBJECTS, nargs: i64) -> OBJECT:
 
 @native
 def py_begin(self: OBJECT, args: OBJECTS, nargs: i64) -> OBJECT:
-    """begin_recording(entry, limit) -> whether this thread records from here on, after an entry"""
+    """begin_recording(entry, limit, ahead) -> whether this thread records from here on, after an entry; see `recording.begin`"""
     recorder = recorder_words()
     if recorder[0] != 0 or recorder[10] != 0:
         return call_c("PyBool_FromLong", OBJECT, i64(0))
     recorder[16] = call_c("PyLong_AsLongLong", i64, args[1])
+    recorder[22] = 1 - i64(call_c("PyObject_IsTrue", i32, args[2]))
     recorder[1] += 1
     recorder[2] = call_c("PyLong_AsLongLong", i64, args[0])
     recorder[0] = call_c("pthread_self", i64)

@@ -212,9 +212,8 @@ def begin(root: Root, ahead: bool = True) -> bool:
 
     ahead: whether a call that may refuse its input may be noted like any other, where it is seen that it will not.
     """
-    if runtime.begin_recording(root.address, LIMIT):
+    if runtime.begin_recording(root.address, LIMIT, ahead):
         _holder[0] = root
-        _words[22] = not ahead
         return True
     return False
 
