@@ -131,8 +131,9 @@ def arithmetic(torch, kernel: Kernel, threads: int) -> float:
     """Seconds that the kernel would take if memory cost nothing: measured in cache on one thread, per element."""
     torch.set_num_threads(1)
     more, fewer = kernel.build(torch, CACHED_ROWS), kernel.build(torch, FEWER_ROWS)
-    spent = min(seconds(more, 20) for _ in range(25)) - min(seconds(fewer, 20) for _ in range(25))
+    rounds = [(seconds(more, 20), seconds(fewer, 20)) for _ in range(60)]  # in turn: the clock's rate changes
     torch.set_num_threads(threads)
+    spent = min(a for a, _ in rounds) - min(b for _, b in rounds)
     return spent * ROWS / (CACHED_ROWS - FEWER_ROWS) / threads
 
 
