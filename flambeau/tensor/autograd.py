@@ -349,6 +349,12 @@ def fit(gradient: Tensor, where) -> Tensor:
     return gradient
 
 
+def expandable(small, large) -> bool:
+    """Whether a tensor of the first shape can be broadcast to the second."""
+    lead = len(large) - len(small)
+    return lead >= 0 and all(n in (1, m) for n, m in zip(small, large[lead:]))
+
+
 def sum_to(t: Tensor, shape) -> Tensor:
     """Sum over the dimensions along which `shape` was broadcast to the tensor's shape."""
     lead = len(t._layout.shape) - len(shape)

@@ -7,7 +7,17 @@ import warnings
 
 from ..base.mode import mode
 from ..ops.define import ops
-from .autograd import FREED, AccumulateGrad, Graph, Part, check_version, fit, next_number, version_of
+from .autograd import (
+    FREED,
+    AccumulateGrad,
+    Graph,
+    Part,
+    check_version,
+    expandable,
+    fit,
+    next_number,
+    version_of,
+)
 from .tensor import Tensor, make, new_object
 
 
@@ -170,19 +180,13 @@ class BackwardNode(Graph, FunctionContext):
             if g is None or edge is None:
                 flows.append(None)
                 continue
-            if g._layout.shape != where.shape and not _expandable(where.shape, g._layout.shape):
+            if g._layout.shape != where.shape and not expandable(where.shape, g._layout.shape):
                 raise RuntimeError(
                     f"Function {self.name()} returned an invalid gradient at index {k} - got {list(g._layout.shape)} but "
                     f"expected shape compatible with {list(where.shape)}"
                 )
             flows.append(fit(g, where))
         return flows
-
-
-def _expandable(small, large) -> bool:
-    """Whether a tensor of the first shape can be broadcast to the second."""
-    lead = len(large) - len(small)
-    return lead >= 0 and all(n in (1, m) for n, m in zip(small, large[lead:]))
 
 
 class Function:

@@ -9,7 +9,7 @@ from ..base.mode import mode
 from ..ops.define import ops
 from ..ops.view_strided import strided_gradient
 from . import dispatch
-from .autograd import AccumulateGrad, Graph, Node, Part, next_number
+from .autograd import AccumulateGrad, Graph, Node, Part, expandable, fit, next_number
 from .plan import check_no_self_overlap
 from .tensor import Tensor, make
 
@@ -229,6 +229,56 @@ class Restrided(Graph):
         return [ops.view_as_real(strided_gradient(g, pairs, view.strides, self.move))]
 
 
+class OtherShape(Graph):
+    """Stands before the node of a tensor that took another shape outside the graph: its gradient must still fit the node."""
+
+    __slots__ = ("layout",)
+
+    def __init__(self, node, layout):
+        self.edges, self.layout = (node,), layout
+        self.number = next_number()
+        self.extra = None
+
+    def name(self) -> str:
+        return self.edges[0].name()
+
+    @property
+    def next_functions(self):
+        return self.edges[0].next_functions
+
+    def run(self, gradients: list, create_graph: bool) -> list:
+        (g,) = gradients
+        got, need = g._layout.shape, self.layout.shape
+        if got != need and not expandable(need, got):
+            raise RuntimeError(
+                f"{self.giver()}invalid gradient at index 0 - got {list(got)} but expected shape compatible with {list(need)}"
+            )
+        return [fit(g, self.layout)]
+
+    def giver(self) -> str:
+        """Who gave the gradient, in words: a node of the walk under way that leads here."""
+        stack, seen = list(mode.walk[0]), set()
+        while stack:
+            node = stack.pop()
+            if node is None or id(node) in seen:
+                continue
+            seen.add(id(node))
+            if any(edge is self for edge in node.edges):
+                return f"Function {node.name()} returned an "
+            stack.extend(node.edges)
+        return ""
+
+
+def note_shape(target: Tensor, before) -> None:
+    """Let gradients be checked of a tensor that has a history and took another shape than this layout outside the graph."""
+    node = target._node
+    if node is None or type(node) is AccumulateGrad:
+        return
+    if type(node) is OtherShape:
+        node, before = node.edges[0], node.layout
+    target._node = node if target._layout.shape == before.shape else OtherShape(node, before.plain)
+
+
 def rewrite_history(target: Tensor, node) -> None:
     """Make `node`, which computed what was just written into `target`, part of the history of everything it touches."""
     base = target._base
@@ -293,6 +343,10 @@ def restride(op, target: Tensor, args: tuple) -> Tensor:
             target._node = dispatch.record(op, plan, (before, *ready[1:]), (result,))
         else:  # the base's values are as they were: the view only reads them in another way
             target._node = Restrided(base, target)
+    elif before._node is not None and base is not None and base._node is not None:
+        target._node = Restrided(base, target)
+    else:
+        note_shape(target, before._layout)
     return target
 
 

@@ -13,7 +13,7 @@ from ..base.mode import mode
 from ..ops.define import METHODS, ops
 from . import dispatch, interop, show
 from .autograd import AccumulateGrad, version_of
-from .inplace import without_version
+from .inplace import note_shape, without_version
 from .interop import NUMBER, SINGLE
 from .node_hooks import RemovableHandle
 from .overrides import PLAIN, routed
@@ -155,7 +155,10 @@ def _set_data(self, value) -> None:
         raise RuntimeError(
             "data set to a tensor that requires gradients must be floating point or complex dtype"
         )
+    old = self._layout
     self._memory, self._offset, self._layout = value._memory, value._offset, value._layout.plain
+    if self._node is not None:
+        note_shape(self, old)
 
 
 Tensor.data = property(_get_data, _set_data)  # type: ignore[attr-defined]

@@ -10,7 +10,7 @@ from ..base.mode import mode
 from ..ops.define import OPERATORS, function_of, ops
 from ..ops.view_strided import strided_arguments
 from . import dispatch, indexing, lists, pieces
-from .inplace import check_writable, restride
+from .inplace import check_writable, note_shape, restride
 from .surface import attribute, method
 from .tensor import Tensor, new_object, track_view
 
@@ -200,7 +200,8 @@ def set_(self, source=None, storage_offset: int = 0, size=None, stride=None):
     if source is None:
         fresh = contiguous_layout((0,), self._layout.dtype, self._layout.device)
         memory = None if self._layout.device.type == "meta" else dispatch.runtime().allocate(0)
-        self._memory, self._offset, self._layout = memory, 0, fresh
+        old, self._memory, self._offset, self._layout = self._layout, memory, 0, fresh
+        note_shape(self, old)
         return self
     if mode.grad and self._node is not None:
         check_writable(self)
@@ -210,7 +211,9 @@ def set_(self, source=None, storage_offset: int = 0, size=None, stride=None):
             raise RuntimeError(
                 f"Could not set tensor of type {source._layout.dtype} to a tensor of type {self._layout.dtype}"
             )
+        old = self._layout
         self._memory, self._offset, self._layout = source._memory, source._offset, source._layout.plain
+        note_shape(self, old)
         return self
     kind, place = self._layout.dtype, self._layout.device
     memory = source._memory if isinstance(source, Tensor) else storage._memory
@@ -227,7 +230,9 @@ def set_(self, source=None, storage_offset: int = 0, size=None, stride=None):
             f"{kind.itemsize} requiring a storage size of {(storage_offset + where.extent) * kind.itemsize} are out of "
             f"bounds for storage of size {nbytes}"
         )
+    old = self._layout
     self._memory, self._offset, self._layout = memory, storage_offset * kind.itemsize, where
+    note_shape(self, old)
     return self
 
 

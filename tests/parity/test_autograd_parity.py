@@ -16,6 +16,93 @@ def title(program: str) -> str:
 #: arguments of backward and grad, hooks, errors
 PROGRAMS = [
     """
+x = torch.arange(6.0).view(2, 3).requires_grad_()
+v = x * 2
+with torch.no_grad():
+    v.t_()
+v.sum().backward()
+r = x.grad
+""",
+    """
+x = torch.arange(6.0).view(2, 3).requires_grad_()
+v = x * 2
+with torch.no_grad():
+    v.t_().t_()
+v.sum().backward()
+r = x.grad
+""",
+    """
+x = torch.arange(6.0).view(2, 3).requires_grad_()
+v = x * 2
+with torch.no_grad():
+    v.unsqueeze_(0)
+v.sum().backward()
+r = x.grad
+""",
+    """
+x = torch.arange(6.0).view(2, 3).requires_grad_()
+v = x * 2
+with torch.no_grad():
+    v.data = torch.zeros(5)
+v.sum().backward()
+r = x.grad
+""",
+    """
+x = torch.arange(6.0).view(2, 3).requires_grad_()
+v = x * 2
+with torch.no_grad():
+    v.set_(torch.zeros(7))
+v.sum().backward()
+r = x.grad
+""",
+    """
+x = torch.arange(6.0).view(2, 3).requires_grad_()
+v = x * 2
+with torch.no_grad():
+    v.t_()
+v.backward(torch.ones(3, 2))
+r = x.grad
+""",
+    """
+x = torch.arange(6.0).view(2, 3).requires_grad_()
+v = x[:, :1] * 2
+with torch.no_grad():
+    v.squeeze_(1)
+v.sum().backward()
+r = x.grad
+""",
+    """
+x = torch.arange(6.0).view(2, 3).requires_grad_()
+v = x * 2
+w = v[0]
+with torch.no_grad():
+    w.unsqueeze_(1)
+(w * torch.ones(3, 2)).sum().backward()
+r = x.grad
+""",
+    """
+x = torch.arange(6.0).view(2, 3).requires_grad_()
+v = x * 2
+with torch.no_grad():
+    v.t_()
+torch.minimum(v, torch.ones(3, 2)).sum().backward()
+r = x.grad
+""",
+    """
+x = torch.ones(3, 2, requires_grad=True)
+w = torch.zeros(0, 3, requires_grad=True)
+y = F.linear(x.t(), w, torch.zeros(0, requires_grad=True))
+y.sum().backward()
+r = x.grad, w.grad
+""",
+    """
+x = torch.ones(0, 3, requires_grad=True)
+w = torch.ones(4, 3, requires_grad=True)
+b = torch.ones(4, requires_grad=True)
+F.linear(x, w, b).sum().backward()
+r = x.grad, w.grad, b.grad
+""",
+    """
 x = torch.ones(2, requires_grad=True)
 (x * 2).backward()
 """,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import prod
+
 from ...base.layout import Layout, broadcast_strides, view_strides
 from . import gemm, reduce
 from .gemm import Operand, Slot
@@ -64,7 +66,7 @@ def added(call) -> None:
 def row_matrix(call, k: int) -> tuple[int, int, int, int]:
     """Input k as a matrix of its last dimension's rows: frame word, rows, stride of a row, of a column."""
     where = call.inputs[k]
-    rows = where.numel // max(1, where.shape[-1])
+    rows = prod(where.shape[:-1])
     lead = view_strides(where.shape[:-1], where.strides[:-1], (rows,)) if where.numel else (1,)
     if lead is None:
         return call.contiguous(k), rows, where.shape[-1], 1
