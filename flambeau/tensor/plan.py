@@ -218,16 +218,6 @@ def pointwise_strides(shape, tensors) -> tuple[int, ...]:
     full = [broadcast_strides(t.shape, t.strides, shape) for t in tensors]
     order = list(range(len(shape)))
 
-    def inner_first(a: int, b: int) -> bool:
-        """Whether dimension a should lie inside b."""
-        for s in full:
-            if s[a] and s[b]:
-                if s[a] != s[b]:
-                    return s[a] < s[b]
-                if shape[a] > shape[b]:
-                    return False
-        return False
-
     perm = order[::-1]  # innermost first
     for i in range(1, len(perm)):
         at = i

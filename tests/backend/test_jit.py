@@ -58,7 +58,7 @@ def promised(count: int, level: int = 3) -> list[jit.Promise]:
 
 
 def compiled(number: int, level: int) -> bytes:
-    return jit.object_code(text_of(number), level)
+    return jit._machine(level).emit_object(jit.optimised(text_of(number), level))
 
 
 @pytest.mark.parametrize("level", [0, 1, 2, 3])

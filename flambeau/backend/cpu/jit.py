@@ -128,21 +128,11 @@ def _passes(machine, level: int) -> tuple:
 
 
 def optimised(text: str, level: int = 3) -> object:
-    """The module parsed, verified and optimised for this machine."""
+    """The module of a text, optimised by llvmlite's own calls: for reading, and for comparison with what jobs make."""
     module = _parsed(text, level)
     passes, builder = _passes(_machine(level), level)
     passes.run(module, builder)
     return module
-
-
-def object_code(text: str, level: int = 3) -> bytes:
-    counts["compiled"] += 1
-    return _machine(level).emit_object(optimised(text, level))
-
-
-def assembly(text: str, level: int = 3) -> str:
-    """Machine code as text, for reading."""
-    return _machine(level).emit_assembly(optimised(text, level))
 
 
 def cache_folder() -> str | None:

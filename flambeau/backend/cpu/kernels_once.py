@@ -19,13 +19,10 @@ from .kernels_memory import (
     recorder_words,
 )
 from .kernels_plan import arena_of, forget_recording
-from .kernels_record import ENTRY, LATER, SLOT, compiled
+from .kernels_record import ENTRY, FIRST, FRAME_WORDS, LATER, SLOT, compiled
 from .kernels_team import run_chunks
 from .native import apart, bitcast, call_c, native
 from .types import i64, void
-
-FIRST_WORDS = 4  # words of a frame before the addresses
-WIDEST = 80  # words of a program's frame at most, its lists of tensors apart
 
 
 @native
@@ -118,13 +115,13 @@ def place_results(path: WORD, bases: WORD, own: WORD, arena: i64) -> i64:
 @native
 def fill_words(one: WORD, p: WORD, frame: WORD, bases: WORD, numbers: WORD, buffers: i64):
     """The frame of an entry: addresses of results and inputs, numbers, buffers; lists of addresses behind them."""
-    for k in range(FIRST_WORDS):
+    for k in range(FIRST):
         frame[k] = 0
-    place = frame + FIRST_WORDS
+    place = frame + FIRST
     for k in range(p[0]):
         place[k] = bases[one[7] + k]
     place = place + p[0]
-    table = frame + WIDEST
+    table = frame + FRAME_WORDS
     kinds = p + (8 + p[0] + p[2] + p[3])
     key = one + ENTRY
     for k in range(p[1]):
@@ -198,7 +195,7 @@ def run_in_place(path: WORD, needs: WORD, following: i64) -> i64:
     recorder = recorder_words()
     slots = recorder[3]
     bases_block = block_new(16 * slots + 16)
-    frame_block = block_new(8 * (WIDEST + needs[2]))
+    frame_block = block_new(8 * (FRAME_WORDS + needs[2]))
     arena_block = arena_of(needs[0] + needs[1])
     fits = (
         bitcast(bases_block, i64) != 0 and bitcast(frame_block, i64) != 0 and bitcast(arena_block, i64) != 0

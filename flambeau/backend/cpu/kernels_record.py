@@ -54,6 +54,8 @@ NUMBER, WRITTEN = (
     1 << 23,
 )  # in a block's last word, below the number of its recording: slot, flag
 ENTRY = 9
+FIRST = 4  # first address in a frame
+FRAME_WORDS = 80  # of a program at most, its lists of tensors apart
 REFUSES = 2  # flag of a program whose kernels may refuse their input
 LATER = 4  # flag of a program whose kernels may still have to be compiled
 

@@ -41,13 +41,21 @@ from .kernels_memory import (
 )
 from .kernels_once import py_run_once
 from .kernels_plan import drop_arena, py_begin, py_end, py_repeat, py_run_recorded
-from .kernels_record import LATER, bump_versions, compiled, record, settle, settled, touched
+from .kernels_record import (
+    FIRST,
+    FRAME_WORDS,
+    LATER,
+    bump_versions,
+    compiled,
+    record,
+    settle,
+    settled,
+    touched,
+)
 from .kernels_team import run_chunks, seat_words, team_run, team_wake, team_words, worker
 from .native import apart, bitcast, call_c, copy_bytes, local, native, symbol
 from .types import f32, f64, i32, i64, ptr, u8, void
 
-FIRST = 4  # first address in a frame
-FRAME_WORDS = 80
 #: types whose elements `number_at` reads, by its kind
 READABLE = ("float32", "float64", "int64", "int32", "bool", "uint8")
 

@@ -17,6 +17,7 @@ from ...base.errors import OutOfMemoryError
 from . import jit, kernels_runtime
 from .builder import Module
 from .kernels_memory import FOREIGN
+from .kernels_record import LATER, REFUSES
 from .kernels_runtime import FIRST, READABLE  # noqa: F401 (the tensor layer takes READABLE here)
 from .kernels_team import SEATS
 from .native import define
@@ -229,7 +230,7 @@ if hasattr(os, "register_at_fork"):
 
 # -- programs ------------------------------------------------------------------------------------------------
 
-RELEASE_GIL, REFUSES, LATER = 1, 2, 4  # flags of a program; LATER: a kernel may still have to be compiled
+RELEASE_GIL = 1  # flag of a program, besides those of `kernels_record`
 _promised: dict[int, list] = {}  # by the address of words: what must be compiled before they are used
 
 
