@@ -79,4 +79,4 @@ def test_times_of_examples_are_printed_side_by_side(capsys):
     assert examples.main(["linear_regression", "--repeats", "1"]) == 0
     row = re.search(r"\| linear_regression \| (\S+) s \| (\S+) s \| (\S+) \|", capsys.readouterr().out)
     ours, theirs, ratio = map(float, row.groups())
-    assert ratio == pytest.approx(ours / theirs, rel=0.05)
+    assert ratio == pytest.approx(ours / theirs, rel=0.05, abs=0.02)  # all three are rounded
