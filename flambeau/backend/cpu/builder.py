@@ -96,6 +96,7 @@ class Builder:
         self.allocas: list[str] = []
         self.count = 0
         self.known: dict[str, Value] = {}  # what variables hold at this point of a block
+        self.shortened: set[str] = set()  # float32 values that were float64 just before
         self.parallel: list[str] = []  # access groups of the enclosing independent loops
         self.flags = ""
         self.export = export
@@ -207,7 +208,10 @@ class Builder:
         if s.kind == "bool":
             return self.emit(t, f"{'uitofp' if e.kind == 'float' else 'zext'} {x} to {t.llvm}")
         if s.kind == "float" and e.kind == "float":
-            return self.emit(t, f"{'fpext' if e.bits > s.bits else 'fptrunc'} {x} to {t.llvm}")
+            found = self.emit(t, f"{'fpext' if e.bits > s.bits else 'fptrunc'} {x} to {t.llvm}")
+            if e.bits < s.bits:
+                self.shortened.add(found.text)
+            return found
         if s.kind == "float":
             return self._float_to_int(x, t)
         if e.kind == "float":
@@ -440,25 +444,20 @@ class Builder:
         raw = self._narrow(self.convert(x, goal), goal)
         self.do(f"store {goal.memory} {raw}, {pointer}, align {align}{extra}{self._access()}")
 
-    def rounded(self, x, t: Type, after_double: bool = False) -> Value:
-        """The value converted to a type as memory would hold it: a type of 16 bits is rounded to its digits.
-
-        after_double: whether the value was a float64 just before.
-        """
+    def rounded(self, x, t: Type) -> Value:
+        """The value converted to a type as memory would hold it: a type of 16 bits is rounded to its digits."""
         x = self.convert(x, t)
-        if t.register is t:
-            return x
-        if after_double and t.element.name == "f16":  # LLVM would round once, by a function that is not there
-            name = f"llvm.arithmetic.fence.{self.suffix(x.type)}"
-            self.declare(name, x.type, [x.type])
-            x = self.emit(x.type, f"call {x.type.llvm} @{name}({x})")
-        return self._widen(self._narrow(x, t), t)
+        return x if t.register is t else self._widen(self._narrow(x, t), t)
 
     def _narrow(self, x: Value, t: Type) -> str:
         e = t.element
         if e.kind == "bool":
             return self.emit(t, f"zext {x} to {t.memory}").text
         if e.name == "f16":
+            if x.text in self.shortened:  # LLVM would round once, by a function that is not there
+                name = f"llvm.arithmetic.fence.{self.suffix(x.type)}"
+                self.declare(name, x.type, [x.type])
+                x = self.emit(x.type, f"call {x.type.llvm} @{name}({x})")
             return self.emit(t, f"fptrunc {x} to {t.memory}").text
         if e.name == "bf16":
             return self._round_to_bf16(x, t)

@@ -145,7 +145,7 @@ def _one(b: Builder, e: Expr, inputs, scalars, memo, refuse) -> Value:
     if op == "where":
         return b.select(*_same_lanes(b, args))
     if op == "convert":
-        return b.rounded(args[0], with_lanes(t, args[0].type.lanes), _was_double(e.args[0]))
+        return b.rounded(args[0], with_lanes(t, args[0].type.lanes))
     if op == "bitcast":
         return b.bitcast(args[0], with_lanes(t, args[0].type.lanes))
     if op == "refuse":
@@ -224,10 +224,6 @@ def _lookup(b: Builder, index: Value, table: tuple[float, ...]) -> Value:
         for half in (table[:16], table[16:])
     )
     return _in_registers(b, [index], lambda i: b.emit(t, f"call {t.llvm} @{name}({low}, {i}, {high})"))
-
-
-def _was_double(e: Expr) -> bool:
-    return e.type == "f64" or e.op == "convert" and e.args[0].type == "f64"
 
 
 def _integer_power(b: Builder, x: Value, n: Value) -> Value:
