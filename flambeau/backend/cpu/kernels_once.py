@@ -9,16 +9,14 @@ from .kernels_memory import (
     HEADER,
     OBJECT,
     OBJECTS,
-    SETTLED,
     WORD,
     block_new,
-    error_words,
     none_object,
     out_of_memory,
     own_free,
     recorder_words,
 )
-from .kernels_plan import arena_of, forget_recording
+from .kernels_plan import arena_of, forget_recording, hand_over, note_refusal
 from .kernels_record import ENTRY, FIRST, FRAME_WORDS, LATER, SLOT, compiled
 from .kernels_team import run_chunks
 from .native import apart, bitcast, call_c, native
@@ -164,10 +162,7 @@ def run_entries(path: WORD, frame: WORD, bases: WORD, buffers: i64) -> i64:
             if frame[0] != 0:
                 break
         if frame[0] != 0:
-            failure = error_words()
-            failure[0] = frame[0]
-            failure[1] = frame[1]
-            failure[2] = frame[2]
+            note_refusal(frame)
             done = i64(0)
             break
     return done
@@ -175,17 +170,12 @@ def run_entries(path: WORD, frame: WORD, bases: WORD, buffers: i64) -> i64:
 
 @native
 def hand_out(own: WORD):
-    """Give the results that are kept their data; what died meanwhile is freed."""
+    """Give the results that are kept their data."""
     recorder = recorder_words()
     slots = bitcast(recorder[6], WORD)
     for k in range(recorder[3]):
         if own[k] != 0:
-            block = bitcast(slots[SLOT * k], WORD)
-            if bitcast(block, i64) != 0:
-                block[0] = own[k]
-                block[3] = SETTLED
-            else:
-                own_free(bitcast(own[k] - HEADER, WORD))
+            hand_over(slots + SLOT * k, own[k])
 
 
 @apart

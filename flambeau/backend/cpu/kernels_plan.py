@@ -145,28 +145,38 @@ def run_steps(plan: WORD, frame: WORD) -> i64:
         if plan[20] != 0:
             times[k] += nanoseconds()
         if own[0] != 0:
-            failure = error_words()
-            failure[0] = own[0]
-            failure[1] = own[1]
-            failure[2] = own[2]
+            note_refusal(own)
             done = i64(0)
             break
     return done
 
 
 @native
+def note_refusal(frame: WORD):
+    """Keep what a kernel wrote into its frame about an input that it refused."""
+    failure = error_words()
+    for k in range(3):
+        failure[k] = frame[k]
+
+
+@native
+def hand_over(slot: WORD, place: i64):
+    """Give a slot that was kept its data; what died meanwhile is freed."""
+    block = bitcast(slot[0], WORD)
+    if bitcast(block, i64) != 0:
+        block[0] = place
+        block[3] = SETTLED
+    elif place != 0:
+        own_free(bitcast(place - HEADER, WORD))
+
+
+@native
 def settle_slots(plan: WORD, bases: WORD):
-    """Give the kept slots their data; what died meanwhile is freed."""
+    """Give all slots that were kept their data."""
     slots = bitcast(recorder_words()[6], WORD)
     kept = bitcast(plan[2], WORD)
     for k in range(plan[1]):
-        place = bases[kept[k]]
-        block = bitcast(slots[SLOT * kept[k]], WORD)
-        if bitcast(block, i64) != 0:
-            block[0] = place
-            block[3] = SETTLED
-        elif place != 0:
-            own_free(bitcast(place - HEADER, WORD))
+        hand_over(slots + SLOT * kept[k], bases[kept[k]])
 
 
 @apart

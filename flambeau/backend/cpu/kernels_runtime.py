@@ -40,7 +40,7 @@ from .kernels_memory import (
     results_of,
 )
 from .kernels_once import py_run_once
-from .kernels_plan import drop_arena, py_begin, py_end, py_repeat, py_run_recorded
+from .kernels_plan import drop_arena, note_refusal, py_begin, py_end, py_repeat, py_run_recorded
 from .kernels_record import (
     FIRST,
     FRAME_WORDS,
@@ -183,10 +183,7 @@ def launch(self: OBJECT, args: OBJECTS, nargs: i64) -> OBJECT:
         drop(outputs, made)
         return null
     if frame[0] != 0:
-        failure = error_words()
-        failure[0] = frame[0]
-        failure[1] = frame[1]
-        failure[2] = frame[2]
+        note_refusal(frame)
         drop(outputs, made)
         return none_object()
     bump_versions(p, args)
